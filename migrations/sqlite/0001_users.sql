@@ -1,0 +1,21 @@
+-- A person with an account. The e-mail is stored in lower case (done in Rust, so that both
+-- engines agree on what lower case is), and stays taken while a deleted account can be restored.
+-- session_version counts up when every session of the user has to end at once.
+CREATE TABLE users (
+    id              BLOB    NOT NULL PRIMARY KEY,
+    email           TEXT    NOT NULL,
+    email_verified_at INTEGER,
+    password_hash   TEXT,
+    display_name    TEXT    NOT NULL,
+    role            TEXT    NOT NULL CHECK (role IN ('user', 'moderator', 'admin')),
+    status          TEXT    NOT NULL CHECK (status IN ('active', 'suspended', 'banned')),
+    session_version INTEGER NOT NULL DEFAULT 0,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    last_seen_at    INTEGER,
+    deleted_at      INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX users_email_key ON users (email);
+CREATE INDEX users_created_at_idx ON users (created_at, id);
+CREATE INDEX users_role_idx ON users (role, created_at, id) WHERE role <> 'user';

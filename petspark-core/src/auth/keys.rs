@@ -1,0 +1,111 @@
+//! The keys that sign tokens, all derived from one secret, and where that secret comes from on
+//! a first start.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::error::Fault;
+use crate::secret::{Secret, random};
+
+/// The file in the data folder that keeps the secret made on first start.
+const FILE_NAME: &str = "jwt-secret";
+
+/// The key for refresh tokens. Derived (RFC 5869), so that a key for one kind of token is
+/// worthless for another kind.
+pub(super) fn refresh_key(secret: &Secret) -> Result<Zeroizing<[u8; 32]>, Fault> {
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, secret.expose().as_bytes())
+        .expand(b"petspark refresh token v1", &mut *key)
+        .map_err(|error| Fault::internal(error.to_string()))?;
+    Ok(key)
+}
+
+/// Reads the secret in `data_dir`, after making one if there is none. Of several processes that
+/// start at the same moment one makes it, and all read the same. A crash leaves either none or a
+/// whole one.
+pub(super) fn stored_secret(data_dir: &Path) -> io::Result<Secret> {
+    let path = data_dir.join(FILE_NAME);
+    let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    match read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found.map_err(told),
+    }
+    make(data_dir, &path).map_err(told)?;
+    read(&path).map_err(told)
+}
+
+fn read(path: &Path) -> io::Result<Secret> {
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    let secret = Secret::new(text.trim());
+    match secret.weakness() {
+        Some(weakness) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "the secret in this file {weakness}; delete the file to have a new one made, which signs everybody out"
+            ),
+        )),
+        None => Ok(secret),
+    }
+}
+
+fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(data_dir)?;
+    let bytes = Zeroizing::new(random::<32>().map_err(io::Error::other)?);
+    let text = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let draft = data_dir.join(format!("{FILE_NAME}.{}", uuid::Uuid::now_v7()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&draft).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    // A link, unlike a rename, fails when somebody else was quicker: theirs is as good.
+    let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    });
+    fs::remove_file(&draft)?;
+    linked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_start_together_share_one_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..10).map(|_| scope.spawn(|| stored_secret(folder.path()).unwrap().expose().to_owned())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(secrets.iter().all(|secret| *secret == secrets[0] && secret.len() == 64));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_read_the_secret() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        stored_secret(folder.path()).unwrap();
+        let mode = fs::metadata(folder.path().join(FILE_NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_secret_is_an_error_and_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE_NAME), "short").unwrap();
+        assert!(stored_secret(folder.path()).unwrap_err().to_string().contains("delete the file"));
+        assert_eq!(fs::read_to_string(folder.path().join(FILE_NAME)).unwrap(), "short");
+    }
+}

@@ -1,0 +1,214 @@
+//! Passwords: which are accepted, and how they are hashed, verified and hashed anew.
+//!
+//! Argon2id with m = 19456 KiB, t = 2, p = 1: the OWASP Password Storage Cheat Sheet's minimum,
+//! and approved by ASVS 5.0 appendix C. Stronger foreign hashes verify and are left alone.
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::hash_pool::{Busy, HashPool, Memory};
+use crate::error::Fault;
+use crate::secret::random;
+
+/// A password as it was typed: nothing is trimmed, cut or changed. Wiped from memory on drop.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Fewest characters.
+    pub const MIN_CHARS: usize = 8;
+    /// Most characters.
+    pub const MAX_CHARS: usize = 256;
+    /// Most bytes; a character takes up to four.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Takes a password for signing in, whatever it looks like.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// Whether a new password may look like this. No composition rules (NIST SP 800-63B section 5.1.1.2).
+    ///
+    /// # Errors
+    /// What is wrong, for a person.
+    pub fn check_new(&self) -> Result<(), &'static str> {
+        let chars = self.0.chars().count();
+        if chars < Self::MIN_CHARS {
+            return Err("must have at least 8 characters");
+        }
+        if self.is_too_long() {
+            return Err("must have at most 256 characters");
+        }
+        Ok(())
+    }
+
+    /// Whether hashing this would only cost time: no account has such a password.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.0.len() > Self::MAX_BYTES || self.0.chars().count() > Self::MAX_CHARS
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password([redacted])")
+    }
+}
+
+/// Whether a password was right, and whether its hash is older than today's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wrong,
+    Right,
+    /// Right, and here is its hash by today's parameters, to be stored.
+    RightAndRehashed(String),
+}
+
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+const TAG_BYTES: usize = 32;
+
+/// Bounds for hashes that came from elsewhere: verifying takes its cost from the stored text.
+const MAX_MEMORY_KIB: u32 = 256 * 1024;
+const MAX_PASSES: u32 = 10;
+const MAX_LANES: u32 = 16;
+
+/// Hashes `password` as a PHC string with a new random salt.
+pub(crate) async fn hash(pool: &HashPool, password: Password) -> Result<Result<String, Fault>, Busy> {
+    pool.run(move |memory| hash_now(&password, memory)).await
+}
+
+/// Compares `password` with the stored hash, in the same time as with the hash of nobody's
+/// password when there is none: an unknown user must cost what a wrong password costs.
+pub(crate) async fn verify(
+    pool: &HashPool,
+    password: Password,
+    stored: Option<String>,
+) -> Result<Result<Verdict, Fault>, Busy> {
+    pool.run(move |memory| verify_now(&password, stored.as_deref(), memory)).await
+}
+
+fn hash_now(password: &Password, memory: &mut Memory) -> Result<String, Fault> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(TAG_BYTES)).map_err(Fault::internal)?;
+    let salt = random::<16>()?;
+    let mut tag = [0; TAG_BYTES];
+    fill(password, &salt, &mut tag, Algorithm::Argon2id, Version::V0x13, &params, memory)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).map_err(Fault::internal)?,
+        salt: Some(Salt::new(&salt).map_err(Fault::internal)?),
+        hash: Some(Output::new(&tag).map_err(Fault::internal)?),
+    };
+    Ok(hash.to_string())
+}
+
+fn verify_now(password: &Password, stored: Option<&str>, memory: &mut Memory) -> Result<Verdict, Fault> {
+    let Some(stored) = stored else {
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(TAG_BYTES)).map_err(Fault::internal)?;
+        fill(
+            password,
+            b"nobody's own salt",
+            &mut [0; TAG_BYTES],
+            Algorithm::Argon2id,
+            Version::V0x13,
+            &params,
+            memory,
+        )?;
+        return Ok(Verdict::Wrong);
+    };
+    let hash = PasswordHash::new(stored).map_err(Fault::internal)?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(Fault::internal)?;
+    let version = hash.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(Fault::internal)?;
+    let params = Params::try_from(&hash).map_err(Fault::internal)?;
+    let (Some(salt), Some(tag)) = (&hash.salt, &hash.hash) else {
+        return Err(Fault::internal("a stored password hash has no salt or no tag"));
+    };
+    if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_PASSES || params.p_cost() > MAX_LANES {
+        return Err(Fault::internal("a stored password hash asks for more memory or time than is sane"));
+    }
+    let mut computed = vec![0; tag.len()];
+    fill(password, salt.as_ref(), &mut computed, algorithm, version, &params, memory)?;
+    if !bool::from(computed.ct_eq(tag.as_bytes())) {
+        return Ok(Verdict::Wrong);
+    }
+    if is_weaker_than_today(algorithm, version, &params) {
+        return hash_now(password, memory).map(Verdict::RightAndRehashed);
+    }
+    Ok(Verdict::Right)
+}
+
+fn is_weaker_than_today(algorithm: Algorithm, version: Version, params: &Params) -> bool {
+    algorithm != Algorithm::Argon2id
+        || version != Version::V0x13
+        || params.m_cost() < MEMORY_KIB
+        || params.t_cost() < PASSES
+        || params.p_cost() < LANES
+}
+
+fn fill(
+    password: &Password,
+    salt: &[u8],
+    tag: &mut [u8],
+    algorithm: Algorithm,
+    version: Version,
+    params: &Params,
+    memory: &mut Memory,
+) -> Result<(), Fault> {
+    let blocks = params.block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::default());
+    }
+    Argon2::new(algorithm, version, params.clone())
+        .hash_password_into_with_memory(password.as_bytes(), salt, tag, &mut memory[..blocks])
+        .map_err(Fault::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_has_todays_parameters_and_verifies_only_its_password() {
+        let memory = &mut Memory::new();
+        let stored = hash_now(&Password::new("correct horse"), memory).unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert_eq!(verify_now(&Password::new("correct horse"), Some(&stored), memory).unwrap(), Verdict::Right);
+        for wrong in ["Correct horse", "correct horse ", "correct hors", ""] {
+            assert_eq!(verify_now(&Password::new(wrong), Some(&stored), memory).unwrap(), Verdict::Wrong);
+        }
+        assert_eq!(verify_now(&Password::new("correct horse"), None, memory).unwrap(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_weaker_hash_is_replaced_and_a_stronger_one_is_kept() {
+        use argon2::PasswordHasher as _;
+        let memory = &mut Memory::new();
+        let with = |m, t, p| {
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(m, t, p, None).unwrap());
+            argon2.hash_password_with_salt(b"correct horse", b"0123456789abcdef").unwrap().to_string()
+        };
+        let password = Password::new("correct horse");
+        assert!(
+            matches!(verify_now(&password, Some(&with(8192, 1, 1)), memory).unwrap(), Verdict::RightAndRehashed(new) if new.contains("m=19456"))
+        );
+        // The parameters of the backend before this one.
+        assert_eq!(verify_now(&password, Some(&with(65_536, 3, 4)), memory).unwrap(), Verdict::Right);
+        assert!(verify_now(&password, Some(&with(300 * 1024, 1, 1)), memory).is_err());
+    }
+
+    #[test]
+    fn length_is_counted_in_characters() {
+        assert!(Password::new("1234567").check_new().is_err());
+        assert!(Password::new("pässwörd").check_new().is_ok());
+        assert!(Password::new("🐕".repeat(256)).check_new().is_ok());
+        assert!(Password::new("🐕".repeat(257)).check_new().is_err());
+        assert!(Password::new(" ".repeat(8)).check_new().is_ok());
+    }
+}

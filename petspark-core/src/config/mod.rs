@@ -1,0 +1,365 @@
+//! Typed settings. An embedder builds the structs in code; programs load them with a [`Loader`]
+//! from flags, environment and a TOML file, and hear of *all* problems at once.
+//!
+//! A setting is declared once, where it is read: key, environment name, default and what it
+//! does. Validation, `.env.example` and `config show` all follow from that declaration.
+
+mod loader;
+mod template;
+mod value;
+
+pub use loader::{Loader, Origin, Problem, Problems, Resolved, Setting, Sources};
+pub use template::env_template;
+pub use value::{ByteSize, DatabaseUrl, Value, WebUrl};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::database::text_enum;
+use crate::secret::Secret;
+
+text_enum! {
+    /// How strict to be, and what to assume about the surroundings.
+    pub enum Environment {
+        /// A person at a keyboard: readable logs, keys made on first start.
+        Development = "development",
+        /// Nothing is assumed: what is missing or weak refuses to start.
+        Production = "production",
+    }
+}
+
+text_enum! {
+    /// What SQLite waits for at a commit.
+    pub enum Synchronous {
+        /// The disk itself: an acknowledged write survives a power cut.
+        Full = "full",
+        /// The operating system: an acknowledged write survives a crash of the process only.
+        Normal = "normal",
+    }
+}
+
+/// Everything `petspark-core` can be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `PETSPARK_ENV`.
+    pub environment: Environment,
+    /// `PETSPARK_DATA_DIR`: the embedded database and keys made on first start.
+    pub data_dir: PathBuf,
+    /// `PUBLIC_WEB_URL`: where links in mails lead.
+    pub public_web_url: Option<WebUrl>,
+    /// Where the rows are.
+    pub database: DatabaseSettings,
+    /// Accounts and sessions.
+    pub auth: AuthSettings,
+    /// `SMTP_URL`: the mail server.
+    pub smtp_url: Option<Secret>,
+    /// Where uploads go.
+    pub s3: S3Settings,
+    /// Payments.
+    pub stripe: StripeSettings,
+}
+
+/// The database and how patient we are with it.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Which engine, and where.
+    pub url: DatabaseUrl,
+    /// Connections of the pool; on SQLite, readers beside the one writer.
+    pub max_connections: u32,
+    /// How long a request waits for a free connection before it is told 503.
+    pub acquire_timeout: Duration,
+    /// How long to wait at start for a PostgreSQL that is away.
+    pub connect_timeout: Duration,
+    /// How long a statement may take on PostgreSQL.
+    pub statement_timeout: Duration,
+    /// How long a statement may wait for a lock on PostgreSQL.
+    pub lock_timeout: Duration,
+    /// How long to wait for another process that writes the same SQLite file.
+    pub busy_timeout: Duration,
+    /// When an unused PostgreSQL connection is closed.
+    pub idle_timeout: Duration,
+    /// When a PostgreSQL connection is replaced.
+    pub max_lifetime: Duration,
+    /// What SQLite waits for at a commit.
+    pub synchronous: Synchronous,
+}
+
+/// Accounts, passwords and tokens.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// `JWT_SECRET`: signs access tokens, and refresh tokens through a key derived from it.
+    /// `None` makes a random one and keeps it in the data folder (development only).
+    pub jwt_secret: Option<Secret>,
+    /// Life of an access token.
+    pub access_token_ttl: Duration,
+    /// A session ends when its refresh token was not used for this long.
+    pub session_idle_ttl: Duration,
+    /// A session ends this long after signing in, however much it is used.
+    pub session_absolute_ttl: Duration,
+    /// After a rotation, how long the token before it is answered with the same successor.
+    pub refresh_grace: Duration,
+    /// Passwords hashed at the same time; each takes 19 MiB.
+    pub hash_concurrency: u32,
+    /// How long a looked-up session is believed without asking the database again.
+    pub session_cache_ttl: Duration,
+}
+
+/// S3, for uploads.
+#[derive(Clone, Debug)]
+pub struct S3Settings {
+    /// `AWS_S3_BUCKET`; without it uploads go to the data folder.
+    pub bucket: Option<String>,
+    /// `AWS_REGION`.
+    pub region: Option<String>,
+    /// `AWS_ENDPOINT_URL`, for S3-compatible servers.
+    pub endpoint_url: Option<WebUrl>,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: Option<Secret>,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Option<Secret>,
+}
+
+/// Stripe, for payments.
+#[derive(Clone, Debug)]
+pub struct StripeSettings {
+    /// `STRIPE_SECRET_KEY`; without it payments are off.
+    pub secret_key: Option<Secret>,
+    /// `STRIPE_WEBHOOK_SECRET`.
+    pub webhook_secret: Option<Secret>,
+    /// `STRIPE_API_BASE`, for a stand-in.
+    pub api_base: Option<WebUrl>,
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const fn days(n: u64) -> Duration {
+    Duration::from_secs(n * 86_400)
+}
+
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(4))
+}
+
+impl Settings {
+    /// Declares and reads every setting of this crate.
+    #[must_use]
+    pub fn read(from: &mut Loader) -> Self {
+        let environment = from.environment();
+        let data_dir: PathBuf = from.get(Setting {
+            key: "data_dir",
+            env: Some("PETSPARK_DATA_DIR"),
+            default: PathBuf::from("./petspark-data"),
+            about: "Folder of the embedded database and of keys made on first start; created with mode 0700.",
+        });
+        let public_web_url = from.find(
+            "public_web_url",
+            Some("PUBLIC_WEB_URL"),
+            "Where links in mails lead, for example https://app.example.org. Checked now, used once mails are sent.",
+        );
+        let settings = Self {
+            environment,
+            public_web_url,
+            database: DatabaseSettings::read(from, &data_dir),
+            auth: AuthSettings::read(from),
+            smtp_url: from.secret(
+                "mail.smtp_url",
+                Some("SMTP_URL"),
+                "Mail server: smtps://user:password@host:465. Not used yet.",
+            ),
+            s3: S3Settings::read(from),
+            stripe: StripeSettings::read(from),
+            data_dir,
+        };
+        settings.check(from);
+        settings
+    }
+
+    /// Rules about more than one setting.
+    fn check(&self, problems: &mut Loader) {
+        let production = self.environment == Environment::Production;
+        let weakness = self.auth.jwt_secret.as_ref().map(Secret::weakness);
+        match weakness {
+            None if production => problems.problem(
+                "auth.jwt_secret",
+                "is missing, and production needs one; set JWT_SECRET or JWT_SECRET_FILE, for example to the output of `openssl rand -hex 32`",
+            ),
+            Some(Some(weakness)) if production => problems.problem(
+                "auth.jwt_secret",
+                format!("{weakness}; use a random one, for example the output of `openssl rand -hex 32`"),
+            ),
+            _ => {}
+        }
+        if self.auth.session_idle_ttl > self.auth.session_absolute_ttl {
+            problems.problem("auth.session_idle_ttl", "is longer than auth.session_absolute_ttl");
+        }
+        if self.auth.access_token_ttl > seconds(3600) || self.auth.access_token_ttl < seconds(60) {
+            problems.problem("auth.access_token_ttl", "must be from 60s to 1h");
+        }
+    }
+}
+
+/// What an embedder gets without saying anything: SQLite in `./petspark-data`, development.
+impl Default for Settings {
+    fn default() -> Self {
+        Self::read(&mut Loader::empty())
+    }
+}
+
+impl Settings {
+    /// The defaults with everything that PetSpark keeps under `folder`.
+    #[must_use]
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        let mut settings = Self { data_dir: folder.into(), ..Self::default() };
+        settings.database.url = DatabaseUrl::Sqlite(settings.data_dir.join("petspark.db"));
+        settings
+    }
+}
+
+impl DatabaseSettings {
+    fn read(from: &mut Loader, data_dir: &std::path::Path) -> Self {
+        let default_url = DatabaseUrl::Sqlite(data_dir.join("petspark.db"));
+        let url = from.find_secret(
+            "database.url",
+            Some("DATABASE_URL"),
+            "sqlite://path/to/file.db or postgres://user:password@host:5432/name. Default: petspark.db in the data folder.",
+        );
+        let url: DatabaseUrl = url.unwrap_or(default_url);
+        let mut get = |key, default, about| from.get(Setting { key, env: None, default, about });
+        let acquire_timeout = get(
+            "database.acquire_timeout",
+            seconds(5),
+            "How long a request waits for a free connection before it is told 503.",
+        );
+        let connect_timeout =
+            get("database.connect_timeout", seconds(30), "How long to wait at start for a PostgreSQL that is away.");
+        let statement_timeout =
+            get("database.statement_timeout", seconds(10), "How long a statement may take on PostgreSQL.");
+        let lock_timeout =
+            get("database.lock_timeout", seconds(5), "How long a statement may wait for a lock on PostgreSQL.");
+        let busy_timeout = get(
+            "database.busy_timeout",
+            seconds(5),
+            "How long to wait for another process that writes the same SQLite file.",
+        );
+        let idle_timeout =
+            get("database.idle_timeout", seconds(600), "When an unused PostgreSQL connection is closed.");
+        let max_lifetime = get("database.max_lifetime", seconds(1800), "When a PostgreSQL connection is replaced.");
+        let default_connections = match url {
+            DatabaseUrl::Sqlite(_) => cores().clamp(2, 8),
+            DatabaseUrl::Postgres(_) => 10,
+        };
+        let max_connections = from.get(Setting {
+            key: "database.max_connections",
+            env: None,
+            default: default_connections,
+            about: "Connections of the pool; on SQLite, readers beside the one writer. Default: 10, on SQLite one a core (2 to 8).",
+        });
+        if !(1..=1000).contains(&max_connections) {
+            from.problem("database.max_connections", "must be from 1 to 1000");
+        }
+        Self {
+            url,
+            max_connections: max_connections.max(1),
+            acquire_timeout,
+            connect_timeout,
+            statement_timeout,
+            lock_timeout,
+            busy_timeout,
+            idle_timeout,
+            max_lifetime,
+            synchronous: from.get(Setting {
+                key: "database.synchronous",
+                env: None,
+                default: Synchronous::Full,
+                about: "What SQLite waits for at a commit: full survives a power cut, normal a crash of the process only.",
+            }),
+        }
+    }
+}
+
+impl AuthSettings {
+    fn read(from: &mut Loader) -> Self {
+        let jwt_secret = from.secret(
+            "auth.jwt_secret",
+            Some("JWT_SECRET"),
+            "Signs access tokens: 32 random bytes or more. Development makes one and keeps it in the data folder; production refuses to start without.",
+        );
+        let mut get = |key, default, about| from.get(Setting { key, env: None, default, about });
+        let access_token_ttl = get("auth.access_token_ttl", seconds(900), "Life of an access token, 60s to 1h.");
+        let session_idle_ttl =
+            get("auth.session_idle_ttl", days(30), "A session ends when its refresh token was not used for this long.");
+        let session_absolute_ttl = get(
+            "auth.session_absolute_ttl",
+            days(90),
+            "A session ends this long after signing in, however much it is used.",
+        );
+        let refresh_grace = get(
+            "auth.refresh_grace",
+            seconds(10),
+            "After a rotation, how long the token before it is answered with the same successor.",
+        );
+        let session_cache_ttl = get(
+            "auth.session_cache_ttl",
+            seconds(15),
+            "How long a looked-up session is believed without asking the database again.",
+        );
+        let hash_concurrency = from.get(Setting {
+            key: "auth.hash_concurrency",
+            env: None,
+            default: cores().min(4),
+            about: "Passwords hashed at the same time; each takes 19 MiB. Default: one a core, at most 4.",
+        });
+        if !(1..=64).contains(&hash_concurrency) {
+            from.problem("auth.hash_concurrency", "must be from 1 to 64");
+        }
+        Self {
+            jwt_secret,
+            access_token_ttl,
+            session_idle_ttl,
+            session_absolute_ttl,
+            refresh_grace,
+            hash_concurrency: hash_concurrency.max(1),
+            session_cache_ttl,
+        }
+    }
+}
+
+impl S3Settings {
+    fn read(from: &mut Loader) -> Self {
+        Self {
+            bucket: from.find("media.s3.bucket", Some("AWS_S3_BUCKET"), "Bucket for uploads. Not used yet."),
+            region: from.find("media.s3.region", Some("AWS_REGION"), "Region of the bucket. Not used yet."),
+            endpoint_url: from.find(
+                "media.s3.endpoint_url",
+                Some("AWS_ENDPOINT_URL"),
+                "An S3-compatible server instead of AWS. Not used yet.",
+            ),
+            access_key_id: from.secret("media.s3.access_key_id", Some("AWS_ACCESS_KEY_ID"), "Not used yet."),
+            secret_access_key: from.secret(
+                "media.s3.secret_access_key",
+                Some("AWS_SECRET_ACCESS_KEY"),
+                "Not used yet.",
+            ),
+        }
+    }
+}
+
+impl StripeSettings {
+    fn read(from: &mut Loader) -> Self {
+        Self {
+            secret_key: from.secret("billing.stripe.secret_key", Some("STRIPE_SECRET_KEY"), "Not used yet."),
+            webhook_secret: from.secret(
+                "billing.stripe.webhook_secret",
+                Some("STRIPE_WEBHOOK_SECRET"),
+                "Not used yet.",
+            ),
+            api_base: from.find(
+                "billing.stripe.api_base",
+                Some("STRIPE_API_BASE"),
+                "A stand-in for the Stripe API. Not used yet.",
+            ),
+        }
+    }
+}

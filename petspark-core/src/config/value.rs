@@ -1,0 +1,254 @@
+//! How a setting's text becomes a value: units for durations and sizes, lists, addresses. A
+//! parse error says what was expected and never repeats the text, which may be a secret.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{Environment, Synchronous};
+use crate::secret::Secret;
+
+/// A type that a setting can have.
+pub trait Value: Sized {
+    /// Reads the text of a setting.
+    ///
+    /// # Errors
+    /// What was expected instead, to be shown behind "must be".
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// The text that gives this value, for templates.
+    fn render(&self) -> String;
+}
+
+macro_rules! values_from_str {
+    ($($type:ty: $expected:literal),+ $(,)?) => { $(
+        impl Value for $type {
+            fn parse(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| $expected.to_owned())
+            }
+
+            fn render(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+ };
+}
+
+values_from_str! {
+    bool: "true or false",
+    u16: "a whole number from 0 to 65535",
+    u32: "a whole number",
+    IpAddr: "an IP address such as 127.0.0.1",
+    ipnet::IpNet: "a network such as 10.0.0.0/8",
+    Environment: "development or production",
+    Synchronous: "full or normal",
+}
+
+impl Value for String {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    fn render(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for PathBuf {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self::from(text))
+    }
+
+    fn render(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Value for Secret {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self::new(text))
+    }
+
+    fn render(&self) -> String {
+        "[redacted]".to_owned()
+    }
+}
+
+/// With its unit: `500ms`, `10s`, `15m`, `30d`.
+impl Value for Duration {
+    fn parse(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text)
+            .map_err(|_| "a duration with its unit, such as 500ms, 10s, 15m or 30d".to_owned())
+    }
+
+    fn render(&self) -> String {
+        humantime::format_duration(*self).to_string()
+    }
+}
+
+/// Separated by commas.
+impl<T: Value> Value for Vec<T> {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(T::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|expected| format!("a list, separated by commas, of which each is {expected}"))
+    }
+
+    fn render(&self) -> String {
+        self.iter().map(T::render).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// A number of bytes, written `16KiB`, `10MiB` or without a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl Value for ByteSize {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = || "a number of bytes such as 512, 16KiB or 10MiB".to_owned();
+        let (digits, factor) = match text.strip_suffix("KiB") {
+            Some(digits) => (digits, 1 << 10),
+            None => match text.strip_suffix("MiB") {
+                Some(digits) => (digits, 1 << 20),
+                None => (text, 1),
+            },
+        };
+        let number: u64 = digits.trim().parse().map_err(|_| expected())?;
+        number.checked_mul(factor).map(Self).ok_or_else(expected)
+    }
+
+    fn render(&self) -> String {
+        match self.0 {
+            n if n > 0 && n % (1 << 20) == 0 => format!("{}MiB", n >> 20),
+            n if n > 0 && n % (1 << 10) == 0 => format!("{}KiB", n >> 10),
+            n => n.to_string(),
+        }
+    }
+}
+
+/// An `http` or `https` address without user, query or fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebUrl(String);
+
+impl WebUrl {
+    /// The address, without a slash at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WebUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "an address such as https://app.example.org, without user, query or fragment".to_owned();
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(expected)?;
+        let host = rest.split('/').next().unwrap_or_default();
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '@' | '?' | '#' | '\\' | '"' | '<' | '>');
+        if host.is_empty() || host.starts_with(':') || !rest.chars().all(plain) {
+            return Err(expected());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Value for WebUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn render(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// Which engine, and where.
+#[derive(Clone, Debug)]
+pub enum DatabaseUrl {
+    /// A file, made when it isn't there.
+    Sqlite(PathBuf),
+    /// `postgres://user:password@host:port/database`, as libpq understands it.
+    Postgres(Secret),
+}
+
+impl Value for DatabaseUrl {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(Secret::new(text)));
+        }
+        let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
+        match path {
+            Some(path) if path.contains(":memory:") || path.contains('?') => {
+                Err("sqlite://path/to/file.db, without options; a database in memory would be lost at every restart"
+                    .to_owned())
+            }
+            Some(path) if !path.is_empty() && !path.ends_with('/') => Ok(Self::Sqlite(PathBuf::from(path))),
+            _ => Err("sqlite://path/to/file.db or postgres://user:password@host:5432/name".to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Postgres(_) => "postgres://[redacted]".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_units_and_survive_their_text() {
+        for text in ["0", "16KiB", "10MiB", "1000"] {
+            assert_eq!(ByteSize::parse(text).unwrap().render(), text);
+        }
+        for text in ["10s", "15m", "30days", "500ms"] {
+            assert_eq!(Duration::parse(text).unwrap().render(), text);
+        }
+        assert!(Duration::parse("10").is_err());
+        assert!(ByteSize::parse("-1").is_err());
+        assert!(ByteSize::parse("99999999999999999MiB").is_err());
+    }
+
+    #[test]
+    fn database_addresses_are_told_apart() {
+        assert!(
+            matches!(DatabaseUrl::parse("sqlite:///var/lib/p.db").unwrap(), DatabaseUrl::Sqlite(p) if p == PathBuf::from("/var/lib/p.db"))
+        );
+        assert!(
+            matches!(DatabaseUrl::parse("sqlite://data/p.db").unwrap(), DatabaseUrl::Sqlite(p) if p == PathBuf::from("data/p.db"))
+        );
+        assert!(matches!(DatabaseUrl::parse("postgresql://u:p@h/d").unwrap(), DatabaseUrl::Postgres(_)));
+        for wrong in ["", "mysql://h/d", "sqlite://", "sqlite::memory:", "sqlite://data/", "data.db"] {
+            assert!(DatabaseUrl::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_postgresql_password_is_never_rendered() {
+        let url = DatabaseUrl::parse("postgres://me:hunter2@db/petspark").unwrap();
+        assert!(!format!("{url:?}{}", url.render()).contains("hunter2"));
+    }
+
+    #[test]
+    fn web_addresses_have_a_scheme_and_a_host() {
+        assert_eq!(WebUrl::parse("https://app.example.org/").unwrap().as_str(), "https://app.example.org");
+        for wrong in ["app.example.org", "ftp://x", "https://", "https://u:p@x", "https://x?y", "https://x y"] {
+            assert!(WebUrl::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

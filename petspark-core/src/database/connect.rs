@@ -1,0 +1,220 @@
+//! Opens the pools: SQLite with one writer and read-only readers, PostgreSQL with time-outs on
+//! the server's side. A PostgreSQL that is away is waited for; a wrong password is not.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tracing::log::LevelFilter;
+
+use super::{Database, Engine, PostgresPool, SqlitePools};
+use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
+use crate::error::{Failure, Kind, chain};
+
+/// The database can't be opened. The message names the place and the reason, never a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The SQLite file or its folder can't be made, read or written.
+    #[error("can't open the SQLite database {path}: {reason}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system or SQLite said.
+        reason: String,
+    },
+    /// PostgreSQL did not answer in the time that `database.connect_timeout` gives it.
+    #[error("no answer from PostgreSQL at {target} within {}s: {reason}", .waited.as_secs())]
+    Unreachable {
+        /// Host, port and database name.
+        target: String,
+        /// The last attempt's failure.
+        reason: String,
+        /// How long it was tried.
+        waited: Duration,
+    },
+    /// PostgreSQL answered, and will not let us in: trying again wouldn't help.
+    #[error("PostgreSQL at {target} refuses the connection: {reason}")]
+    Refused {
+        /// Host, port and database name.
+        target: String,
+        /// What the server said.
+        reason: String,
+    },
+}
+
+impl Failure for OpenError {
+    fn kind(&self) -> Kind {
+        Kind::Unavailable
+    }
+
+    fn code(&self) -> &'static str {
+        "DATABASE_UNREACHABLE"
+    }
+}
+
+impl Database {
+    /// Opens the database that `settings` name; an SQLite file and its folder are created.
+    /// The schema is left as it is: see [`Database::migrations`].
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
+        let engine = match &settings.url {
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(open_sqlite(path, settings).await?),
+            DatabaseUrl::Postgres(url) => Engine::Postgres(open_postgres(url.expose(), settings).await?),
+        };
+        Ok(Self(Arc::new(engine)))
+    }
+}
+
+async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqlitePools, OpenError> {
+    let failed = |reason: String| OpenError::Sqlite { path: path.to_owned(), reason };
+    // Switching a new file to WAL fails at once, whatever the busy time-out, when another
+    // process is doing the same. So the first look at the file is taken in turn.
+    let _turn = take_turn(path.to_owned()).await.map_err(|error| failed(error.to_string()))?;
+
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(settings.busy_timeout)
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
+    let writer_options = options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(
+        match settings.synchronous {
+            Synchronous::Full => SqliteSynchronous::Full,
+            Synchronous::Normal => SqliteSynchronous::Normal,
+        },
+    );
+    let pool = || {
+        SqlitePoolOptions::new()
+            .acquire_timeout(settings.acquire_timeout)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
+    let writer = pool().max_connections(1).connect_with(writer_options).await.map_err(|error| failed(chain(&error)))?;
+    let readers = pool().max_connections(settings.max_connections).connect_lazy_with(options.read_only(true));
+    Ok(SqlitePools { path: path.to_owned(), writer, readers })
+}
+
+/// A lock beside the database file, held until the returned file is dropped. The operating
+/// system gives it back when the process dies.
+pub(super) async fn take_turn(database: PathBuf) -> std::io::Result<File> {
+    let (file, path) = lock_file(&database)?;
+    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+        .await
+        .map_err(std::io::Error::other)?
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+/// Opens `{database}.lock`, and makes the folder it stands in.
+pub(super) fn lock_file(database: &Path) -> std::io::Result<(File, PathBuf)> {
+    let told =
+        |path: &Path, error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let folder = match database.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    create_private_folder(folder).map_err(|error| told(folder, error))?;
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(|error| told(&path, error))?;
+    Ok((file, path))
+}
+
+/// Makes a folder that only its owner may enter; one that exists is left as it is.
+fn create_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+async fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<PostgresPool, OpenError> {
+    let options = postgres_options(url, settings)?;
+    let target = postgres_target(&options);
+    first_connection(&options, &target, settings.connect_timeout).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .idle_timeout(settings.idle_timeout)
+        .max_lifetime(settings.max_lifetime)
+        // A ping before every use would double the cost of a read. A connection that lay idle
+        // for a second may have lost its server, so that one is asked.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= Duration::from_secs(1) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options);
+    Ok(PostgresPool { pool, target })
+}
+
+fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectOptions, OpenError> {
+    let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    let options = PgConnectOptions::from_str(url).map_err(|_| OpenError::Refused {
+        // The parser's own message may quote the URL, and with it the password.
+        target: "the address in DATABASE_URL".to_owned(),
+        reason: "it can't be understood; expected postgres://user:password@host:5432/database".to_owned(),
+    })?;
+    Ok(options
+        .application_name("petspark")
+        .options([
+            ("statement_timeout", milliseconds(settings.statement_timeout)),
+            ("lock_timeout", milliseconds(settings.lock_timeout)),
+            ("idle_in_transaction_session_timeout", "60000".to_owned()),
+        ])
+        .log_statements(LevelFilter::Off)
+        .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1)))
+}
+
+fn postgres_target(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("{}/{database}", socket.display()),
+        None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
+    }
+}
+
+/// Waits for the server with growing pauses, 0.1 s to 5 s, for at most `patience`.
+async fn first_connection(options: &PgConnectOptions, target: &str, patience: Duration) -> Result<(), OpenError> {
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let left = patience.saturating_sub(started.elapsed()).max(Duration::from_millis(100));
+        let reason = match tokio::time::timeout(left, PgConnection::connect_with(options)).await {
+            Ok(Ok(connection)) => {
+                // Nothing was asked of it yet, so nothing is lost if saying good-bye fails.
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            Ok(Err(error)) if !super::error::is_temporary(&error) => {
+                return Err(OpenError::Refused { target: target.to_owned(), reason: chain(&error) });
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => "connecting took too long".to_owned(),
+        };
+        if started.elapsed() + pause > patience {
+            return Err(OpenError::Unreachable { target: target.to_owned(), reason, waited: started.elapsed() });
+        }
+        tracing::warn!(target, reason, retry_in_ms = pause.as_millis(), "PostgreSQL is not there yet");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,88 @@
+//! What an engine's error means: whose constraint was hit, and whether waiting may help.
+
+use sqlx::error::DatabaseError;
+
+use crate::error::Fault;
+
+/// Whether `error` says that the unique index `name` (`{table}_{columns}_key`) would be violated.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for UPDATEs, which have no ON CONFLICT; the first is changing an e-mail address")
+)]
+pub(crate) fn violates(error: &sqlx::Error, name: &str) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    if !error.is_unique_violation() {
+        return false;
+    }
+    match error.constraint() {
+        Some(constraint) => constraint == name,
+        None => sqlite_constraint(error.message()).as_deref() == Some(name),
+    }
+}
+
+/// SQLite names columns, not the index: `UNIQUE constraint failed: users.email` is
+/// `users_email_key` here. Only indexes over expressions are named: `... failed: index 'x'`.
+fn sqlite_constraint(message: &str) -> Option<String> {
+    let columns = message.split_once("UNIQUE constraint failed: ")?.1;
+    if let Some(index) = columns.strip_prefix("index '") {
+        return Some(index.trim_end_matches('\'').to_owned());
+    }
+    let table = columns.split_once('.')?.0;
+    let columns: Vec<_> = columns.split(", ").filter_map(|c| Some(c.split_once('.')?.1)).collect();
+    Some(format!("{table}_{}_key", columns.join("_")))
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        if is_temporary(&error) { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
+/// Whether the database is away, busy or full: somebody's to mend, and no defect of ours.
+pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(error) => is_temporary_code(&**error),
+        _ => false,
+    }
+}
+
+fn is_temporary_code(error: &dyn DatabaseError) -> bool {
+    let Some(code) = error.code() else { return false };
+    match code.parse::<i32>() {
+        // https://sqlite.org/rescode.html: the low byte is the class. BUSY, LOCKED, READONLY,
+        // IOERR, FULL, CANTOPEN, PROTOCOL.
+        Ok(code) if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => {
+            matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14 | 15)
+        }
+        // https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exceptions,
+        // serialization failure and deadlock, insufficient resources, operator intervention
+        // (time-outs and shut-downs), lock not available, read-only after a fail-over, system error.
+        _ => {
+            ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+                || matches!(&*code, "55P03" | "25006")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_message_is_turned_into_the_name_of_the_index() {
+        for (message, name) in [
+            ("UNIQUE constraint failed: users.email", Some("users_email_key")),
+            ("UNIQUE constraint failed: votes.pet_id, votes.user_id", Some("votes_pet_id_user_id_key")),
+            ("UNIQUE constraint failed: index 'pets_name_key'", Some("pets_name_key")),
+            ("NOT NULL constraint failed: users.email", None),
+        ] {
+            assert_eq!(sqlite_constraint(message).as_deref(), name);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The only folder that names an engine: pools, transactions, dispatch, migrations, constraint
+//! names. The SQL of a domain stands in that domain's `store.rs` and runs on either engine
+//! through the macros [`on!`], [`on_reader!`] and [`on_writer!`].
+
+mod connect;
+mod error;
+mod history;
+mod migrate;
+mod types;
+
+pub use connect::OpenError;
+pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
+pub(crate) use types::text_enum;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+use crate::error::Fault;
+
+/// The database that PetSpark lives in. Cheap to clone; clones share the pools.
+#[derive(Clone)]
+pub struct Database(Arc<Engine>);
+
+pub(crate) enum Engine {
+    Sqlite(SqlitePools),
+    Postgres(PostgresPool),
+}
+
+/// SQLite lets one connection write at a time, so one connection is all that writes.
+pub(crate) struct SqlitePools {
+    pub(crate) path: PathBuf,
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+}
+
+pub(crate) struct PostgresPool {
+    pub(crate) pool: PgPool,
+    /// Host, port and database name, for messages: never the user's password.
+    pub(crate) target: String,
+}
+
+/// A write transaction. Dropping it without [`Tx::commit`] undoes it.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Database {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0
+    }
+
+    /// `sqlite` or `postgres`.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite(_) => "sqlite",
+            Engine::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Where the data lives, for messages: a file, or host, port and database name.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => sqlite.path.display().to_string(),
+            Engine::Postgres(postgres) => postgres.target.clone(),
+        }
+    }
+
+    /// Begins a transaction that may write. On SQLite it holds the write lock from here on
+    /// (`BEGIN IMMEDIATE`), so that it can't fail half-way for want of it.
+    pub(crate) async fn begin(&self) -> Result<Tx, Fault> {
+        Ok(match self.engine() {
+            Engine::Sqlite(sqlite) => Tx::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?),
+            Engine::Postgres(postgres) => Tx::Postgres(postgres.pool.begin().await?),
+        })
+    }
+
+    /// Asks the database for the smallest possible answer.
+    ///
+    /// # Errors
+    /// [`Fault`] of kind unavailable when it doesn't answer.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        on_reader!(self, pool => { sqlx::query("SELECT 1").execute(pool).await?; });
+        Ok(())
+    }
+
+    /// The migrations of this database: what has been applied and what is pending.
+    #[must_use]
+    pub fn migrations(&self) -> Migrations<'_> {
+        Migrations::of(self)
+    }
+
+    /// Closes all connections after the statements in flight; further use fails.
+    pub async fn close(&self) {
+        match self.engine() {
+            Engine::Sqlite(sqlite) => {
+                sqlite.readers.close().await;
+                sqlite.writer.close().await;
+            }
+            Engine::Postgres(postgres) => postgres.pool.close().await,
+        }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Database({} at {})", self.engine_name(), self.target())
+    }
+}
+
+impl Tx {
+    /// Lets one transaction at a time go on for this `topic`, until it ends. For the rare rule
+    /// about several rows that no single conditional statement can hold.
+    pub(crate) async fn take_turns(&mut self, topic: &str) -> Result<(), Fault> {
+        match self {
+            // `BEGIN IMMEDIATE` let nobody else in.
+            Self::Sqlite(_) => {}
+            Self::Postgres(tx) => {
+                sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+                    .bind(topic)
+                    .execute(&mut **tx)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Runs one body against whichever engine the transaction is on; `$conn` is its connection.
+macro_rules! on {
+    ($tx:expr, $conn:ident => $body:expr) => {
+        match $tx {
+            $crate::database::Tx::Sqlite(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+            $crate::database::Tx::Postgres(tx) => {
+                let $conn = &mut **tx;
+                $body
+            }
+        }
+    };
+}
+
+/// Runs one SELECT without a transaction around it; `$pool` can't write on SQLite.
+macro_rules! on_reader {
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db.engine() {
+            $crate::database::Engine::Sqlite(sqlite) => {
+                let $pool = &sqlite.readers;
+                $body
+            }
+            $crate::database::Engine::Postgres(postgres) => {
+                let $pool = &postgres.pool;
+                $body
+            }
+        }
+    };
+}
+
+/// Runs one statement that writes and is its own transaction.
+macro_rules! on_writer {
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db.engine() {
+            $crate::database::Engine::Sqlite(sqlite) => {
+                let $pool = &sqlite.writer;
+                $body
+            }
+            $crate::database::Engine::Postgres(postgres) => {
+                let $pool = &postgres.pool;
+                $body
+            }
+        }
+    };
+}
+
+pub(crate) use {on, on_reader, on_writer};

@@ -1,0 +1,57 @@
+//! The PetSpark library: accounts, pets, media and billing for pet platforms. It knows nothing
+//! of HTTP (`petspark-http`) or of a terminal (`petspark-cli`).
+//!
+//! ```
+//! use petspark_core::auth::{Client, NewAccount, Password};
+//! use petspark_core::config::Settings;
+//! use petspark_core::pets::{PetFields, Species};
+//! use petspark_core::PetSpark;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("petspark-doc-{}", std::process::id()));
+//! let petspark = PetSpark::open(Settings::in_folder(&folder)).await?;
+//! let account = NewAccount {
+//!     email: "ada@example.org".into(),
+//!     password: Password::new("correct horse battery"),
+//!     display_name: "Ada".into(),
+//! };
+//! let ada = petspark.auth().register(account, Client::default()).await?;
+//! let caller = petspark.auth().authenticate(ada.tokens.access.expose()).await?;
+//! let rex = petspark.pets().create(&caller, PetFields::new("Rex", Species::Dog)).await?;
+//! assert_eq!(petspark.pets().get(&caller, rex.id).await?.owner_display_name, "Ada");
+//! # petspark.close().await;
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every rule of the product lives in one service method: [`auth::Auth`], [`pets::Pets`]. Each
+//! takes the [`Caller`] who is asking and decides. Errors are enums that implement [`Failure`]:
+//! a [`Kind`], a stable code, and a message that is safe to show.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod auth;
+mod caller;
+pub mod clock;
+pub mod config;
+pub mod database;
+mod error;
+mod id;
+mod page;
+pub mod pets;
+mod petspark;
+mod secret;
+pub mod seed;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod text;
+
+pub use caller::Caller;
+pub use clock::{Clock, Timestamp};
+pub use error::{Failure, Fault, FieldErrors, Kind, chain};
+pub use id::{InvalidId, PetId, SessionId, UserId};
+pub use page::{InvalidPage, Page, PageRequest};
+pub use petspark::{Migrate, PetSpark, StartError};
+pub use secret::{Secret, Weakness};

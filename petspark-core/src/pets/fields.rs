@@ -1,0 +1,304 @@
+//! What a client may say of a pet, and the rules for it: one set of rules for adding and for
+//! changing, and every invalid field reported at once.
+
+use std::str::FromStr;
+
+use time::macros::format_description;
+use time::{Date, Month};
+
+use super::pet::{Gender, Pet, PetStatus, Size, Species, full_years};
+use crate::error::FieldErrors;
+use crate::text::{one_line, paragraphs};
+
+/// What a client says of one field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// Nothing: it stays as it is.
+    #[default]
+    Keep,
+    /// It shall be empty.
+    Clear,
+    /// It shall be this.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// `Set` for a value, `Clear` for none.
+    pub fn from_option(value: Option<T>) -> Self {
+        value.map_or(Self::Clear, Self::Set)
+    }
+}
+
+/// A pet as a client describes it. Text is taken as it was typed and checked by the service.
+///
+/// ```
+/// use petspark_core::pets::{Patch, PetFields, Species};
+/// let rex = PetFields { breed: Patch::Set("Beagle".into()), ..PetFields::new("Rex", Species::Dog) };
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PetFields {
+    /// 1 to 50 characters.
+    pub name: Patch<String>,
+    /// A [`Species`].
+    pub species: Patch<String>,
+    /// At most 80 characters.
+    pub breed: Patch<String>,
+    /// `YYYY-MM-DD`, not in the future and at most 80 years ago.
+    pub birth_date: Patch<String>,
+    /// Full years, 0 to 80, when the birth date isn't known. A birth date wins.
+    pub age: Patch<i64>,
+    /// A [`Gender`].
+    pub gender: Patch<String>,
+    /// A [`Size`].
+    pub size: Patch<String>,
+    /// At most ten, each of 1 to 30 characters; repetitions are dropped.
+    pub personality: Patch<Vec<String>>,
+    /// At most 1,000 characters.
+    pub bio: Patch<String>,
+    /// A [`PetStatus`].
+    pub status: Patch<String>,
+}
+
+impl PetFields {
+    /// The least that can be said of a pet.
+    pub fn new(name: impl Into<String>, species: Species) -> Self {
+        Self { name: Patch::Set(name.into()), species: Patch::Set(species.as_str().to_owned()), ..Self::default() }
+    }
+}
+
+/// A pet's fields after all rules were checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CheckedPet {
+    pub(crate) name: String,
+    pub(crate) species: Species,
+    pub(crate) breed: Option<String>,
+    pub(crate) birth: Birth,
+    pub(crate) gender: Gender,
+    pub(crate) size: Option<Size>,
+    pub(crate) personality: Vec<String>,
+    pub(crate) bio: Option<String>,
+    pub(crate) status: PetStatus,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Birth {
+    pub(crate) date: Option<Date>,
+    pub(crate) is_estimate: bool,
+}
+
+const MAX_AGE: u32 = 80;
+const MAX_BREED_CHARS: usize = 80;
+const MAX_TRAITS: usize = 10;
+const MAX_TRAIT_CHARS: usize = 30;
+
+impl PetFields {
+    /// These fields laid over those of `current`, or over a pet that has none yet.
+    pub(crate) fn check(self, current: Option<&Pet>, today: Date) -> Result<CheckedPet, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let name = required(&mut errors, "name", self.name, current.map(|pet| pet.name.clone()), |text| {
+            one_line(&text, 50).ok_or_else(|| "must have 1 to 50 characters in one line".to_owned())
+        });
+        let species = required(&mut errors, "species", self.species, current.map(|pet| pet.species), parse::<Species>);
+        let breed = optional(&mut errors, "breed", self.breed, current.and_then(|pet| pet.breed.clone()), |text| {
+            one_line(&text, MAX_BREED_CHARS).ok_or_else(|| "must have 1 to 80 characters in one line".to_owned())
+        });
+        let birth = check_birth(&mut errors, self.birth_date, self.age, current, today);
+        let gender = optional(&mut errors, "gender", self.gender, current.map(|pet| pet.gender), parse::<Gender>);
+        let size = optional(&mut errors, "size", self.size, current.and_then(|pet| pet.size), parse::<Size>);
+        let personality = optional(
+            &mut errors,
+            "personality",
+            self.personality,
+            current.map(|pet| pet.personality.clone()),
+            check_traits,
+        );
+        let bio = optional(&mut errors, "bio", self.bio, current.and_then(|pet| pet.bio.clone()), |text| {
+            paragraphs(&text, 1000).ok_or_else(|| "must have at most 1000 characters".to_owned())
+        });
+        let status = optional(&mut errors, "status", self.status, current.map(|pet| pet.status), parse::<PetStatus>);
+        let checked = name.zip(species).map(|(name, species)| CheckedPet {
+            name,
+            species,
+            breed,
+            birth,
+            gender: gender.unwrap_or(Gender::Unknown),
+            size,
+            personality: personality.unwrap_or_default(),
+            bio: bio.filter(|text| !text.is_empty()),
+            status: status.unwrap_or(PetStatus::Active),
+        });
+        errors.finish(checked)
+    }
+}
+
+fn required<I, T>(
+    errors: &mut FieldErrors,
+    field: &str,
+    patch: Patch<I>,
+    current: Option<T>,
+    parse: impl FnOnce(I) -> Result<T, String>,
+) -> Option<T> {
+    match patch {
+        Patch::Keep if current.is_some() => current,
+        Patch::Keep | Patch::Clear => {
+            errors.add(field, "is required");
+            None
+        }
+        Patch::Set(input) => errors.check(field, parse(input)),
+    }
+}
+
+fn optional<I, T>(
+    errors: &mut FieldErrors,
+    field: &str,
+    patch: Patch<I>,
+    current: Option<T>,
+    parse: impl FnOnce(I) -> Result<T, String>,
+) -> Option<T> {
+    match patch {
+        Patch::Keep => current,
+        Patch::Clear => None,
+        Patch::Set(input) => errors.check(field, parse(input)),
+    }
+}
+
+fn parse<T: FromStr<Err = String>>(text: String) -> Result<T, String> {
+    text.parse()
+}
+
+fn check_traits(traits: Vec<String>) -> Result<Vec<String>, String> {
+    let mut checked: Vec<String> = Vec::with_capacity(traits.len().min(MAX_TRAITS));
+    for text in traits {
+        let text = one_line(&text, MAX_TRAIT_CHARS)
+            .ok_or_else(|| "each must have 1 to 30 characters in one line".to_owned())?;
+        if !checked.contains(&text) {
+            checked.push(text);
+        }
+        if checked.len() > MAX_TRAITS {
+            return Err("must be at most 10".to_owned());
+        }
+    }
+    Ok(checked)
+}
+
+/// An age is stored as the birth date that gives it today. An age that is what we would say
+/// anyway changes nothing: clients send back what they read.
+fn check_birth(
+    errors: &mut FieldErrors,
+    date: Patch<String>,
+    age: Patch<i64>,
+    current: Option<&Pet>,
+    today: Date,
+) -> Birth {
+    let stored = current
+        .map_or_else(Birth::default, |pet| Birth { date: pet.birth_date, is_estimate: pet.birth_date_is_estimate });
+    if let Patch::Set(text) = date {
+        let date = errors.check("birthDate", parse_birth_date(&text, today));
+        return Birth { date, is_estimate: false };
+    }
+    // Clearing a date that was only reckoned from an age is no news.
+    let kept = if date == Patch::Clear && !stored.is_estimate { Birth::default() } else { stored };
+    match age {
+        Patch::Keep => kept,
+        Patch::Clear if kept.is_estimate => Birth::default(),
+        Patch::Clear => kept,
+        Patch::Set(years) => match u32::try_from(years).ok().filter(|years| *years <= MAX_AGE) {
+            None => {
+                errors.add("age", "must be a whole number of years from 0 to 80");
+                kept
+            }
+            Some(years) if kept.date.is_some_and(|born| full_years(born, today) == years) => kept,
+            Some(years) => Birth { date: Some(years_before(today, years)), is_estimate: true },
+        },
+    }
+}
+
+fn parse_birth_date(text: &str, today: Date) -> Result<Date, &'static str> {
+    let date = Date::parse(text, format_description!("[year]-[month]-[day]"))
+        .map_err(|_| "must be a date such as 2021-05-30")?;
+    if date > today {
+        return Err("must not be in the future");
+    }
+    if full_years(date, today) > MAX_AGE {
+        return Err("must be at most 80 years ago");
+    }
+    Ok(date)
+}
+
+fn years_before(day: Date, years: u32) -> Date {
+    let year = day.year() - i32::try_from(years).unwrap_or(0);
+    // 29 February has no namesake in most years; the day before is as good a guess.
+    day.replace_year(year).or_else(|_| Date::from_calendar_date(year, Month::February, 28)).unwrap_or(day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::date;
+
+    const TODAY: Date = date!(2026 - 11 - 22);
+
+    fn set(text: &str) -> Patch<String> {
+        Patch::Set(text.to_owned())
+    }
+
+    fn rex() -> PetFields {
+        PetFields::new("Rex", Species::Dog)
+    }
+
+    #[test]
+    fn every_invalid_field_is_reported_at_once() {
+        let fields = PetFields {
+            name: set("  "),
+            species: set("dragon"),
+            breed: set(&"x".repeat(81)),
+            birth_date: set("2026-11-23"),
+            age: Patch::Keep,
+            gender: set("m"),
+            size: set("huge"),
+            personality: Patch::Set(vec!["calm".to_owned(), String::new()]),
+            bio: set(&"x".repeat(1001)),
+            status: set("gone"),
+        };
+        let errors = fields.check(None, TODAY).unwrap_err();
+        let names: Vec<_> = errors.iter().map(|(field, _)| field).collect();
+        assert_eq!(names, ["bio", "birthDate", "breed", "gender", "name", "personality", "size", "species", "status"]);
+    }
+
+    #[test]
+    fn name_and_species_are_all_that_is_needed() {
+        let pet = rex().check(None, TODAY).unwrap();
+        assert_eq!((pet.gender, pet.status, pet.birth), (Gender::Unknown, PetStatus::Active, Birth::default()));
+        let errors = PetFields::default().check(None, TODAY).unwrap_err();
+        assert_eq!(errors.to_string(), "name: is required; species: is required");
+    }
+
+    #[test]
+    fn an_age_is_kept_as_an_estimated_birth_date() {
+        let pet = PetFields { age: Patch::Set(3), ..rex() }.check(None, TODAY).unwrap();
+        assert_eq!(pet.birth, Birth { date: Some(date!(2023 - 11 - 22)), is_estimate: true });
+        for wrong in [-1, 81, i64::MAX] {
+            assert!(PetFields { age: Patch::Set(wrong), ..rex() }.check(None, TODAY).is_err());
+        }
+        let leap_day = date!(2024 - 02 - 29);
+        let pet = PetFields { age: Patch::Set(1), ..rex() }.check(None, leap_day).unwrap();
+        assert_eq!(full_years(pet.birth.date.unwrap(), leap_day), 1);
+    }
+
+    #[test]
+    fn a_birth_date_wins_over_an_age_and_has_bounds() {
+        let pet = PetFields { birth_date: set("2021-05-30"), age: Patch::Set(50), ..rex() }.check(None, TODAY).unwrap();
+        assert_eq!(pet.birth, Birth { date: Some(date!(2021 - 05 - 30)), is_estimate: false });
+        for wrong in ["2026-11-23", "1945-11-22", "30.5.2021", "2021-02-30", "", "2021-05-30T00:00:00Z"] {
+            assert!(PetFields { birth_date: set(wrong), ..rex() }.check(None, TODAY).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn traits_are_trimmed_and_not_repeated() {
+        let personality = Patch::Set(vec![" calm ".to_owned(), "calm".to_owned(), "shy".to_owned()]);
+        assert_eq!(PetFields { personality, ..rex() }.check(None, TODAY).unwrap().personality, ["calm", "shy"]);
+        let personality = Patch::Set((0..11).map(|n| n.to_string()).collect());
+        assert!(PetFields { personality, ..rex() }.check(None, TODAY).is_err());
+    }
+}

@@ -1,0 +1,271 @@
+//! Pets: adding, reading, listing, changing and deleting, and who may. Photos are the media
+//! service's business.
+
+mod fields;
+mod pet;
+pub(crate) mod store;
+
+pub(crate) use fields::{Birth, CheckedPet};
+pub use fields::{Patch, PetFields};
+pub use pet::{Gender, Pet, PetStatus, Size, Species};
+
+use std::time::Duration;
+
+use crate::auth::Role;
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::database::{Database, text_enum};
+use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::id::{PetId, UserId};
+use crate::page::{InvalidPage, Key, ListIdentity, Page, PageRequest, Start};
+
+text_enum! {
+    /// The order of a list.
+    pub enum Sort {
+        /// Last added first.
+        Newest = "-createdAt",
+        /// First added first.
+        Oldest = "createdAt",
+    }
+}
+
+/// Which pets to list, and in which order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PetFilter {
+    /// Only of this owner.
+    pub owner: Option<UserId>,
+    /// Only of this species.
+    pub species: Option<Species>,
+    /// Only of this breed; case and white space don't matter.
+    pub breed: Option<String>,
+    /// Only of this gender.
+    pub gender: Option<Gender>,
+    /// Only of this size.
+    pub size: Option<Size>,
+    /// Only with this status. Without it, active ones; of one's own pets, all.
+    pub status: Option<PetStatus>,
+    /// In which order.
+    pub sort: Sort,
+}
+
+impl Default for PetFilter {
+    fn default() -> Self {
+        Self { owner: None, species: None, breed: None, gender: None, size: None, status: None, sort: Sort::Newest }
+    }
+}
+
+/// Why an operation on a pet was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PetError {
+    /// Fields that can't be as they are.
+    #[error("Some fields are invalid: {0}")]
+    Invalid(FieldErrors),
+    /// No such pet, or none that the caller may know of.
+    #[error("There is no such pet.")]
+    NotFound,
+    /// Somebody else's.
+    #[error("This pet is not yours.")]
+    NotOwner,
+    /// A moderator's decision, which the owner can't undo.
+    #[error("This pet was banned by a moderator.")]
+    Banned,
+    /// Only users have pets.
+    #[error("Please sign in.")]
+    Unauthenticated,
+    /// It is being changed by several at once, again and again.
+    #[error("This pet is being changed by somebody else at the moment. Please try again.")]
+    Contended,
+    /// Not the caller's doing.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Failure for PetError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid(_) => Kind::Invalid,
+            Self::NotFound => Kind::NotFound,
+            Self::NotOwner | Self::Banned => Kind::Forbidden,
+            Self::Unauthenticated => Kind::Unauthenticated,
+            Self::Contended => Kind::Conflict,
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "VALIDATION_FAILED",
+            Self::NotFound => "PET_001",
+            Self::NotOwner => "PET_002",
+            Self::Banned => "PET_003",
+            Self::Unauthenticated => "AUTH_006",
+            Self::Contended => "PET_004",
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+
+    fn fields(&self) -> Option<&FieldErrors> {
+        match self {
+            Self::Invalid(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fault(fault) => fault.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidPage> for PetError {
+    fn from(error: InvalidPage) -> Self {
+        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
+    }
+}
+
+/// The pets service; see the [module](self). Cheap to clone.
+#[derive(Clone)]
+pub struct Pets {
+    db: Database,
+    clock: Clock,
+}
+
+impl Pets {
+    pub(crate) fn open(db: Database, clock: Clock) -> Self {
+        Self { db, clock }
+    }
+
+    /// Adds a pet of the caller's.
+    ///
+    /// # Errors
+    /// [`PetError::Invalid`] with every invalid field.
+    pub async fn create(&self, caller: &Caller, fields: PetFields) -> Result<Pet, PetError> {
+        let owner_id = caller.user_id().ok_or(PetError::Unauthenticated)?;
+        let now = self.clock.now();
+        let fields = fields.check(None, now.date()).map_err(PetError::Invalid)?;
+        refuse_self_made_ban(caller, None, fields.status)?;
+        let row = store::NewPetRow { id: PetId::new(), owner_id, fields, created_at: now };
+        store::insert_pet(&self.db, &row).await?;
+        self.find(row.id).await?.ok_or(PetError::NotFound)
+    }
+
+    /// One pet.
+    ///
+    /// # Errors
+    /// [`PetError::NotFound`], also for one that the caller may not see.
+    pub async fn get(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
+        self.find(id).await?.filter(|pet| may_see(caller, pet)).ok_or(PetError::NotFound)
+    }
+
+    /// A page of pets. What the caller may not see is not in it, whatever the filter says.
+    ///
+    /// # Errors
+    /// [`PetError::Invalid`] for a cursor that belongs to another list.
+    pub async fn list(&self, caller: &Caller, filter: PetFilter, page: &PageRequest) -> Result<Page<Pet>, PetError> {
+        let Some(filter) = visible_part(caller, filter) else {
+            let nothing = ListIdentity::new(&"nothing");
+            return Ok(Page::of(page, Vec::new(), None, key, &nothing));
+        };
+        let list = ListIdentity::new(&("pets", &filter));
+        let after = match page.start() {
+            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
+            _ => None,
+        };
+        let total = match page.start() {
+            Start::Offset(_) => Some(store::count_pets(&self.db, &filter).await?),
+            _ => None,
+        };
+        let rows = store::list_pets(&self.db, &filter, page, after).await?;
+        Ok(Page::of(page, rows, total, key, &list))
+    }
+
+    /// Changes the fields that are given, and keeps the others.
+    ///
+    /// # Errors
+    /// [`PetError::Invalid`], [`PetError::NotFound`], [`PetError::NotOwner`], [`PetError::Banned`].
+    pub async fn update(&self, caller: &Caller, id: PetId, fields: PetFields) -> Result<Pet, PetError> {
+        // Two who change different fields at the same time both get what they want: who comes
+        // second looks again.
+        for _ in 0..5 {
+            let pet = self.owned(caller, id).await?;
+            let now = self.clock.now();
+            let checked = fields.clone().check(Some(&pet), now.date()).map_err(PetError::Invalid)?;
+            refuse_self_made_ban(caller, Some(pet.status), checked.status)?;
+            if store::update_pet(&self.db, id, pet.version, &checked, now).await? {
+                return self.find(id).await?.ok_or(PetError::NotFound);
+            }
+        }
+        Err(PetError::Contended)
+    }
+
+    /// Deletes a pet. Its row stays, unseen, until it is purged.
+    ///
+    /// # Errors
+    /// [`PetError::NotFound`], [`PetError::NotOwner`].
+    pub async fn delete(&self, caller: &Caller, id: PetId) -> Result<(), PetError> {
+        self.owned(caller, id).await?;
+        match store::delete_pet(&self.db, id, self.clock.now()).await? {
+            true => Ok(()),
+            false => Err(PetError::NotFound),
+        }
+    }
+
+    /// How many pets there are, deleted ones included.
+    ///
+    /// # Errors
+    /// [`PetError::Fault`].
+    pub async fn count(&self) -> Result<u64, PetError> {
+        Ok(store::count_all(&self.db).await?)
+    }
+
+    async fn find(&self, id: PetId) -> Result<Option<Pet>, Fault> {
+        store::find_pet(&self.db, id).await
+    }
+
+    /// A pet that the caller may change.
+    async fn owned(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
+        let pet = self.get(caller, id).await?;
+        if caller.is(pet.owner_id) || caller.has_role(Role::Moderator) { Ok(pet) } else { Err(PetError::NotOwner) }
+    }
+}
+
+fn key(pet: &Pet) -> Key {
+    Key { at: pet.created_at, id: *pet.id.as_bytes() }
+}
+
+fn may_see(caller: &Caller, pet: &Pet) -> bool {
+    pet.status == PetStatus::Active || caller.is(pet.owner_id) || caller.has_role(Role::Moderator)
+}
+
+/// The filter narrowed to what the caller may see; `None` if that is nothing.
+fn visible_part(caller: &Caller, filter: PetFilter) -> Option<PetFilter> {
+    let asks_for_own = filter.owner.is_some_and(|owner| caller.is(owner));
+    if asks_for_own || caller.has_role(Role::Moderator) && (filter.owner.is_some() || filter.status.is_some()) {
+        return Some(filter);
+    }
+    match filter.status {
+        None | Some(PetStatus::Active) => Some(PetFilter { status: Some(PetStatus::Active), ..filter }),
+        // Hidden and banned ones are seen by their owner only.
+        Some(_) if filter.owner.is_none() => {
+            Some(PetFilter { owner: caller.user_id(), ..filter }).filter(|filter| filter.owner.is_some())
+        }
+        Some(_) => None,
+    }
+}
+
+/// Banning and lifting a ban are for moderators.
+fn refuse_self_made_ban(caller: &Caller, old: Option<PetStatus>, new: PetStatus) -> Result<(), PetError> {
+    if caller.has_role(Role::Moderator) || old == Some(new) {
+        return Ok(());
+    }
+    if old == Some(PetStatus::Banned) {
+        return Err(PetError::Banned);
+    }
+    if new == PetStatus::Banned {
+        return Err(PetError::Invalid(FieldErrors::one("status", "must be active or hidden")));
+    }
+    Ok(())
+}

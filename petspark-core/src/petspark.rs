@@ -1,0 +1,150 @@
+//! The handle that opens everything and hands out the services.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::Auth;
+use crate::clock::Clock;
+use crate::config::{DatabaseUrl, Settings};
+use crate::database::{Database, MigrationError, OpenError};
+use crate::error::{Failure, Fault, Kind};
+use crate::pets::Pets;
+use crate::seed::Seeds;
+
+/// PetSpark, opened. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct PetSpark(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    database: Database,
+    auth: Auth,
+    pets: Pets,
+    clock: Clock,
+}
+
+/// What to do about a database that lacks migrations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Migrate {
+    /// Apply them to an embedded SQLite file, and refuse to open a PostgreSQL that lacks some:
+    /// there, when to migrate is the operator's decision.
+    #[default]
+    EmbeddedOnly,
+    /// Apply them.
+    Always,
+    /// Open as it is; for tools that look at migrations.
+    Never,
+}
+
+/// PetSpark can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The database can't be reached.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// Its schema is not what this build needs.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// The signing key can't be read or made, or doesn't work.
+    #[error("can't prepare the signing key: {}", .0.chain())]
+    Auth(Fault),
+}
+
+impl Failure for StartError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Database(error) => error.kind(),
+            Self::Migration(error) => error.kind(),
+            Self::Auth(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Database(error) => error.code(),
+            Self::Migration(error) => error.code(),
+            Self::Auth(fault) => fault.code(),
+        }
+    }
+}
+
+/// How long a starting process waits for another one that is migrating.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
+
+impl PetSpark {
+    /// Opens what `settings` describe; an embedded database is made and migrated.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open(settings: Settings) -> Result<Self, StartError> {
+        Self::open_with(settings, Migrate::default(), Clock::system()).await
+    }
+
+    /// The same with a say in migrations and in what time it is.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open_with(settings: Settings, migrate: Migrate, clock: Clock) -> Result<Self, StartError> {
+        let database = Database::open(&settings.database).await?;
+        let embedded = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
+        match migrate {
+            Migrate::Always => drop(database.migrations().run(clock.now(), MIGRATION_PATIENCE).await?),
+            Migrate::EmbeddedOnly if embedded => {
+                drop(database.migrations().run(clock.now(), MIGRATION_PATIENCE).await?);
+            }
+            Migrate::EmbeddedOnly => database.migrations().require_current().await?,
+            Migrate::Never => {}
+        }
+        Self::over(settings, database, clock)
+    }
+
+    fn over(settings: Settings, database: Database, clock: Clock) -> Result<Self, StartError> {
+        let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
+            .map_err(StartError::Auth)?;
+        let pets = Pets::open(database.clone(), clock.clone());
+        Ok(Self(Arc::new(Inner { settings, database, auth, pets, clock })))
+    }
+
+    /// Accounts, sessions, tokens.
+    #[must_use]
+    pub fn auth(&self) -> &Auth {
+        &self.0.auth
+    }
+
+    /// Pets.
+    #[must_use]
+    pub fn pets(&self) -> &Pets {
+        &self.0.pets
+    }
+
+    /// Demonstration data.
+    #[must_use]
+    pub fn seeds(&self) -> Seeds<'_> {
+        Seeds::of(self)
+    }
+
+    /// The database underneath: whether it answers, and its migrations.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    /// What this was opened with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Where the services read the time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Ends gracefully: statements in flight finish, then all connections are closed.
+    pub async fn close(&self) {
+        self.0.database.close().await;
+    }
+}

@@ -1,0 +1,142 @@
+//! For tests of this workspace and of plug-ins: a PetSpark on a database of its own, with a
+//! clock that the test moves. Feature `testing`; never part of a release build.
+//!
+//! PostgreSQL is found by `PETSPARK_TEST_POSTGRES_URL`, which `scripts/test` sets. Without it
+//! the PostgreSQL half of a test fails: an engine that isn't tested isn't supported.
+#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a test that can't be set up must fail")]
+
+use tempfile::TempDir;
+
+use crate::auth::{Client, NewAccount, Password, SignedIn};
+use crate::caller::Caller;
+use crate::clock::{Clock, Timestamp};
+use crate::config::{DatabaseUrl, Settings};
+use crate::id::UserId;
+use crate::petspark::{Migrate, PetSpark};
+use crate::secret::Secret;
+
+pub use crate::on_both;
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A file in a temporary folder.
+    Sqlite,
+    /// A schema of its own in the PostgreSQL that `PETSPARK_TEST_POSTGRES_URL` names.
+    Postgres,
+}
+
+/// A PetSpark for one test. Its folder is gone when this is dropped.
+pub struct TestApp {
+    /// The opened library.
+    pub petspark: PetSpark,
+    /// Its clock, standing still until moved.
+    pub clock: Clock,
+    folder: TempDir,
+}
+
+impl TestApp {
+    /// Opens a PetSpark on a new, migrated database.
+    pub async fn open(engine: Engine) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let settings = settings(engine, &folder).await;
+        let clock = Clock::manual(Timestamp::from_micros(1_795_384_178_123_456));
+        let petspark = PetSpark::open_with(settings, Migrate::Always, clock.clone()).await.expect("a test database");
+        Self { petspark, clock, folder }
+    }
+
+    /// A second PetSpark on the same database, as another server or the operator's tool would be.
+    pub async fn another(&self) -> PetSpark {
+        let settings = self.petspark.settings().clone();
+        PetSpark::open_with(settings, Migrate::Never, self.clock.clone()).await.expect("the same database again")
+    }
+
+    /// The folder of this test.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Registers `{name}@example.org` with the password [`TestApp::PASSWORD`].
+    pub async fn register(&self, name: &str) -> TestUser {
+        let account = NewAccount {
+            email: format!("{name}@example.org"),
+            password: Password::new(Self::PASSWORD),
+            display_name: name.to_owned(),
+        };
+        let signed_in = self.petspark.auth().register(account, Client::default()).await.expect("a new user");
+        let caller = self.petspark.auth().authenticate(signed_in.tokens.access.expose()).await.expect("their token");
+        TestUser { id: signed_in.user.id, signed_in, caller }
+    }
+
+    /// Every test user's password.
+    pub const PASSWORD: &'static str = "correct horse battery";
+}
+
+/// A user of a test.
+pub struct TestUser {
+    /// Who.
+    pub id: UserId,
+    /// Their first session.
+    pub signed_in: SignedIn,
+    /// They, as the one who asks.
+    pub caller: Caller,
+}
+
+/// Settings for a database of one's own, empty, in `folder` or in a new schema.
+pub async fn settings(engine: Engine, folder: &TempDir) -> Settings {
+    let mut settings = Settings::in_folder(folder.path());
+    // Two: tests of one binary run side by side, and PostgreSQL has 100 connections for all.
+    settings.database.max_connections = 4;
+    settings.auth.hash_concurrency = 2;
+    if engine == Engine::Postgres {
+        settings.database.url = DatabaseUrl::Postgres(Secret::new(new_postgres_schema().await));
+    }
+    settings
+}
+
+/// The address of a new, empty schema.
+pub async fn new_postgres_schema() -> String {
+    #[allow(clippy::disallowed_methods, reason = "how scripts/test tells where its PostgreSQL is")]
+    let url = std::env::var("PETSPARK_TEST_POSTGRES_URL")
+        .expect("PETSPARK_TEST_POSTGRES_URL is not set; run the tests by scripts/test, or see CONTRIBUTING.md");
+    let schema = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.expect("the test PostgreSQL");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
+        .execute(&mut connection)
+        .await
+        .expect("a new schema");
+    sqlx::Connection::close(connection).await.expect("a clean good-bye");
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}options=-csearch_path%3D{schema}")
+}
+
+/// Declares tests that run on both engines, as `name::sqlite` and `name::postgres`.
+///
+/// ```ignore
+/// on_both! {
+///     async fn a_pet_has_an_owner(app: TestApp) { /* ... */ }
+/// }
+/// ```
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* async fn $name:ident($app:ident: TestApp) $body:block)+) => { $(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $(#[$attribute])*
+            async fn test($app: $crate::testing::TestApp) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                test($crate::testing::TestApp::open($crate::testing::Engine::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                test($crate::testing::TestApp::open($crate::testing::Engine::Postgres).await).await;
+            }
+        }
+    )+ };
+}
