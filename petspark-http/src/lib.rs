@@ -1,1 +1,104 @@
+//! The PetSpark HTTP server: a thin translation of HTTP to `petspark-core`.
+//!
+//! [`router`] gives an axum [`Router`] that others can nest; [`Server`] runs it on a listener
+//! with an accept loop of its own: time-outs, connection limit, graceful end.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use petspark_core::{PetSpark, config::Settings};
+//! use petspark_http::{HttpSettings, Server};
+//!
+//! let petspark = PetSpark::open(Settings::default()).await?;
+//! let server = Server::bind(petspark, HttpSettings::default()).await?;
+//! println!("http://{}", server.local_addr()?);
+//! server.run(async { tokio::signal::ctrl_c().await.unwrap_or_default() }).await;
+//! # Ok(())
+//! # }
+//! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod cors;
+mod error;
+mod extract;
+mod layer;
+mod listen;
+mod openapi;
+mod patience;
+mod routes;
+mod settings;
+pub mod wire;
+
+pub use listen::{BindError, Drained, Peer, Server};
+pub use settings::{BuildInfo, HttpSettings, Origin};
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use petspark_core::PetSpark;
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    petspark: PetSpark,
+    settings: HttpSettings,
+    started: Instant,
+    readiness: routes::Readiness,
+}
+
+impl App {
+    pub(crate) fn petspark(&self) -> &PetSpark {
+        &self.0.petspark
+    }
+
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.0.started
+    }
+
+    pub(crate) fn readiness(&self) -> &routes::Readiness {
+        &self.0.readiness
+    }
+}
+
+/// All of PetSpark's routes, with everything that surrounds a request: ids, time limit, the
+/// error envelope (also for unknown routes), the access log. Nest it, or serve it as it is.
+pub fn router(petspark: PetSpark) -> Router {
+    router_with(petspark, HttpSettings::default())
+}
+
+/// The same by other settings than the defaults.
+pub fn router_with(petspark: PetSpark, settings: HttpSettings) -> Router {
+    let (router, document) = routes::api().split_for_parts();
+    let mut document = openapi::complete(document);
+    document.info.version = settings.build.version.to_string();
+    let docs = if settings.docs { routes::docs(&document) } else { Ok(Router::new()) };
+    let docs = docs.unwrap_or_else(|error| {
+        tracing::error!(%error, "the API document can't be written; going on without /docs");
+        Router::new()
+    });
+    let router = router.merge(docs).fallback(|| async { http::StatusCode::NOT_FOUND });
+    surround(router, petspark, settings)
+}
+
+/// Puts around somebody else's routes what surrounds ours: request ids, time limit, CORS, the
+/// error envelope, the access log. For routes that belong to PetSpark but are not of this crate.
+pub fn surrounded(router: Router, petspark: PetSpark, settings: HttpSettings) -> Router {
+    surround(router.with_state(()), petspark, settings)
+}
+
+fn surround(router: Router<App>, petspark: PetSpark, settings: HttpSettings) -> Router {
+    let router = match cors::layer(&settings.cors_origins) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    let app =
+        App(Arc::new(Inner { petspark, settings, started: Instant::now(), readiness: routes::Readiness::default() }));
+    router.layer(axum::middleware::from_fn_with_state(app.clone(), layer::surround)).with_state(app)
+}

@@ -167,6 +167,7 @@ pub struct Loader {
     file_path: PathBuf,
     resolved: Vec<Resolved>,
     problems: Vec<Problem>,
+    declared_environment: Option<Environment>,
 }
 
 impl Loader {
@@ -187,6 +188,7 @@ impl Loader {
             file_path: PathBuf::new(),
             resolved: Vec::new(),
             problems: Vec::new(),
+            declared_environment: None,
         };
         if let Some((path, text)) = sources.file {
             loader.file_path = path;
@@ -238,8 +240,15 @@ impl Loader {
         }
     }
 
-    /// `PETSPARK_ENV`, which decides how the rest is read.
-    pub(super) fn environment(&mut self) -> Environment {
+    /// `PETSPARK_ENV`, which decides how strict to be about the rest.
+    pub fn environment(&mut self) -> Environment {
+        match self.declared_environment {
+            Some(environment) => environment,
+            None => self.declare_environment(),
+        }
+    }
+
+    fn declare_environment(&mut self) -> Environment {
         let environment = self.get(Setting {
             key: "environment",
             env: Some("PETSPARK_ENV"),
@@ -249,6 +258,7 @@ impl Loader {
         if environment == Environment::Production && self.dotenv.contains_key("PETSPARK_ENV") {
             self.problem("environment", "production can't be set in .env, which is read in development only; set PETSPARK_ENV in the environment");
         }
+        self.declared_environment = Some(environment);
         environment
     }
 

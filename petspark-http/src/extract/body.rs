@@ -1,0 +1,90 @@
+//! A JSON body under a size limit.
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use petspark_core::FieldErrors;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::error::ApiError;
+
+/// Most bytes of a body when nothing is said: 10 MiB.
+pub(crate) const DEFAULT_BODY: usize = 10 * 1024 * 1024;
+/// Most bytes of a body on authentication routes: 16 KiB. Somebody who isn't signed in shall
+/// not make us read more.
+pub(crate) const AUTH_BODY: usize = 16 * 1024;
+
+/// A JSON body of at most `MAX` bytes. An empty body counts as `{}` where nothing in it is required.
+pub(crate) struct Json<T, const MAX: usize = DEFAULT_BODY>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Json<T, MAX> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let is_json = has_json_type(request.headers());
+        let bytes = read(request.into_body(), MAX).await?;
+        if bytes.is_empty()
+            && let Ok(value) = serde_json::from_slice(b"{}")
+        {
+            return Ok(Self(value));
+        }
+        if !is_json {
+            let message = "The body must be JSON, with Content-Type: application/json.";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+fn has_json_type(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Reads the body; one that says itself that it is too large isn't read at all.
+async fn read(body: Body, max: usize) -> Result<Vec<u8>, ApiError> {
+    if body.size_hint().lower() > max as u64 {
+        return Err(ApiError::payload_too_large(max));
+    }
+    match Limited::new(body, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().into()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::payload_too_large(max)),
+        Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "The body ended before its end.")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // serde would also fill a struct from an array, by position: nothing a client should rely on.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|error| invalid_json(&error))?;
+        return Err(ApiError::invalid_fields(&FieldErrors::one("body", "must be an object")));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let result: Result<T, _> = serde_path_to_error::deserialize(&mut deserializer);
+    let error = match result {
+        Ok(value) => match deserializer.end() {
+            Ok(()) => return Ok(value),
+            Err(error) => return Err(invalid_json(&error)),
+        },
+        Err(error) => error,
+    };
+    if error.inner().classify() != Category::Data {
+        return Err(invalid_json(error.inner()));
+    }
+    let path = error.path().to_string();
+    let field = if path == "." { "body" } else { &path };
+    Err(ApiError::invalid_fields(&FieldErrors::one(field, without_position(&error.inner().to_string()))))
+}
+
+fn invalid_json(error: &serde_json::Error) -> ApiError {
+    let message = format!("The body is not valid JSON (line {}, column {}).", error.line(), error.column());
+    ApiError::new(StatusCode::BAD_REQUEST, "INVALID_JSON", message)
+}
+
+/// serde's message without its ` at line 1 column 9`: the field is named already.
+fn without_position(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
+}

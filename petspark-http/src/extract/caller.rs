@@ -1,0 +1,33 @@
+//! Who signed the request.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use petspark_core::Caller;
+use petspark_core::auth::AuthError;
+
+use crate::App;
+use crate::error::ApiError;
+use crate::layer::RequestContext;
+
+/// The caller, proven by `Authorization: Bearer <access token>`. There is no other way in.
+pub(crate) struct Signed(pub(crate) Caller);
+
+impl FromRequestParts<App> for Signed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let token = bearer(&parts.headers).ok_or(AuthError::Unauthenticated)?;
+        let caller = app.petspark().auth().authenticate(token).await?;
+        if let Some(context) = parts.extensions.get::<RequestContext>() {
+            context.set_user(caller.user_id());
+        }
+        Ok(Self(caller))
+    }
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

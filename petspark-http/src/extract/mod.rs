@@ -1,0 +1,11 @@
+//! What handlers take out of a request, each with an error that says what to send instead.
+
+mod body;
+mod caller;
+mod client;
+mod query;
+
+pub(crate) use body::{AUTH_BODY, Json};
+pub(crate) use caller::{Signed, bearer};
+pub(crate) use client::ClientInfo;
+pub(crate) use query::Query;

@@ -1,0 +1,151 @@
+//! What surrounds every request: its id, its time limit, the error envelope, the access log.
+//! One layer and not five: each would box the request's future once more.
+
+mod client_ip;
+mod request_id;
+
+use std::any::Any;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::body::HttpBody as _;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue, header};
+use petspark_core::UserId;
+
+pub(crate) use request_id::RequestId;
+
+use crate::App;
+use crate::error::ApiError;
+use crate::listen::Peer;
+
+/// What is known of a request besides itself. A handler's extractors add to it for the log.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestContext(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    id: RequestId,
+    client_ip: Option<IpAddr>,
+    user: OnceLock<UserId>,
+}
+
+impl RequestContext {
+    /// Where the request came from, proxies seen through.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        self.0.client_ip
+    }
+
+    /// Remembers who signed the request.
+    pub(crate) fn set_user(&self, user: Option<UserId>) {
+        if let Some(user) = user {
+            // Set once; a second extractor finds the same user.
+            let _ = self.0.user.set(user);
+        }
+    }
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Runs a request with everything around it. Whatever happens inside, an answer comes out.
+pub(crate) async fn surround(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(address))| address.ip());
+    let context = RequestContext(Arc::new(Known {
+        id: RequestId::of(request.headers()),
+        client_ip: peer.map(|peer| client_ip::client_ip(peer, request.headers(), &app.settings().trusted_proxies)),
+        user: OnceLock::new(),
+    }));
+    let line = LogLine {
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        path: request.uri().path().to_owned(),
+        user_agent: request.headers().get(header::USER_AGENT).cloned(),
+    };
+    request.extensions_mut().insert(context.clone());
+
+    let answer =
+        tokio::time::timeout(app.settings().request_timeout, AssertUnwindSafe(next.run(request)).catch_unwind());
+    let mut response = match answer.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => ApiError::internal(format!("a handler panicked: {}", panic_message(&*panic))).into_response(),
+        Err(_) => ApiError::unavailable("the request took longer than http.request_timeout").into_response(),
+    };
+    let error = write_envelope(&mut response, context.0.id.as_str());
+    finish_headers(&mut response, &context.0.id);
+    line.write(&context.0, &response, error.as_ref(), started);
+    response
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Marks an answer of error status that has its own body, which is part of the contract.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnBody;
+
+/// Gives every error answer its body: those of our handlers, and those that routing made.
+fn write_envelope(response: &mut Response, request_id: &str) -> Option<ApiError> {
+    let status = response.status();
+    let error = match response.extensions_mut().remove::<ApiError>() {
+        Some(error) => error,
+        None if status.as_u16() < 400 || response.extensions().get::<OwnBody>().is_some() => return None,
+        None => ApiError::for_status(status),
+    };
+    error.render(request_id, response);
+    Some(error)
+}
+
+fn finish_headers(response: &mut Response, id: &RequestId) {
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, id.header_value());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// What the access log needs of a request that is gone by then. Never the query: it may hold
+/// tokens. Nor the path of an address that we don't have: it may be anything.
+struct LogLine {
+    method: http::Method,
+    route: Option<MatchedPath>,
+    path: String,
+    user_agent: Option<HeaderValue>,
+}
+
+impl LogLine {
+    fn write(&self, known: &Known, response: &Response, error: Option<&ApiError>, started: Instant) {
+        let status = response.status().as_u16();
+        if let Some(cause) = error.and_then(ApiError::cause) {
+            if status == 503 {
+                tracing::warn!(request_id = known.id.as_str(), cause, "unavailable");
+            } else {
+                tracing::error!(request_id = known.id.as_str(), cause, "internal error");
+            }
+        }
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        tracing::info!(
+            target: "petspark_http::access",
+            request_id = known.id.as_str(),
+            trace_id = known.id.trace_id(),
+            method = self.method.as_str(),
+            route,
+            path = route.map(|_| self.path.as_str()),
+            status,
+            code = error.map(ApiError::code),
+            duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            bytes = response.body().size_hint().exact(),
+            user = known.user.get().map(tracing::field::display),
+            client_ip = known.client_ip.as_ref().map(tracing::field::display),
+            user_agent = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok()),
+        );
+    }
+}

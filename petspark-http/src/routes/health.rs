@@ -1,0 +1,149 @@
+//! Whether the server lives, whether it can work, and which one it is.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use petspark_core::{PetSpark, Timestamp};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::wire::json;
+
+/// It lives.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    #[schema(example = "healthy")]
+    status: &'static str,
+    #[schema(value_type = String, format = "date-time")]
+    timestamp: Timestamp,
+    /// Seconds since the start.
+    uptime: u64,
+}
+
+/// Whether it can work, and what is in the way.
+#[derive(Clone, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    #[schema(example = "ready")]
+    status: &'static str,
+    #[schema(value_type = String, format = "date-time")]
+    timestamp: Timestamp,
+    checks: Checks,
+}
+
+/// Each `ok` or `failed`; why it failed stands in the log.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct Checks {
+    #[schema(example = "ok")]
+    database: &'static str,
+    #[schema(example = "ok")]
+    migrations: &'static str,
+}
+
+/// Which build answers.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Version<'a> {
+    #[schema(example = "0.1.0")]
+    version: &'a str,
+    #[schema(example = "v1")]
+    api_version: &'static str,
+    #[schema(example = "production")]
+    environment: &'static str,
+    commit: &'a str,
+    rust_version: &'a str,
+}
+
+/// Says that the process lives. Touches nothing else.
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses(
+    (status = 200, description = "It lives", body = Health),
+))]
+pub(super) async fn healthz(State(app): State<App>) -> Response {
+    json(&Health {
+        status: "healthy",
+        timestamp: app.petspark().clock().now(),
+        uptime: app.started().elapsed().as_secs(),
+    })
+}
+
+/// Says whether requests can be served. The answer is held for a second, so that probes can't
+/// overload anything.
+#[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
+    (status = 200, description = "Ready", body = Ready),
+    (status = 503, description = "Not ready: a critical check failed", body = Ready),
+))]
+pub(super) async fn readyz(State(app): State<App>) -> Response {
+    let ready = app.readiness().get(app.petspark()).await;
+    let mut response = json(&ready);
+    if ready.status != READY {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response.extensions_mut().insert(crate::layer::OwnBody);
+    }
+    response.into_response()
+}
+
+/// Says which build answers.
+#[utoipa::path(get, path = "/api/version", tag = "operations", security(()), responses(
+    (status = 200, description = "The build", body = Version),
+))]
+pub(super) async fn version(State(app): State<App>) -> Response {
+    let build = &app.settings().build;
+    json(&Version {
+        version: &build.version,
+        api_version: "v1",
+        environment: app.petspark().settings().environment.as_str(),
+        commit: &build.commit,
+        rust_version: &build.rust_version,
+    })
+}
+
+const READY: &str = "ready";
+/// How long an answer is held.
+const HELD: Duration = Duration::from_secs(1);
+/// Each check gives up after this.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The last answer. Those who ask while a check runs wait for its answer.
+#[derive(Default)]
+pub(crate) struct Readiness(Mutex<Option<(Instant, Ready)>>);
+
+impl Readiness {
+    async fn get(&self, petspark: &PetSpark) -> Ready {
+        let mut held = self.0.lock().await;
+        if let Some((at, ready)) = &*held
+            && at.elapsed() < HELD
+        {
+            return ready.clone();
+        }
+        let ready = check(petspark).await;
+        *held = Some((Instant::now(), ready.clone()));
+        ready
+    }
+}
+
+async fn check(petspark: &PetSpark) -> Ready {
+    let database = petspark.database();
+    let checks = Checks {
+        database: verdict("database", async { database.ping().await.map_err(|fault| fault.chain()) }).await,
+        migrations: verdict("migrations", async {
+            database.migrations().require_current().await.map_err(|error| error.to_string())
+        })
+        .await,
+    };
+    let ready = [checks.database, checks.migrations].into_iter().all(|verdict| verdict == "ok");
+    Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks }
+}
+
+async fn verdict(check: &str, result: impl Future<Output = Result<(), String>>) -> &'static str {
+    let reason = match tokio::time::timeout(CHECK_TIMEOUT, result).await {
+        Ok(Ok(())) => return "ok",
+        Ok(Err(reason)) => reason,
+        Err(_) => "took too long".to_owned(),
+    };
+    tracing::warn!(check, reason, "not ready");
+    "failed"
+}

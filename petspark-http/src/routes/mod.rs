@@ -1,0 +1,31 @@
+//! Which handler answers where. A handler parses, calls one service method, and renders.
+
+mod auth;
+mod docs;
+mod health;
+mod pets;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+
+pub(crate) use docs::docs;
+pub(crate) use health::Readiness;
+
+/// Every documented route.
+pub(crate) fn api() -> OpenApiRouter<App> {
+    let version_one = OpenApiRouter::new()
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(pets::list, pets::create))
+        .routes(routes!(pets::get, pets::put, pets::patch, pets::delete));
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::version))
+        .nest("/api/v1", version_one)
+}

@@ -1,0 +1,228 @@
+//! What the server can be told: where to listen, whom to trust, how patient to be.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use http::HeaderValue;
+use ipnet::IpNet;
+use petspark_core::config::{Environment, Loader, Setting, Value};
+
+/// Everything `petspark-http` can be told.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// `HOST`.
+    pub host: IpAddr,
+    /// `PORT`; 0 picks a free one.
+    pub port: u16,
+    /// `CORS_ORIGIN`: browsers on these origins may call.
+    pub cors_origins: Vec<Origin>,
+    /// `TRUSTED_PROXIES`: only from these is `X-Forwarded-For` believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a client may take for a request's head.
+    pub header_read_timeout: Duration,
+    /// How long a connection may be idle between two requests.
+    pub keep_alive_timeout: Duration,
+    /// How long a request may take, its body included.
+    pub request_timeout: Duration,
+    /// How long requests in flight may take at the end.
+    pub shutdown_timeout: Duration,
+    /// Connections at the same time; more wait in the system's queue.
+    pub max_connections: u32,
+    /// Whether to serve `/docs` and `/api/openapi.json`.
+    pub docs: bool,
+    /// Whether requests are limited.
+    pub rate_limit: bool,
+    /// What `/api/version` tells.
+    pub build: BuildInfo,
+}
+
+/// Which build this is.
+#[derive(Clone, Debug)]
+pub struct BuildInfo {
+    /// The release.
+    pub version: Cow<'static, str>,
+    /// The commit it was made of.
+    pub commit: Cow<'static, str>,
+    /// The compiler.
+    pub rust_version: Cow<'static, str>,
+}
+
+impl Default for BuildInfo {
+    fn default() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").into(), commit: "unknown".into(), rust_version: "unknown".into() }
+    }
+}
+
+/// A web origin (RFC 6454): scheme, host and port, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(HeaderValue);
+
+impl Origin {
+    /// As it stands in an `Origin` header.
+    #[must_use]
+    pub fn header_value(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    fn is_https(&self) -> bool {
+        self.0.as_bytes().starts_with(b"https://")
+    }
+}
+
+impl Value for Origin {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected =
+            "an origin such as https://app.example.org: scheme, host and port, nothing else, and no wildcard";
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        match (host, HeaderValue::from_str(text)) {
+            (Some(host), Ok(value)) if !host.is_empty() && host.chars().all(plain) => Ok(Self(value)),
+            _ => Err(expected.to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        self.0.to_str().unwrap_or_default().to_owned()
+    }
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+impl HttpSettings {
+    /// Declares and reads every setting of this crate.
+    #[must_use]
+    pub fn read(from: &mut Loader) -> Self {
+        let settings = Self::declare(from);
+        settings.check(from);
+        settings
+    }
+
+    fn declare(from: &mut Loader) -> Self {
+        let host = from.get(Setting {
+            key: "http.host",
+            env: Some("HOST"),
+            default: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            about: "Address to listen on; 0.0.0.0 for every interface.",
+        });
+        let port = from.get(Setting {
+            key: "http.port",
+            env: Some("PORT"),
+            default: 3000,
+            about: "Port to listen on; 0 picks a free one.",
+        });
+        let cors_origins = from.get(Setting {
+            key: "http.cors_origins",
+            env: Some("CORS_ORIGIN"),
+            default: Vec::new(),
+            about: "Origins whose browsers may call, separated by commas, for example https://app.example.org.",
+        });
+        let trusted_proxies = from.get(Setting {
+            key: "http.trusted_proxies",
+            env: Some("TRUSTED_PROXIES"),
+            default: Vec::new(),
+            about: "Networks of your proxies, separated by commas, for example 10.0.0.0/8. X-Forwarded-For is believed from these only.",
+        });
+        let mut time = |key, default, about| from.get(Setting { key, env: None, default, about });
+        let header_read_timeout =
+            time("http.header_read_timeout", seconds(10), "How long a client may take for a request's head.");
+        let keep_alive_timeout = time(
+            "http.keep_alive_timeout",
+            seconds(75),
+            "How long a connection may be idle between two requests; longer than your proxy's.",
+        );
+        let request_timeout =
+            time("http.request_timeout", seconds(30), "How long a request may take, its body included.");
+        let shutdown_timeout =
+            time("http.shutdown_timeout", seconds(25), "How long requests in flight may take after SIGTERM.");
+        let max_connections = from.get(Setting {
+            key: "http.max_connections",
+            env: None,
+            default: 10_000,
+            about: "Connections at the same time; more wait in the system's queue.",
+        });
+        let docs = from.get(Setting {
+            key: "http.docs",
+            env: None,
+            default: true,
+            about: "Whether to serve /docs and /api/openapi.json.",
+        });
+        let rate_limit = from.get(Setting {
+            key: "rate_limit.enabled",
+            env: None,
+            default: true,
+            about: "Whether requests are limited. Load tests turn it off; production refuses that unless a proxy limits.",
+        });
+        Self {
+            host,
+            port,
+            cors_origins,
+            trusted_proxies,
+            header_read_timeout,
+            keep_alive_timeout,
+            request_timeout,
+            shutdown_timeout,
+            max_connections,
+            docs,
+            rate_limit,
+            build: BuildInfo::default(),
+        }
+    }
+
+    /// Rules about more than one setting.
+    fn check(&self, from: &mut Loader) {
+        let limited_by_proxy = from.get(Setting {
+            key: "rate_limit.by_proxy",
+            env: None,
+            default: false,
+            about: "Whether a proxy in front limits requests, so that rate_limit.enabled may be false in production.",
+        });
+        let production = from.environment() == Environment::Production;
+        if production && !self.rate_limit && !limited_by_proxy {
+            from.problem("rate_limit.enabled", "can't be false in production, unless rate_limit.by_proxy is true");
+        }
+        if production && !self.cors_origins.iter().all(Origin::is_https) {
+            from.problem("http.cors_origins", "must be https origins in production");
+        }
+        if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+            from.problem(
+                "http.trusted_proxies",
+                "must not be the whole internet: anybody could then claim any address",
+            );
+        }
+        if self.max_connections == 0 {
+            from.problem("http.max_connections", "must be at least 1");
+        }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self::declare(&mut Loader::empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_only() {
+        for right in ["https://app.example.org", "http://localhost:5173", "https://[::1]:8443"] {
+            assert_eq!(Origin::parse(right).unwrap().render(), right);
+        }
+        for wrong in [
+            "*",
+            "null",
+            "https://*.example.org",
+            "https://app.example.org/",
+            "app.example.org",
+            "https://",
+            "https://A.org",
+        ] {
+            assert!(Origin::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

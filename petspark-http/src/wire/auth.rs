@@ -1,0 +1,117 @@
+//! Accounts on the wire.
+
+use petspark_core::auth;
+use petspark_core::{Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Somebody who wants an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Registration {
+    #[schema(format = "email", max_length = 254, example = "ada@example.org")]
+    pub(crate) email: String,
+    #[schema(format = "password", min_length = 8, max_length = 256, example = "correct horse battery")]
+    pub(crate) password: String,
+    #[schema(min_length = 1, max_length = 80, example = "Ada")]
+    pub(crate) display_name: String,
+}
+
+/// Somebody who has one.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Credentials {
+    #[schema(format = "email", max_length = 254, example = "ada@example.org")]
+    pub(crate) email: String,
+    #[schema(format = "password", max_length = 256, example = "correct horse battery")]
+    pub(crate) password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RefreshBody {
+    #[schema(max_length = 256)]
+    pub(crate) refresh_token: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct LogoutBody {
+    #[schema(max_length = 256)]
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// A person with an account, as they see themselves.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct User {
+    #[schema(value_type = String, format = "uuid")]
+    id: UserId,
+    email: String,
+    display_name: String,
+    email_verified: bool,
+    /// The user's role and those it includes.
+    #[schema(value_type = Vec<String>, example = json!(["user"]))]
+    roles: Vec<auth::Role>,
+    #[schema(value_type = String, example = "active")]
+    status: auth::UserStatus,
+    #[schema(value_type = String, format = "date-time")]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = "date-time")]
+    updated_at: Timestamp,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    last_seen_at: Option<Timestamp>,
+}
+
+impl From<auth::User> for User {
+    fn from(user: auth::User) -> Self {
+        Self {
+            id: user.id,
+            email_verified: user.email_verified_at.is_some(),
+            email: user.email,
+            display_name: user.display_name,
+            roles: user.role.and_below().collect(),
+            status: user.status,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            last_seen_at: user.last_seen_at,
+        }
+    }
+}
+
+/// What signs the next requests.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenPair {
+    /// Goes with every request as `Authorization: Bearer`.
+    access_token: String,
+    /// Gets the next pair; using it invalidates it.
+    refresh_token: String,
+    /// Seconds that the access token is valid.
+    #[schema(example = 900)]
+    expires_in: u64,
+}
+
+impl From<auth::Tokens> for TokenPair {
+    fn from(tokens: auth::Tokens) -> Self {
+        Self {
+            access_token: tokens.access.expose().to_owned(),
+            refresh_token: tokens.refresh.expose().to_owned(),
+            expires_in: tokens.access_ttl.as_secs(),
+        }
+    }
+}
+
+/// A user and the session they just began.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Session {
+    user: User,
+    #[serde(flatten)]
+    tokens: TokenPair,
+}
+
+impl From<auth::SignedIn> for Session {
+    fn from(signed_in: auth::SignedIn) -> Self {
+        Self { user: signed_in.user.into(), tokens: signed_in.tokens.into() }
+    }
+}

@@ -1,0 +1,133 @@
+//! The shapes of requests and answers, and nothing else: rules are core's.
+
+mod auth;
+mod pet;
+
+pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User};
+pub use pet::Pet;
+pub(crate) use pet::{PetBody, PetQuery};
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use petspark_core::{FieldErrors, InvalidPage, PageRequest};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::error::ApiError;
+
+/// Success: `{"data": ...}`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Data<T> {
+    /// What was asked for.
+    pub data: T,
+}
+
+/// A page of a list: `{"data": [...], "pagination": {...}}`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct List<T> {
+    data: Vec<T>,
+    pagination: Pagination,
+}
+
+/// Where a page stands in its list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Pagination {
+    /// Most items in the page.
+    limit: u32,
+    /// Ask for the next page with `cursor` set to this; null at the end.
+    next_cursor: Option<String>,
+    /// All items; only when asked for by `offset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// The offset asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u32>,
+}
+
+/// It was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Success {
+    success: bool,
+}
+
+impl Success {
+    pub(crate) const YES: Self = Self { success: true };
+}
+
+impl<T> List<T> {
+    pub(crate) fn of<U>(page: petspark_core::Page<U>, item: impl FnMut(U) -> T) -> Self {
+        let page = page.map(item);
+        let pagination =
+            Pagination { limit: page.limit, next_cursor: page.next_cursor, total: page.total, offset: page.offset };
+        Self { data: page.items, pagination }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Data<T> {
+    fn into_response(self) -> Response {
+        json(&self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for List<T> {
+    fn into_response(self) -> Response {
+        json(&self)
+    }
+}
+
+impl IntoResponse for Success {
+    fn into_response(self) -> Response {
+        Data { data: self }.into_response()
+    }
+}
+
+/// A JSON answer that no cache keeps: it is about one signed-in user.
+pub(crate) fn json(value: &impl Serialize) -> Response {
+    let mut body = Vec::with_capacity(1024);
+    match serde_json::to_writer(&mut body, value) {
+        Ok(()) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            (headers, body).into_response()
+        }
+        Err(error) => ApiError::internal(error.to_string()).into_response(),
+    }
+}
+
+/// The page that `limit`, `cursor` and `offset` ask for; problems are added to `errors`.
+pub(crate) fn page_request(
+    errors: &mut FieldErrors,
+    limit: Option<String>,
+    cursor: Option<String>,
+    offset: Option<String>,
+) -> PageRequest {
+    let limit = match limit {
+        None => Ok(PageRequest::default()),
+        Some(text) => text.parse().map_err(|_| InvalidPage::Limit).and_then(PageRequest::first),
+    };
+    let page = errors.check("limit", limit).unwrap_or_default();
+    match (cursor, offset) {
+        (Some(_), Some(_)) => {
+            errors.add("offset", "can't be combined with cursor");
+            page
+        }
+        (Some(cursor), None) => page.after(cursor),
+        (None, Some(text)) => {
+            let skipped = text.parse().map_err(|_| InvalidPage::Offset).and_then(|offset| page.clone().skip(offset));
+            errors.check("offset", skipped).unwrap_or(page)
+        }
+        (None, None) => page,
+    }
+}
+
+/// Tells "not sent" (`None`) from `null` (`Some(None)`).
+pub(crate) fn sent<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,12 @@
+//! The server as its clients see it: through the router, and over real sockets where the socket
+//! matters.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod accounts;
+mod contract;
+mod envelope;
+mod listening;
+mod operations;
+mod pets;
+mod support;

@@ -1,0 +1,93 @@
+//! Health, readiness, version, documents, CORS.
+
+use http::Method;
+use petspark_core::config::Value as _;
+use petspark_core::testing::{Engine, TestApp, on_both};
+use petspark_http::{HttpSettings, Origin};
+
+use crate::support::Api;
+
+on_both! {
+    async fn a_server_with_a_migrated_database_is_ready(app: TestApp) {
+        let api = Api::new(app);
+        let ready = api.get("/readyz").send().await;
+        assert_eq!(ready.status, 200, "{}", ready.body);
+        assert_eq!((ready.text("/status"), ready.text("/checks/database"), ready.text("/checks/migrations")), ("ready", "ok", "ok"));
+    }
+
+    async fn a_server_without_its_database_lives_and_is_not_ready(app: TestApp) {
+        let api = Api::new(app);
+        api.app.petspark.close().await;
+        let ready = api.get("/readyz").send().await;
+        assert_eq!(ready.status, 503);
+        assert_eq!((ready.text("/status"), ready.text("/checks/database")), ("not ready", "failed"));
+        assert!(!ready.body.to_string().contains("pool"));
+        let health = api.get("/healthz").send().await;
+        assert_eq!((health.status.as_u16(), health.text("/status")), (200, "healthy"));
+    }
+}
+
+#[tokio::test]
+async fn the_version_is_told() {
+    let api = Api::new(TestApp::open(Engine::Sqlite).await);
+    let version = api.get("/api/version").send().await;
+    assert_eq!(
+        (version.text("/version"), version.text("/apiVersion"), version.text("/environment")),
+        (env!("CARGO_PKG_VERSION"), "v1", "development")
+    );
+}
+
+#[tokio::test]
+async fn the_documentation_page_needs_nobody_elses_server() {
+    let api = Api::new(TestApp::open(Engine::Sqlite).await);
+    let page = api.get("/docs/").send().await;
+    let html = String::from_utf8(page.bytes.clone()).unwrap();
+    assert_eq!(page.status, 200);
+    assert!(html.contains("swagger-ui") && !html.contains("https://"), "{html}");
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
+        assert_eq!(api.get(&format!("/docs/{asset}")).send().await.status, 200, "{asset}");
+    }
+    assert!(api.get("/docs").send().await.status.is_redirection());
+}
+
+#[tokio::test]
+async fn the_documentation_can_be_turned_off() {
+    let api = Api::with(TestApp::open(Engine::Sqlite).await, HttpSettings { docs: false, ..HttpSettings::default() });
+    for path in ["/docs", "/docs/", "/api/openapi.json"] {
+        api.get(path).send().await.assert_error(404, "ROUTE_NOT_FOUND");
+    }
+}
+
+#[tokio::test]
+async fn only_listed_origins_may_call_from_a_browser() {
+    let origin = Origin::parse("https://app.example.org").unwrap();
+    let api = Api::with(
+        TestApp::open(Engine::Sqlite).await,
+        HttpSettings { cors_origins: vec![origin], ..HttpSettings::default() },
+    );
+    let preflight = |from: &'static str| {
+        api.call(Method::OPTIONS, "/api/v1/auth/login")
+            .header("origin", from)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type")
+            .send()
+    };
+    let allowed = preflight("https://app.example.org").await;
+    assert_eq!(allowed.status, 200);
+    assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example.org");
+    assert_eq!(allowed.header("access-control-allow-credentials"), "true");
+    for from in [
+        "https://evil.example",
+        "null",
+        "http://app.example.org",
+        "https://app.example.org.evil.example",
+        "https://xapp.example.org",
+    ] {
+        assert_eq!(preflight(from).await.header("access-control-allow-origin"), "", "{from}");
+    }
+    let error = api.get("/api/v1/auth/me").header("origin", "https://app.example.org").send().await;
+    error.assert_error(401, "AUTH_006");
+    assert_eq!(error.header("access-control-allow-origin"), "https://app.example.org");
+    assert!(error.header("vary").to_lowercase().contains("origin"));
+}
