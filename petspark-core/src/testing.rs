@@ -113,7 +113,7 @@ pub async fn new_postgres_schema() -> String {
 
 /// Declares tests that run on both engines, as `name::sqlite` and `name::postgres`.
 ///
-/// ```ignore
+/// ```text
 /// on_both! {
 ///     async fn a_pet_has_an_owner(app: TestApp) { /* ... */ }
 /// }

@@ -138,8 +138,8 @@ mod tests {
         let mut waiting = vec![Box::pin(blocked) as std::pin::Pin<Box<dyn Future<Output = _>>>];
         // The gate's job may or may not have left the queue, so one more or less fits.
         let mut refused = 0;
-        for n in 0..QUEUE_PER_THREAD + 2 {
-            let mut job = Box::pin(pool.run(move |_| Ok::<(), std::sync::mpsc::RecvError>(drop(n))));
+        for _ in 0..QUEUE_PER_THREAD + 2 {
+            let mut job = Box::pin(pool.run(|_| Ok::<(), std::sync::mpsc::RecvError>(())));
             match futures_util::poll!(waiting[0].as_mut()) {
                 std::task::Poll::Pending => {}
                 std::task::Poll::Ready(_) => panic!("the gate is closed"),

@@ -29,7 +29,7 @@ use store::{NewSession, NewUserRow};
 use crate::caller::Caller;
 use crate::clock::{Clock, Timestamp};
 use crate::config::AuthSettings;
-use crate::database::Database;
+use crate::database::{Database, Tx};
 use crate::error::{Fault, FieldErrors};
 use crate::id::{SessionId, UserId};
 use crate::page::{Key, ListIdentity, Page, PageRequest, Start};
@@ -305,6 +305,35 @@ impl Auth {
         role: Role,
         even_the_last_admin: bool,
     ) -> Result<u64, AuthError> {
+        let (tx, ended) = self.change_role(caller, user, role, even_the_last_admin).await?;
+        tx.commit().await?;
+        self.0.sessions.forget_all();
+        tracing::info!(%user, %role, by = %caller, "role changed");
+        Ok(ended)
+    }
+
+    /// What [`Auth::set_role`] would do: the same steps, undone at the end.
+    ///
+    /// # Errors
+    /// As [`Auth::set_role`].
+    pub async fn preview_role(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        role: Role,
+        even_the_last_admin: bool,
+    ) -> Result<u64, AuthError> {
+        Ok(self.change_role(caller, user, role, even_the_last_admin).await?.1)
+    }
+
+    /// Changes the role in a transaction that is yet to be committed.
+    async fn change_role(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        role: Role,
+        even_the_last_admin: bool,
+    ) -> Result<(Tx, u64), AuthError> {
         require_admin(caller)?;
         let now = self.0.clock.now();
         let mut tx = self.0.db.begin().await?;
@@ -320,10 +349,7 @@ impl Auth {
             return Err(AuthError::UserNotFound);
         }
         let ended = store::revoke_sessions_of(&mut tx, user, "role_changed", now).await?;
-        tx.commit().await?;
-        self.0.sessions.forget_all();
-        tracing::info!(%user, %role, by = %caller, "role changed");
-        Ok(ended)
+        Ok((tx, ended))
     }
 
     /// Checks a new user and hashes their password. Nothing is stored.
@@ -354,7 +380,7 @@ impl Auth {
 
     async fn begin_session(
         &self,
-        tx: &mut crate::database::Tx,
+        tx: &mut Tx,
         user_id: UserId,
         now: Timestamp,
         client: &Client,

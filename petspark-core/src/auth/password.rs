@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::hash_pool::{Busy, HashPool, Memory};
 use crate::error::Fault;
-use crate::secret::random;
+use crate::secret::{Secret, random};
 
 /// A password as it was typed: nothing is trimmed, cut or changed. Wiped from memory on drop.
 #[derive(Clone)]
@@ -27,6 +27,17 @@ impl Password {
     /// Takes a password for signing in, whatever it looks like.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
+    }
+
+    /// A random password for somebody who is to be told it: 24 letters and digits, 120 bits, of
+    /// which none is easily taken for another.
+    ///
+    /// # Errors
+    /// [`Fault`] when the operating system has no randomness to give.
+    pub fn generate() -> Result<Secret, Fault> {
+        const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        let text: String = random::<24>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
+        Ok(Secret::new(text))
     }
 
     /// Whether a new password may look like this. No composition rules (NIST SP 800-63B section 5.1.1.2).

@@ -83,8 +83,16 @@ impl Value for Duration {
             .map_err(|_| "a duration with its unit, such as 500ms, 10s, 15m or 30d".to_owned())
     }
 
+    /// In the largest unit that leaves a whole number: "2months 29days 2h 52m 48s" is 90d.
     fn render(&self) -> String {
-        humantime::format_duration(*self).to_string()
+        const UNITS: [(&str, u128); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+        match self.as_millis() {
+            0 => "0s".to_owned(),
+            ms => UNITS
+                .iter()
+                .find(|(_, size)| ms % size == 0)
+                .map_or_else(|| format!("{ms}ms"), |(unit, size)| format!("{}{unit}", ms / size)),
+        }
     }
 }
 
@@ -216,7 +224,7 @@ mod tests {
         for text in ["0", "16KiB", "10MiB", "1000"] {
             assert_eq!(ByteSize::parse(text).unwrap().render(), text);
         }
-        for text in ["10s", "15m", "30days", "500ms"] {
+        for text in ["0s", "10s", "15m", "1500ms", "25h", "90d"] {
             assert_eq!(Duration::parse(text).unwrap().render(), text);
         }
         assert!(Duration::parse("10").is_err());
@@ -227,10 +235,10 @@ mod tests {
     #[test]
     fn database_addresses_are_told_apart() {
         assert!(
-            matches!(DatabaseUrl::parse("sqlite:///var/lib/p.db").unwrap(), DatabaseUrl::Sqlite(p) if p == PathBuf::from("/var/lib/p.db"))
+            matches!(DatabaseUrl::parse("sqlite:///var/lib/p.db").unwrap(), DatabaseUrl::Sqlite(p) if p == *"/var/lib/p.db")
         );
         assert!(
-            matches!(DatabaseUrl::parse("sqlite://data/p.db").unwrap(), DatabaseUrl::Sqlite(p) if p == PathBuf::from("data/p.db"))
+            matches!(DatabaseUrl::parse("sqlite://data/p.db").unwrap(), DatabaseUrl::Sqlite(p) if p == *"data/p.db")
         );
         assert!(matches!(DatabaseUrl::parse("postgresql://u:p@h/d").unwrap(), DatabaseUrl::Postgres(_)));
         for wrong in ["", "mysql://h/d", "sqlite://", "sqlite::memory:", "sqlite://data/", "data.db"] {

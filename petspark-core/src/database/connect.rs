@@ -106,15 +106,15 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
 /// A lock beside the database file, held until the returned file is dropped. The operating
 /// system gives it back when the process dies.
 pub(super) async fn take_turn(database: PathBuf) -> std::io::Result<File> {
-    let (file, path) = lock_file(&database)?;
+    let (file, path) = lock_file(&database, "lock")?;
     tokio::task::spawn_blocking(move || file.lock().map(|()| file))
         .await
         .map_err(std::io::Error::other)?
         .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// Opens `{database}.lock`, and makes the folder it stands in.
-pub(super) fn lock_file(database: &Path) -> std::io::Result<(File, PathBuf)> {
+/// Opens `{database}.{extension}`, and makes the folder it stands in.
+pub(super) fn lock_file(database: &Path, extension: &str) -> std::io::Result<(File, PathBuf)> {
     let told =
         |path: &Path, error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let folder = match database.parent() {
@@ -123,7 +123,8 @@ pub(super) fn lock_file(database: &Path) -> std::io::Result<(File, PathBuf)> {
     };
     create_private_folder(folder).map_err(|error| told(folder, error))?;
     let mut path = database.as_os_str().to_owned();
-    path.push(".lock");
+    path.push(".");
+    path.push(extension);
     let path = PathBuf::from(path);
     let mut options = OpenOptions::new();
     options.create(true).write(true).truncate(false);

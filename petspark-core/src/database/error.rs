@@ -73,6 +73,22 @@ fn is_temporary_code(error: &dyn DatabaseError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::on_writer;
+    use crate::testing::on_both;
+
+    on_both! {
+        async fn a_violated_unique_index_is_known_by_the_same_name(app: TestApp) {
+            app.register("ada").await;
+            let bob = app.register("bob").await;
+            let db = app.petspark.database();
+            let error = on_writer!(db, pool => sqlx::query("UPDATE users SET email = 'ada@example.org' WHERE id = $1")
+                .bind(bob.id).execute(pool).await.map(drop))
+            .unwrap_err();
+            assert!(violates(&error, "users_email_key"), "{error:?}");
+            assert!(!violates(&error, "users_pkey"));
+            assert!(!is_temporary(&error));
+        }
+    }
 
     #[test]
     fn a_sqlite_message_is_turned_into_the_name_of_the_index() {

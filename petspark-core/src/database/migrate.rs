@@ -298,7 +298,11 @@ struct Attempt(Lock);
 impl Attempt {
     async fn new(database: &Database) -> Result<Self, Fault> {
         Ok(Self(match database.engine() {
-            Engine::Sqlite(sqlite) => Lock::Sqlite(connect::lock_file(&sqlite.path).map_err(Fault::unavailable)?.0),
+            // Not the lock for opening: who opens the file while another process migrates should
+            // get as far as waiting for this one, which has a limit.
+            Engine::Sqlite(sqlite) => {
+                Lock::Sqlite(connect::lock_file(&sqlite.path, "migrate.lock").map_err(Fault::unavailable)?.0)
+            }
             Engine::Postgres(postgres) => {
                 let options = postgres.pool.connect_options();
                 Lock::Postgres(Box::new(PgConnection::connect_with(&options).await?))

@@ -94,6 +94,17 @@ impl Database {
         Migrations::of(self)
     }
 
+    /// Makes an SQLite file behave as on a disk with room for this many pages of 4 KiB.
+    #[cfg(feature = "testing")]
+    pub async fn limit_pages_for_tests(&self, pages: u32) {
+        #[allow(clippy::disallowed_methods, reason = "a PRAGMA takes no parameters; this is a number")]
+        let pragma = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        if let Engine::Sqlite(sqlite) = self.engine() {
+            // A test that can't set this up fails by what it then expects.
+            let _ = sqlx::raw_sql(pragma).execute(&sqlite.writer).await;
+        }
+    }
+
     /// Closes all connections after the statements in flight; further use fails.
     pub async fn close(&self) {
         match self.engine() {

@@ -75,8 +75,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         return Err(invalid_json(error.inner()));
     }
     let path = error.path().to_string();
-    let field = if path == "." { "body" } else { &path };
-    Err(ApiError::invalid_fields(&FieldErrors::one(field, without_position(&error.inner().to_string()))))
+    let message = error.inner().to_string();
+    let message = without_position(&message);
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let (field, problem) = match missing {
+        Some(field) => (field, "is required"),
+        None if path == "." => ("body", message),
+        None => (path.as_str(), message),
+    };
+    Err(ApiError::invalid_fields(&FieldErrors::one(field, problem)))
 }
 
 fn invalid_json(error: &serde_json::Error) -> ApiError {

@@ -5,15 +5,16 @@ use petspark_core::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Somebody who wants an account.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// Somebody who wants an account. A missing field counts as an empty one, so that all that is
+/// wrong is told at once.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Registration {
-    #[schema(format = "email", max_length = 254, example = "ada@example.org")]
+    #[schema(required, format = "email", max_length = 254, example = "ada@example.org")]
     pub(crate) email: String,
-    #[schema(format = "password", min_length = 8, max_length = 256, example = "correct horse battery")]
+    #[schema(required, format = "password", min_length = 8, max_length = 256, example = "correct horse battery")]
     pub(crate) password: String,
-    #[schema(min_length = 1, max_length = 80, example = "Ada")]
+    #[schema(required, min_length = 1, max_length = 80, example = "Ada")]
     pub(crate) display_name: String,
 }
 

@@ -39,6 +39,10 @@ on_both! {
         let unknown = json!({"email": "a@example.org", "password": "correct horse", "displayName": "A", "role": "admin"});
         let answer = api.post("/api/v1/auth/register").json(&unknown).send().await;
         assert_eq!(answer.assert_error(400, "VALIDATION_FAILED").invalid_fields(), ["role"]);
+        let answer = api.post("/api/v1/auth/register").json(&json!({})).send().await;
+        assert_eq!(answer.assert_error(400, "VALIDATION_FAILED").invalid_fields(), ["displayName", "email", "password"]);
+        let answer = api.post(LOGIN).json(&json!({"email": "a@example.org"})).send().await;
+        assert_eq!(answer.assert_error(400, "VALIDATION_FAILED").invalid_fields(), ["password"]);
         let wrong_type = json!({"email": 7, "password": "correct horse", "displayName": "A"});
         let answer = api.post("/api/v1/auth/register").json(&wrong_type).send().await;
         assert_eq!(answer.assert_error(400, "VALIDATION_FAILED").invalid_fields(), ["email"]);

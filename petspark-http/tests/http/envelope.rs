@@ -39,7 +39,15 @@ async fn an_unknown_address_and_a_wrong_method_are_told_apart() {
 async fn a_body_must_be_json_of_the_right_type_and_size() {
     let api = api().await;
     let login = "/api/v1/auth/login";
-    for broken in ["{", "nonsense", "{\"email\":}", "[1,2", "{} {}", "\u{feff}{}", "{\"email\":\"\u{0}\"}"] {
+    for broken in [
+        "{",
+        "nonsense",
+        "{\"email\":}",
+        "[1,2",
+        "{\"email\":\"a@b.c\",\"password\":\"x\"} {}",
+        "\u{feff}{}",
+        "{\"email\":\"\u{0}\"}",
+    ] {
         let answer = api.post(login).raw("application/json", broken).send().await;
         answer.assert_error(400, "INVALID_JSON");
     }

@@ -1,0 +1,148 @@
+//! Accounts under races, and what one process learns of another.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use petspark_core::auth::{AuthError, Client, NewAccount, NewUser, Password, Role, UserFilter};
+use petspark_core::testing::{TestApp, on_both};
+use petspark_core::{Caller, Failure as _, Kind, PageRequest};
+
+fn operator() -> Caller {
+    Caller::operator("test")
+}
+
+fn account(email: &str) -> NewAccount {
+    NewAccount {
+        email: email.to_owned(),
+        password: Password::new(TestApp::PASSWORD),
+        display_name: "Somebody".to_owned(),
+    }
+}
+
+async fn admin(app: &TestApp, email: &str) -> petspark_core::UserId {
+    let user = NewUser { account: account(email), role: Role::Admin, email_verified: true };
+    app.petspark.auth().create_user(&operator(), user).await.unwrap().id
+}
+
+on_both! {
+    async fn fifty_parallel_refreshes_of_one_token_give_fifty_times_the_same_successor(app: TestApp) {
+        let ada = app.register("ada").await;
+        let token = ada.signed_in.tokens.refresh.expose();
+        let auth = app.petspark.auth();
+        let results = join_all((0..50).map(|_| auth.refresh(token))).await;
+        let successors: BTreeSet<_> = results.into_iter().map(|result| result.unwrap().refresh.expose().to_owned()).collect();
+        assert_eq!(successors.len(), 1);
+        let next = auth.refresh(successors.first().unwrap()).await.unwrap();
+        assert!(!successors.contains(next.refresh.expose()));
+    }
+
+    async fn the_second_oldest_token_ends_its_session_and_no_other(app: TestApp) {
+        let ada = app.register("ada").await;
+        let auth = app.petspark.auth();
+        let other = auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()).await.unwrap();
+        let first = ada.signed_in.tokens.refresh.expose().to_owned();
+        let second = auth.refresh(&first).await.unwrap();
+        let third = auth.refresh(second.refresh.expose()).await.unwrap();
+        assert!(matches!(auth.refresh(&first).await, Err(AuthError::RefreshReused)));
+        assert!(matches!(auth.refresh(third.refresh.expose()).await, Err(AuthError::RefreshInvalid)));
+        assert!(auth.authenticate(third.access.expose()).await.is_err());
+        assert!(auth.authenticate(other.tokens.access.expose()).await.is_ok());
+        assert!(auth.refresh(other.tokens.refresh.expose()).await.is_ok());
+    }
+
+    async fn a_session_that_is_used_daily_still_ends_after_ninety_days(app: TestApp) {
+        let auth = app.petspark.auth();
+        let mut token = app.register("ada").await.signed_in.tokens.refresh;
+        for _ in 0..89 {
+            app.clock.advance(Duration::from_secs(86_400));
+            token = auth.refresh(token.expose()).await.unwrap().refresh;
+        }
+        app.clock.advance(Duration::from_secs(86_401));
+        assert!(matches!(auth.refresh(token.expose()).await, Err(AuthError::RefreshExpired)));
+    }
+
+    async fn another_process_with_the_same_secret_honours_tokens_and_sees_revocation(app: TestApp) {
+        let ada = app.register("ada").await;
+        let tokens = &ada.signed_in.tokens;
+        app.petspark.auth().logout(Some(tokens.refresh.expose()), None).await.unwrap();
+        let another = app.another().await;
+        assert!(matches!(another.auth().authenticate(tokens.access.expose()).await, Err(AuthError::Unauthenticated)));
+        assert!(matches!(another.auth().refresh(tokens.refresh.expose()).await, Err(AuthError::RefreshInvalid)));
+        let bob = app.register("bob").await;
+        assert!(another.auth().authenticate(bob.signed_in.tokens.access.expose()).await.is_ok());
+        assert!(another.auth().refresh(bob.signed_in.tokens.refresh.expose()).await.is_ok());
+        another.close().await;
+    }
+
+    async fn of_two_administrators_who_demote_each_other_one_remains(app: TestApp) {
+        for round in 0..5 {
+            let (ada, bob) = (admin(&app, &format!("ada{round}@example.org")).await, admin(&app, &format!("bob{round}@example.org")).await);
+            let (auth, caller) = (app.petspark.auth(), operator());
+            let (first, second) = tokio::join!(
+                auth.set_role(&caller, ada, Role::User, false),
+                auth.set_role(&caller, bob, Role::User, false),
+            );
+            let refused = [first, second].into_iter().filter(|result| matches!(result, Err(AuthError::LastAdmin))).count();
+            assert_eq!(refused, 1);
+            let filter = UserFilter { role: Some(Role::Admin), status: None };
+            let admins = auth.list_users(&caller, &filter, &PageRequest::default()).await.unwrap();
+            assert_eq!(admins.items.len(), 1);
+            assert_eq!(auth.set_role(&caller, admins.items[0].id, Role::User, true).await.unwrap(), 0);
+        }
+    }
+
+    async fn only_administrators_and_operators_manage_users(app: TestApp) {
+        let ada = app.register("ada").await;
+        let auth = app.petspark.auth();
+        let new = NewUser { account: account("eve@example.org"), role: Role::Admin, email_verified: false };
+        assert!(matches!(auth.create_user(&ada.caller, new).await, Err(AuthError::Forbidden)));
+        assert!(matches!(auth.set_role(&ada.caller, ada.id, Role::Admin, false).await, Err(AuthError::Forbidden)));
+        assert!(matches!(auth.get_user(&ada.caller, "ada@example.org").await, Err(AuthError::Forbidden)));
+        assert!(matches!(auth.list_users(&ada.caller, &UserFilter::default(), &PageRequest::default()).await, Err(AuthError::Forbidden)));
+        assert!(matches!(auth.count_users(&ada.caller).await, Err(AuthError::Forbidden)));
+        let moderator = Role::Moderator;
+        auth.set_role(&operator(), ada.id, moderator, false).await.unwrap();
+        let session = auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()).await.unwrap();
+        let caller = auth.authenticate(session.tokens.access.expose()).await.unwrap();
+        assert!(caller.has_role(moderator) && !caller.has_role(Role::Admin));
+        assert!(matches!(auth.get_user(&caller, "ada@example.org").await, Err(AuthError::Forbidden)));
+    }
+
+    async fn users_are_found_by_id_and_address_and_listed_in_pages(app: TestApp) {
+        let mut names = Vec::new();
+        for n in 0..5 {
+            names.push(app.register(&format!("user{n}")).await.id);
+            app.clock.advance(Duration::from_millis(1));
+        }
+        let auth = app.petspark.auth();
+        assert_eq!(auth.get_user(&operator(), " USER3@example.org").await.unwrap().id, names[3]);
+        assert_eq!(auth.get_user(&operator(), &names[3].to_string()).await.unwrap().email, "user3@example.org");
+        for missing in ["nobody@example.org", "nonsense", "01980000-0000-7000-8000-000000000000", ""] {
+            assert!(matches!(auth.get_user(&operator(), missing).await, Err(AuthError::UserNotFound)));
+        }
+        let mut page = PageRequest::first(2).unwrap();
+        let mut listed = Vec::new();
+        loop {
+            let users = auth.list_users(&operator(), &UserFilter::default(), &page).await.unwrap();
+            listed.extend(users.items.iter().map(|user| user.id));
+            let Some(cursor) = users.next_cursor else { break };
+            page = PageRequest::first(2).unwrap().after(cursor);
+        }
+        names.reverse();
+        assert_eq!(listed, names);
+    }
+
+    async fn more_sign_ins_than_the_machine_can_check_are_told_to_come_back(app: TestApp) {
+        let ada = app.register("ada").await;
+        let auth = app.petspark.auth();
+        let results = join_all((0..200).map(|_| auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()))).await;
+        let busy = results.iter().filter_map(|result| result.as_ref().err()).inspect(|error| {
+            assert!(matches!(error, AuthError::Busy), "{error:?}");
+            assert_eq!(error.kind(), Kind::Unavailable);
+            assert!(error.retry_after().is_some());
+        }).count();
+        assert!((1..200).contains(&busy), "{busy} of 200");
+        assert!(auth.authenticate(ada.signed_in.tokens.access.expose()).await.is_ok());
+    }
+}

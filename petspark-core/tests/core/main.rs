@@ -1,0 +1,10 @@
+//! What must hold in the library, on both engines: under races, after crashes, for strangers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod accounts;
+mod migrations;
+mod outages;
+mod pets;
+mod schema;
+mod seeding;
+mod sql;

@@ -1,0 +1,191 @@
+//! A database that is away, locked, full or comes back: clear words, no hang, nothing lost.
+
+use std::time::{Duration, Instant};
+
+use petspark_core::config::{DatabaseUrl, Settings, Value as _};
+use petspark_core::database::{Database, OpenError};
+use petspark_core::pets::{PetFields, PetFilter, Species};
+use petspark_core::testing::{Engine, TestApp, settings};
+use petspark_core::{Failure as _, Kind, Migrate, PageRequest, PetSpark};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+fn postgres(url: &str, patience: Duration) -> Settings {
+    let mut settings = Settings::default();
+    settings.database.url = DatabaseUrl::parse(url).unwrap();
+    settings.database.connect_timeout = patience;
+    settings
+}
+
+#[tokio::test]
+async fn a_postgresql_that_is_away_is_named_without_its_password() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let settings = postgres(&format!("postgres://ada:hunter2@{nobody}/petspark"), Duration::from_millis(300));
+    let error = Database::open(&settings.database).await.unwrap_err();
+    assert!(matches!(error, OpenError::Unreachable { .. }));
+    let text = format!("{error} {error:?}");
+    assert!(
+        text.contains(&format!("{nobody}/petspark")) && text.contains("refused") && !text.contains("hunter2"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_postgresql_that_accepts_and_says_nothing_does_not_hang_the_start() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings =
+        postgres(&format!("postgres://ada@{}/petspark", listener.local_addr().unwrap()), Duration::from_millis(300));
+    let started = Instant::now();
+    assert!(matches!(Database::open(&settings.database).await, Err(OpenError::Unreachable { .. })));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_wrong_database_name_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Engine::Postgres, &folder).await;
+    let DatabaseUrl::Postgres(url) = &settings.database.url else { panic!("not PostgreSQL") };
+    settings.database.url = DatabaseUrl::parse(&url.expose().replace("/postgres?", "/nowhere?")).unwrap();
+    let error = Database::open(&settings.database).await.unwrap_err();
+    assert!(matches!(&error, OpenError::Refused { reason, .. } if reason.contains("nowhere")), "{error}");
+}
+
+/// A door in front of the test PostgreSQL that can be shut and opened.
+struct Door {
+    address: std::net::SocketAddr,
+    behind: String,
+    open: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    async fn in_front_of(url: &str) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let behind = url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
+        let through = url.replace(&behind, &address.to_string());
+        let mut door = Self { address, behind, open: None };
+        door.open_on(listener);
+        (door, through)
+    }
+
+    fn open_on(&mut self, listener: TcpListener) {
+        let behind = self.behind.clone();
+        self.open = Some(tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut far = TcpStream::connect(&behind).await.unwrap();
+                connections.spawn(async move { drop(copy_bidirectional(&mut near, &mut far).await) });
+            }
+        }));
+    }
+
+    /// Cuts every connection and refuses new ones.
+    async fn shut(&mut self) {
+        let task = self.open.take().unwrap();
+        task.abort();
+        let _ = task.await;
+    }
+
+    async fn open_again(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.open_on(listener);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgresql_that_vanishes_is_503_and_works_again_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Engine::Postgres, &folder).await;
+    let DatabaseUrl::Postgres(url) = &settings.database.url else { panic!("not PostgreSQL") };
+    let (mut door, through) = Door::in_front_of(url.expose()).await;
+    settings.database.url = DatabaseUrl::parse(&through).unwrap();
+    settings.database.acquire_timeout = Duration::from_millis(500);
+    let petspark = PetSpark::open_with(settings, Migrate::Always, petspark_core::Clock::system()).await.unwrap();
+    petspark.database().ping().await.unwrap();
+    door.shut().await;
+    for _ in 0..6 {
+        let error = petspark.database().ping().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable, "{error:?}");
+    }
+    door.open_again().await;
+    // Connections that died may have to be noticed first, one request each; no more than the pool has.
+    let mut recovered = false;
+    for _ in 0..5 {
+        recovered = petspark.database().ping().await.is_ok();
+        if recovered {
+            break;
+        }
+    }
+    assert!(recovered);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sqlite_file_that_somebody_locks_is_503_for_writers_and_readable_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Engine::Sqlite, &folder).await;
+    settings.database.busy_timeout = Duration::from_millis(200);
+    let petspark = PetSpark::open(settings.clone()).await.unwrap();
+    let app = petspark.auth();
+    let account = petspark_core::auth::NewAccount {
+        email: "ada@example.org".into(),
+        password: petspark_core::auth::Password::new(TestApp::PASSWORD),
+        display_name: "Ada".into(),
+    };
+    let ada = app.register(account, petspark_core::auth::Client::default()).await.unwrap();
+    let ada = app.authenticate(ada.tokens.access.expose()).await.unwrap();
+    let crate::sql::Direct::Sqlite(mut other) = crate::sql::connect(&settings).await else { panic!("not SQLite") };
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let refused = petspark.pets().create(&ada, PetFields::new("Rex", Species::Dog)).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unavailable, "{refused:?}");
+    assert!(petspark.pets().list(&ada, PetFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    petspark.pets().create(&ada, PetFields::new("Rex", Species::Dog)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_503_and_what_was_acknowledged_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let petspark = PetSpark::open(settings(Engine::Sqlite, &folder).await).await.unwrap();
+    let app = petspark.auth();
+    let account = petspark_core::auth::NewAccount {
+        email: "ada@example.org".into(),
+        password: petspark_core::auth::Password::new(TestApp::PASSWORD),
+        display_name: "Ada".into(),
+    };
+    let ada = app.register(account, petspark_core::auth::Client::default()).await.unwrap();
+    let ada = app.authenticate(ada.tokens.access.expose()).await.unwrap();
+    petspark.database().limit_pages_for_tests(40).await;
+    let mut acknowledged = 0;
+    let bio = "x".repeat(1000);
+    let refused = loop {
+        let fields =
+            PetFields { bio: petspark_core::pets::Patch::Set(bio.clone()), ..PetFields::new("Rex", Species::Dog) };
+        match petspark.pets().create(&ada, fields).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+        assert!(acknowledged < 1000, "the disk never got full");
+    };
+    assert_eq!(refused.kind(), Kind::Unavailable, "{refused:?}");
+    assert_eq!(petspark.pets().count().await.unwrap(), acknowledged);
+    petspark.database().limit_pages_for_tests(10_000).await;
+    petspark.pets().create(&ada, PetFields::new("Rex", Species::Dog)).await.unwrap();
+    assert_eq!(petspark.pets().count().await.unwrap(), acknowledged + 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let error = PetSpark::open(Settings::in_folder(file.join("data"))).await.err().unwrap();
+    assert!(error.to_string().contains("a-file"), "{error}");
+    assert_eq!(error.kind(), Kind::Unavailable);
+    let no_database = folder.path().join("no.db");
+    std::fs::write(&no_database, "this is text and not a database, and long enough to have a header").unwrap();
+    let mut settings = Settings::in_folder(folder.path());
+    settings.database.url = DatabaseUrl::Sqlite(no_database);
+    let error = PetSpark::open(settings).await.err().unwrap().to_string();
+    assert!(error.contains("no.db") && error.contains("not a database"), "{error}");
+}

@@ -1,0 +1,93 @@
+//! Who may see and change pets, beyond what shows over HTTP.
+
+use std::time::Duration;
+
+use petspark_core::auth::{Client, Password, Role};
+use petspark_core::pets::{Patch, PetError, PetFields, PetFilter, PetStatus, Species};
+use petspark_core::testing::{TestApp, TestUser, on_both};
+use petspark_core::{Caller, PageRequest};
+
+async fn moderator(app: &TestApp) -> Caller {
+    let user = app.register("moderator").await;
+    let auth = app.petspark.auth();
+    auth.set_role(&Caller::operator("test"), user.id, Role::Moderator, false).await.unwrap();
+    let session =
+        auth.login("moderator@example.org", Password::new(TestApp::PASSWORD), Client::default()).await.unwrap();
+    auth.authenticate(session.tokens.access.expose()).await.unwrap()
+}
+
+fn status(status: PetStatus) -> PetFields {
+    PetFields { status: Patch::Set(status.to_string()), ..PetFields::default() }
+}
+
+async fn rex(app: &TestApp, owner: &TestUser) -> petspark_core::PetId {
+    app.petspark.pets().create(&owner.caller, PetFields::new("Rex", Species::Dog)).await.unwrap().id
+}
+
+on_both! {
+    async fn a_ban_is_a_moderators_decision_and_the_owner_cannot_lift_it(app: TestApp) {
+        let (ada, bob, moderator) = (app.register("ada").await, app.register("bob").await, moderator(&app).await);
+        let id = rex(&app, &ada).await;
+        let pets = app.petspark.pets();
+        assert!(matches!(pets.update(&ada.caller, id, status(PetStatus::Banned)).await, Err(PetError::Invalid(_))));
+        pets.update(&moderator, id, status(PetStatus::Banned)).await.unwrap();
+        assert!(matches!(pets.get(&bob.caller, id).await, Err(PetError::NotFound)));
+        assert!(matches!(pets.update(&ada.caller, id, status(PetStatus::Active)).await, Err(PetError::Banned)));
+        let renamed = PetFields { name: Patch::Set("Max".to_owned()), ..PetFields::default() };
+        assert_eq!(pets.update(&ada.caller, id, renamed).await.unwrap().status, PetStatus::Banned);
+        pets.update(&moderator, id, status(PetStatus::Active)).await.unwrap();
+        assert!(pets.get(&bob.caller, id).await.is_ok());
+    }
+
+    async fn moderators_find_what_is_hidden_and_others_do_not(app: TestApp) {
+        let (ada, moderator) = (app.register("ada").await, moderator(&app).await);
+        let id = rex(&app, &ada).await;
+        let pets = app.petspark.pets();
+        pets.update(&ada.caller, id, status(PetStatus::Hidden)).await.unwrap();
+        let list = |caller: Caller, filter: PetFilter| async move { pets.list(&caller, filter, &PageRequest::default()).await.unwrap().items.len() };
+        let hidden = PetFilter { status: Some(PetStatus::Hidden), ..PetFilter::default() };
+        assert_eq!(list(moderator.clone(), hidden.clone()).await, 1);
+        assert_eq!(list(moderator.clone(), PetFilter { owner: Some(ada.id), ..PetFilter::default() }).await, 1);
+        assert_eq!(list(moderator, PetFilter::default()).await, 0);
+        let bob = app.register("bob").await;
+        assert_eq!(list(bob.caller.clone(), hidden.clone()).await, 0);
+        assert_eq!(list(bob.caller, PetFilter { owner: Some(ada.id), ..hidden }).await, 0);
+    }
+
+    async fn pets_added_at_the_same_microsecond_are_all_listed_once(app: TestApp) {
+        let ada = app.register("ada").await;
+        let mut added = std::collections::BTreeSet::new();
+        for _ in 0..7 {
+            added.insert(rex(&app, &ada).await);
+        }
+        let mut listed = Vec::new();
+        let mut page = PageRequest::first(2).unwrap();
+        loop {
+            let part = app.petspark.pets().list(&ada.caller, PetFilter::default(), &page).await.unwrap();
+            listed.extend(part.items.iter().map(|pet| pet.id));
+            let Some(cursor) = part.next_cursor else { break };
+            page = PageRequest::first(2).unwrap().after(cursor);
+        }
+        assert_eq!(listed.len(), 7);
+        assert_eq!(listed.into_iter().collect::<std::collections::BTreeSet<_>>(), added);
+    }
+
+    async fn sending_back_what_was_read_changes_nothing_but_the_time(app: TestApp) {
+        let ada = app.register("ada").await;
+        let fields = PetFields { age: Patch::Set(4), bio: Patch::Set("Zoë's 🐕\nline".to_owned()), ..PetFields::new("Zoë", Species::Other) };
+        let pet = app.petspark.pets().create(&ada.caller, fields).await.unwrap();
+        app.clock.advance(Duration::from_secs(100 * 86_400));
+        let today = app.clock.now().date();
+        let same = PetFields {
+            name: Patch::Set(pet.name.clone()),
+            age: Patch::Set(i64::from(pet.age(today).unwrap())),
+            birth_date: Patch::Clear,
+            breed: Patch::Clear,
+            bio: Patch::Set(pet.bio.clone().unwrap()),
+            ..PetFields::default()
+        };
+        let again = app.petspark.pets().update(&ada.caller, pet.id, same).await.unwrap();
+        assert_eq!(petspark_core::pets::Pet { updated_at: pet.updated_at, version: pet.version, ..again.clone() }, pet);
+        assert_eq!((again.version, again.updated_at), (2, app.clock.now()));
+    }
+}

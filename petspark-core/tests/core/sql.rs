@@ -1,0 +1,87 @@
+//! Every SQL literal of the store files is prepared on both engines: a statement that no test
+//! happens to run is still known to be valid.
+
+use std::path::Path;
+
+use petspark_core::config::{DatabaseUrl, Settings};
+use petspark_core::testing::on_both;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
+
+/// A connection beside PetSpark's own, for looking at and tampering with what it stores.
+pub(crate) enum Direct {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+pub(crate) async fn connect(settings: &Settings) -> Direct {
+    match &settings.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            let url = format!("sqlite://{}", path.display());
+            Direct::Sqlite(SqliteConnection::connect(&url).await.unwrap())
+        }
+        DatabaseUrl::Postgres(url) => Direct::Postgres(PgConnection::connect(url.expose()).await.unwrap()),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "SQL of these tests, not of users")]
+pub(crate) async fn execute(settings: &Settings, sql: &str) {
+    let sql = AssertSqlSafe(sql.to_owned());
+    match connect(settings).await {
+        Direct::Sqlite(mut connection) => drop(connection.execute(sql).await.unwrap()),
+        Direct::Postgres(mut connection) => drop(connection.execute(sql).await.unwrap()),
+    }
+}
+
+/// The string literals of a source file that look like whole statements, with the line they stand on.
+fn statements(source: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut rest = source;
+    let mut line = 1;
+    while let Some(start) = rest.find('"') {
+        line += rest[..start].matches('\n').count();
+        let literal = &rest[start + 1..];
+        let end = literal.find('"').unwrap();
+        let text = literal[..end].split("\\\n").map(str::trim_start).collect::<String>();
+        let is_statement = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "].iter().any(|verb| text.starts_with(verb));
+        // What QueryBuilder begins ends in a space or waits for its conditions, and is run by
+        // the tests of its callers.
+        if is_statement && !text.ends_with(' ') {
+            found.push((line, text));
+        }
+        line += literal[..end].matches('\n').count();
+        rest = &literal[end + 1..];
+    }
+    found
+}
+
+fn store_files() -> Vec<std::path::PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    for folder in std::fs::read_dir(source).unwrap() {
+        let store = folder.unwrap().path().join("store.rs");
+        if store.exists() {
+            files.push(store);
+        }
+    }
+    files
+}
+
+on_both! {
+    async fn every_sql_literal_can_be_prepared(app: TestApp) {
+        let mut direct = connect(app.petspark.settings()).await;
+        let mut prepared = 0;
+        for file in store_files() {
+            for (line, statement) in statements(&std::fs::read_to_string(&file).unwrap()) {
+                #[allow(clippy::disallowed_methods, reason = "SQL of the store files, not of users")]
+                let sql = AssertSqlSafe(statement.clone()).into_sql_str();
+                let result = match &mut direct {
+                    Direct::Sqlite(connection) => connection.prepare(sql).await.map(drop),
+                    Direct::Postgres(connection) => connection.prepare(sql).await.map(drop),
+                };
+                assert!(result.is_ok(), "{}:{line}: {statement}\n{result:?}", file.display());
+                prepared += 1;
+            }
+        }
+        assert!(prepared >= 20, "only {prepared} statements were found: does this test still find the literals?");
+    }
+}
