@@ -11,6 +11,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 /// Where the document is.
 const DOCUMENT: &str = "/api/openapi.json";
 
+/// The same seen from the page, so that it is found wherever PetSpark is nested.
+const DOCUMENT_FROM_PAGE: &str = "../api/openapi.json";
+
 /// Swagger UI needs inline styles and images as `data:`; scripts only of our own.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -19,7 +22,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 pub(crate) fn docs<S: Clone + Send + Sync + 'static>(document: &OpenApi) -> Result<Router<S>, serde_json::Error> {
     // Written once: it is the same for everybody.
     let text = Bytes::from(serde_json::to_vec(document)?);
-    let page = SwaggerUi::new("/docs").config(Config::from(DOCUMENT));
+    let page = SwaggerUi::new("/docs").config(Config::from(DOCUMENT_FROM_PAGE));
     let page = Router::<S>::from(page).layer(axum::middleware::map_response(with_policy));
     Ok(Router::new().route(DOCUMENT, get(move || answer(text.clone()))).merge(page))
 }
