@@ -1,1 +1,7 @@
-fn main() {}
+//! The `petspark-cli` binary: the built-in commands and nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    petspark_cli::App::standard().main()
+}

@@ -1,0 +1,166 @@
+//! Puts the commands together, reads the command line, and runs what it asks for.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::options::{self, Options};
+use crate::plugin::{Failure, Plugin};
+use crate::{build_info, commands, external, output};
+
+/// Commands that will be built in one day, or that people would take for ours. Nobody else may
+/// have them, as a plug-in or as a program on the search path.
+pub(crate) const RESERVED: &[&str] = &[
+    "admin",
+    "apikey",
+    "audit",
+    "backup",
+    "billing",
+    "check",
+    "checklist",
+    "doctor",
+    "help",
+    "key",
+    "login",
+    "media",
+    "report",
+    "session",
+    "token",
+    "verify",
+];
+
+/// A tool made of commands. See the [crate](crate) for an example.
+pub struct App {
+    name: &'static str,
+    version: &'static str,
+    plugins: Vec<Box<dyn Plugin>>,
+    built_in: usize,
+}
+
+impl App {
+    /// All the built-in commands.
+    #[must_use]
+    pub fn standard() -> Self {
+        let plugins = commands::all();
+        Self { name: "petspark-cli", version: build_info::VERSION, built_in: plugins.len(), plugins }
+    }
+
+    /// Another name than `petspark-cli`. External commands are then programs called `NAME-COMMAND`.
+    #[must_use]
+    pub fn name(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Another version for `--version` than PetSpark's.
+    #[must_use]
+    pub fn version(self, version: &'static str) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Adds a command. Its name must be free: two commands of one name are a start-up error.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin + 'static) -> Self {
+        self.plugins.push(Box::new(plugin));
+        self
+    }
+
+    /// Reads this process's command line, does what it says, and gives the exit code for `main`.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        self.run(std::env::args_os().collect()).into()
+    }
+
+    /// The same with a command line of the caller's; the first word is the program's name.
+    #[must_use]
+    pub fn run(&self, args: Vec<OsString>) -> Exit {
+        let root = match self.root(&args) {
+            Ok(root) => root,
+            Err(failure) => return output::fail(&Options::default(), &failure),
+        };
+        let matches = match root.clone().allow_external_subcommands(true).try_get_matches_from(&args) {
+            Ok(matches) => matches,
+            Err(error) => return usage(&error),
+        };
+        let options = Options::read(&matches);
+        let own = self.plugins[self.built_in..].iter().map(|plugin| plugin.command().get_name().to_owned()).collect();
+        let cx = Context::new(options, root, own);
+        match self.dispatch(&cx, &args, &matches) {
+            Ok(exit) => exit,
+            Err(failure) => output::fail(&cx.options, &failure),
+        }
+    }
+
+    /// The whole command line. External commands are not declared: they are found when asked for.
+    fn root(&self, args: &[OsString]) -> Result<Command, Failure> {
+        let mut root = Command::new(self.name)
+            .version(self.version)
+            .about("Runs and operates PetSpark")
+            .color(options::color_of(args))
+            .subcommand_required(true)
+            .arg_required_else_help(true);
+        root = options::declare(root);
+        for plugin in &self.plugins {
+            let command = plugin.command();
+            for name in std::iter::once(command.get_name()).chain(command.get_all_aliases()) {
+                check_name(name, &root)?;
+            }
+            root = root.subcommand(command);
+        }
+        Ok(root)
+    }
+
+    fn dispatch(&self, cx: &Context, args: &[OsString], matches: &ArgMatches) -> Result<Exit, Failure> {
+        // subcommand_required: clap has refused a command line without one.
+        let Some((name, args_of_command)) = matches.subcommand() else { return Ok(Exit::Usage) };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::io("can't start the runtime", &error))?;
+        let exit = match self.plugins.iter().find(|plugin| plugin.command().get_name() == name) {
+            Some(plugin) => runtime.block_on(async {
+                let outcome = plugin.run(cx, args_of_command).await;
+                cx.close().await;
+                outcome.map(|outcome| output::finish(&cx.options, &outcome))
+            }),
+            None => match external::find(self.name, name, &cx.root)? {
+                Some(program) => runtime.block_on(external::run(cx, &program, args_of_command)),
+                None => Ok(unknown(&cx.root, args)),
+            },
+        };
+        // A thread that waits for something slow, such as a lock, must not hold up the end.
+        runtime.shutdown_background();
+        exit
+    }
+}
+
+/// Refuses a name that isn't one, is reserved, or is taken: never does the last one win.
+fn check_name(name: &str, root: &Command) -> Result<(), Failure> {
+    let problem = if !external::is_name(name) {
+        "is no name for one: use lower-case letters, digits and hyphens, at most 32"
+    } else if RESERVED.contains(&name) {
+        "is reserved"
+    } else if root.find_subcommand(name).is_some() {
+        "exists already"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Exit::Failed, format!("a plug-in wants to be the command \"{name}\", which {problem}")))
+}
+
+/// Clap's own error for a command that doesn't exist, with what was probably meant.
+fn unknown(root: &Command, args: &[OsString]) -> Exit {
+    match root.clone().try_get_matches_from(args) {
+        Err(error) => usage(&error),
+        Ok(_) => Exit::Usage,
+    }
+}
+
+/// Prints clap's message: to standard output what was asked for, to standard error what is wrong.
+fn usage(error: &clap::Error) -> Exit {
+    // Nobody is left to be told when this fails.
+    drop(error.print());
+    if error.exit_code() == 0 { Exit::Done } else { Exit::Usage }
+}

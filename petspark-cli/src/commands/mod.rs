@@ -1,0 +1,32 @@
+//! The built-in commands, a file each. They translate the command line to calls of the library;
+//! rules of the product are not here.
+
+mod completions;
+mod config;
+mod man;
+mod migrate;
+mod plugin;
+mod progress;
+mod seed;
+#[cfg(feature = "serve")]
+mod serve;
+mod user;
+mod version;
+
+use crate::plugin::Plugin;
+
+/// In the order of `--help`.
+pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
+    vec![
+        #[cfg(feature = "serve")]
+        Box::new(serve::Serve),
+        Box::new(migrate::Migrate),
+        Box::new(user::User),
+        Box::new(seed::Seed),
+        Box::new(config::Config),
+        Box::new(plugin::Plugins),
+        Box::new(completions::Completions),
+        Box::new(man::Man),
+        Box::new(version::Version),
+    ]
+}

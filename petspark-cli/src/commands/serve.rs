@@ -1,0 +1,130 @@
+//! `serve`: runs the server until a signal ends it.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use futures_util::future::BoxFuture;
+use petspark_core::{Clock, Migrate, PetSpark};
+use petspark_http::{BuildInfo, Drained, Server};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::options::Format;
+use crate::outcome::Outcome;
+use crate::plugin::{Failure, Plugin};
+use crate::settings::{self, Loaded};
+use crate::signals::Signals;
+use crate::{build_info, logging, output};
+
+pub(crate) struct Serve;
+
+impl Plugin for Serve {
+    fn command(&self) -> Command {
+        Command::new("serve")
+            .about("Run the server")
+            .arg(
+                Arg::new("host")
+                    .long("host")
+                    .value_name("ADDRESS")
+                    .value_parser(value_parser!(IpAddr))
+                    .help("Address to listen on, instead of HOST"),
+            )
+            .arg(
+                Arg::new("port")
+                    .long("port")
+                    .value_name("PORT")
+                    .value_parser(value_parser!(u16))
+                    .help("Port to listen on, instead of PORT; 0 picks a free one"),
+            )
+            .arg(
+                Arg::new("migrate")
+                    .long("migrate")
+                    .action(ArgAction::SetTrue)
+                    .help("Apply pending migrations first, on PostgreSQL too"),
+            )
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        Box::pin(async move {
+            let settings = load(cx, args)?;
+            // Before anything takes time: a signal at any moment ends us in good order.
+            let mut signals = Signals::listen().map_err(|error| Failure::io("can't listen for signals", &error))?;
+            let migrate = if args.get_flag("migrate") { Migrate::Always } else { Migrate::EmbeddedOnly };
+            let opening = PetSpark::open_with(settings.core.clone(), migrate, Clock::system());
+            let petspark = tokio::select! {
+                opened = opening => opened?,
+                // A database that is away may be waited for longer than somebody likes.
+                exit = signals.next() => return Ok(Outcome::done().exit(exit)),
+            };
+            serve(cx, &petspark, settings, &mut signals).await
+        })
+    }
+}
+
+fn load(cx: &Context, args: &ArgMatches) -> Result<Loaded, Failure> {
+    let mut sources = cx.sources()?;
+    if let Some(host) = args.get_one::<IpAddr>("host") {
+        sources.flags.insert("http.host".to_owned(), host.to_string());
+    }
+    if let Some(port) = args.get_one::<u16>("port") {
+        sources.flags.insert("http.port".to_owned(), port.to_string());
+    }
+    let mut settings = settings::load(sources)?;
+    settings.http.build = BuildInfo {
+        version: build_info::VERSION.into(),
+        commit: build_info::COMMIT.into(),
+        rust_version: build_info::RUST_VERSION.into(),
+    };
+    logging::start(&settings.log, &cx.options, true);
+    Ok(settings)
+}
+
+#[derive(Serialize)]
+struct Listening {
+    schema: &'static str,
+    url: String,
+}
+
+async fn serve(cx: &Context, petspark: &PetSpark, settings: Loaded, signals: &mut Signals) -> Result<Outcome, Failure> {
+    let environment = settings.core.environment;
+    let server = Server::bind(petspark.clone(), settings.http).await?;
+    let address = server.local_addr().map_err(|error| Failure::io("can't tell the address", &error))?;
+    let url = format!("http://{address}");
+    tracing::info!(url, %environment, database = petspark.database().engine_name(), version = build_info::VERSION, "listening");
+    announce(cx, url)?;
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let stopped_by = OnceLock::new();
+    let drained = tokio::select! {
+        drained = server.run(async { drop(told.await) }) => drained,
+        second = async {
+            let first = signals.next().await;
+            stopped_by.get_or_init(|| first);
+            // It fails only if the server has ended, and then there is nothing to stop.
+            let _ = tell.send(());
+            signals.next().await
+        } => return Ok(Outcome::done().exit(second)),
+    };
+    match drained {
+        Drained::Completely => {
+            petspark.close().await;
+            Ok(Outcome::done())
+        }
+        // Not closed: that would wait for those who were given no more time.
+        Drained::CutOff(connections) => {
+            tracing::warn!(connections, "time is over; connections were cut off");
+            Ok(Outcome::done().exit(stopped_by.get().copied().unwrap_or(Exit::Terminated)))
+        }
+    }
+}
+
+/// One line, when the server listens: scripts wait for it.
+fn announce(cx: &Context, url: String) -> Result<(), Failure> {
+    let line = match cx.format() {
+        Format::Table => format!("Listening on {url}"),
+        Format::Json | Format::Jsonl => serde_json::to_string(&Listening { schema: "petspark.serve/v1", url })
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?,
+    };
+    output::data(&format!("{line}\n")).map_err(|error| Failure::io("can't write to standard output", &error))
+}

@@ -1,0 +1,283 @@
+//! `user`: accounts, as an operator makes, finds and promotes them.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use futures_util::future::BoxFuture;
+use petspark_core::auth::{AuthError, NewAccount, NewUser, Role, UserFilter, UserStatus};
+use petspark_core::{PageRequest, Timestamp, UserId};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::outcome::{Column, Outcome};
+use crate::plugin::{Failure, Plugin, required};
+use crate::prompt;
+
+pub(crate) struct User;
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())).try_map(|text| text.parse::<Role>())
+}
+
+fn status() -> impl TypedValueParser<Value = UserStatus> {
+    PossibleValuesParser::new(UserStatus::ALL.iter().map(|status| status.as_str()))
+        .try_map(|text| text.parse::<UserStatus>())
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn selector() -> Arg {
+    Arg::new("user").value_name("ID|EMAIL").required(true).help("Who, by id or e-mail address")
+}
+
+impl Plugin for User {
+    fn command(&self) -> Command {
+        Command::new("user")
+            .about("Make, find and promote users")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(create_command())
+            .subcommand(
+                Command::new("list")
+                    .about("List users, newest first")
+                    .arg(
+                        Arg::new("role")
+                            .long("role")
+                            .value_name("ROLE")
+                            .value_parser(role())
+                            .help("Only with this role"),
+                    )
+                    .arg(
+                        Arg::new("status")
+                            .long("status")
+                            .value_name("STATUS")
+                            .value_parser(status())
+                            .help("Only with this status"),
+                    )
+                    .arg(
+                        Arg::new("limit")
+                            .long("limit")
+                            .value_name("N")
+                            .value_parser(value_parser!(u32).range(1..=i64::from(PageRequest::MAX_LIMIT)))
+                            .default_value("20")
+                            .help("At most so many, up to 100"),
+                    )
+                    .arg(
+                        Arg::new("cursor")
+                            .long("cursor")
+                            .value_name("CURSOR")
+                            .help("Go on where an earlier list ended"),
+                    ),
+            )
+            .subcommand(Command::new("show").about("Show a user").arg(selector()))
+            .subcommand(
+                Command::new("set-role")
+                    .about("Give a user another role, and end their sessions")
+                    .arg(selector())
+                    .arg(Arg::new("role").value_name("ROLE").required(true).value_parser(role()).help("The new role"))
+                    .arg(flag("force", "Even if nobody is left who can administer"))
+                    .arg(flag("dry-run", "Only say what would change")),
+            )
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        Box::pin(async move {
+            match args.subcommand() {
+                Some(("create", args)) => create(cx, args).await,
+                Some(("list", args)) => list(cx, args).await,
+                Some(("set-role", args)) => set_role(cx, args).await,
+                Some((_, args)) => show(cx, args).await,
+                None => Ok(Outcome::done().exit(Exit::Usage)),
+            }
+        })
+    }
+}
+
+fn create_command() -> Command {
+    let command = Command::new("create")
+        .about("Make a user; without a password option, the password is typed at the terminal")
+        .arg(Arg::new("email").value_name("EMAIL").required(true).help("The address they sign in with"))
+        .arg(
+            Arg::new("name")
+                .long("name")
+                .value_name("NAME")
+                .help("The name that others see [default: what stands before the @]"),
+        )
+        .arg(
+            Arg::new("role")
+                .long("role")
+                .value_name("ROLE")
+                .value_parser(role())
+                .default_value("user")
+                .help("What they may do"),
+        )
+        .arg(flag("verified", "The address is known to be theirs"))
+        .arg(flag("if-not-exists", "Do nothing, and succeed, if there is such a user"));
+    prompt::generate_option(prompt::password_options(command))
+}
+
+/// A user as the tool shows them.
+#[derive(Serialize)]
+struct Shown {
+    id: UserId,
+    email: String,
+    name: String,
+    role: Role,
+    status: UserStatus,
+    email_verified_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    last_seen_at: Option<Timestamp>,
+}
+
+impl Shown {
+    fn of(user: petspark_core::auth::User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email,
+            name: user.display_name,
+            role: user.role,
+            status: user.status,
+            email_verified_at: user.email_verified_at,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            last_seen_at: user.last_seen_at,
+        }
+    }
+}
+
+fn time(at: Option<Timestamp>) -> String {
+    at.map(|at| at.to_string()).unwrap_or_default()
+}
+
+const FIELDS: &[Column<Shown>] = &[
+    ("id", |user| user.id.to_string()),
+    ("email", |user| user.email.clone()),
+    ("name", |user| user.name.clone()),
+    ("role", |user| user.role.to_string()),
+    ("status", |user| user.status.to_string()),
+    ("email_verified_at", |user| time(user.email_verified_at)),
+    ("created_at", |user| user.created_at.to_string()),
+    ("updated_at", |user| user.updated_at.to_string()),
+    ("last_seen_at", |user| time(user.last_seen_at)),
+];
+
+#[derive(Serialize)]
+struct Created {
+    changed: bool,
+    #[serde(flatten)]
+    user: Shown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+}
+
+async fn create(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let email: &String = required(args, "email")?;
+    let password = prompt::new_password(&cx.options, &prompt::password_source(args))?;
+    let before_at = || email.split('@').next().unwrap_or_default().to_owned();
+    let account = NewAccount {
+        email: email.clone(),
+        password: password.password(),
+        display_name: args.get_one("name").cloned().unwrap_or_else(before_at),
+    };
+    let new = NewUser { account, role: *required(args, "role")?, email_verified: args.get_flag("verified") };
+    let auth = cx.petspark().await?.auth();
+    let created = match auth.create_user(&cx.caller(), new).await {
+        Err(AuthError::EmailTaken) if args.get_flag("if-not-exists") => {
+            Created { changed: false, user: Shown::of(auth.get_user(&cx.caller(), email).await?), password: None }
+        }
+        result => Created {
+            changed: true,
+            user: Shown::of(result?),
+            password: password.generated.then(|| password.secret.expose().to_owned()),
+        },
+    };
+    let mut fields: Vec<Column<Created>> = vec![
+        ("id", |created| created.user.id.to_string()),
+        ("email", |created| created.user.email.clone()),
+        ("name", |created| created.user.name.clone()),
+        ("role", |created| created.user.role.to_string()),
+    ];
+    if created.password.is_some() {
+        fields.push(("password", |created| created.password.clone().unwrap_or_default()));
+    }
+    let outcome = Outcome::record("petspark.user.create/v1", &created, &fields);
+    Ok(match (created.changed, &created.password) {
+        (false, _) => outcome.note("There is such a user already; nothing was changed."),
+        (true, Some(_)) => outcome.note("The password is shown this once only."),
+        (true, None) => outcome,
+    })
+}
+
+async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let filter = UserFilter { role: args.get_one("role").copied(), status: args.get_one("status").copied() };
+    let mut page = PageRequest::first(*required(args, "limit")?).unwrap_or_default();
+    if let Some(cursor) = args.get_one::<String>("cursor") {
+        page = page.after(cursor);
+    }
+    let users = cx.petspark().await?.auth().list_users(&cx.caller(), &filter, &page).await?.map(Shown::of);
+    let cursor = users.next_cursor.as_deref();
+    // Five that fit a terminal; the rest is in JSON.
+    let columns: Vec<_> =
+        FIELDS.iter().filter(|(title, _)| ["id", "email", "name", "role", "status"].contains(title)).copied().collect();
+    let outcome = Outcome::page("petspark.user.list/v1", "users", &users.items, cursor, &columns);
+    Ok(match cursor {
+        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
+        None => outcome,
+    })
+}
+
+async fn show(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let user = cx.petspark().await?.auth().get_user(&cx.caller(), required::<String>(args, "user")?).await?;
+    Ok(Outcome::record("petspark.user.show/v1", &Shown::of(user), FIELDS))
+}
+
+#[derive(Serialize)]
+struct RoleSet {
+    changed: bool,
+    dry_run: bool,
+    id: UserId,
+    email: String,
+    from: Role,
+    to: Role,
+    sessions_ended: u64,
+}
+
+async fn set_role(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (caller, auth) = (cx.caller(), cx.petspark().await?.auth());
+    let user = auth.get_user(&caller, required::<String>(args, "user")?).await?;
+    let to: Role = *required(args, "role")?;
+    let (force, dry_run) = (args.get_flag("force"), args.get_flag("dry-run"));
+    let sessions_ended = match (user.role == to, dry_run) {
+        // Nothing to change, and so no reason to sign them out.
+        (true, _) => 0,
+        (false, true) => auth.preview_role(&caller, user.id, to, force).await?,
+        (false, false) => auth.set_role(&caller, user.id, to, force).await?,
+    };
+    let set = RoleSet {
+        changed: user.role != to && !dry_run,
+        dry_run,
+        id: user.id,
+        email: user.email,
+        from: user.role,
+        to,
+        sessions_ended,
+    };
+    let outcome = Outcome::record(
+        "petspark.user.set-role/v1",
+        &set,
+        &[
+            ("email", |set| set.email.clone()),
+            ("from", |set| set.from.to_string()),
+            ("to", |set| set.to.to_string()),
+            ("sessions ended", |set| set.sessions_ended.to_string()),
+        ],
+    );
+    Ok(match (dry_run, set.from == to) {
+        (true, _) => outcome.note("This is what would change; nothing was changed."),
+        (_, true) => outcome.note("They have this role already; nothing was changed."),
+        _ => outcome,
+    })
+}

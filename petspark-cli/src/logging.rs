@@ -1,0 +1,136 @@
+//! Sends log events to standard error: as JSON in production, readable elsewhere. What is worth
+//! an event is decided where it happens.
+
+use std::io::IsTerminal as _;
+
+use petspark_core::config::{Environment, Loader, Setting, Value};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::options::Options;
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// `LOG_LEVEL`.
+    pub level: LogLevel,
+    /// One JSON object a line instead of text for people.
+    pub json: bool,
+    is_default: bool,
+}
+
+/// A level, or directives as `tracing_subscriber::EnvFilter` understands them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLevel(String);
+
+impl Value for LogLevel {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected =
+            || "error, warn, info, debug, trace or off, or a list such as info,petspark_core=debug".to_owned();
+        // To the filter, a misspelt level is the name of a crate that is to log everything.
+        let plausible = |part: &str| part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
+        if !text.split(',').all(|part| plausible(part.trim())) || EnvFilter::builder().parse(text).is_err() {
+            return Err(expected());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn render(&self) -> String {
+        self.0.clone()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogFormat {
+    Auto,
+    Json,
+    Text,
+}
+
+impl Value for LogFormat {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err("auto, json or text".to_owned()),
+        }
+    }
+
+    fn render(&self) -> String {
+        match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+        .to_owned()
+    }
+}
+
+impl LogSettings {
+    pub(crate) fn read(from: &mut Loader, environment: Environment) -> Self {
+        let level = from.find(
+            "log.level",
+            Some("LOG_LEVEL"),
+            "What is logged: error, warn, info, debug, trace, or a list such as info,petspark_core=debug. \
+             Default: info for the server, warn for other commands.",
+        );
+        let format = from.get(Setting {
+            key: "log.format",
+            env: None,
+            default: LogFormat::Auto,
+            about: "json, text, or auto: json in production and text elsewhere.",
+        });
+        Self {
+            is_default: level.is_none(),
+            level: level.unwrap_or_else(|| LogLevel("info".to_owned())),
+            json: match format {
+                LogFormat::Auto => environment == Environment::Production,
+                LogFormat::Json => true,
+                LogFormat::Text => false,
+            },
+        }
+    }
+
+    /// What `-q` and `-v` say goes before the setting; of a command that isn't a server, nobody
+    /// wants to hear what went well.
+    fn filter(&self, options: &Options, is_server: bool) -> &str {
+        match (options.quiet, options.verbose) {
+            (true, _) => "error",
+            (_, 0) if self.is_default && !is_server => "warn",
+            (_, 0) => &self.level.0,
+            (_, 1) if !is_server => "info",
+            (_, 1) => "debug",
+            (_, 2) if !is_server => "debug",
+            _ => "trace",
+        }
+    }
+}
+
+/// Starts logging, unless the program that embeds us has done so.
+pub(crate) fn start(settings: &LogSettings, options: &Options, is_server: bool) {
+    let filter = EnvFilter::builder().parse_lossy(settings.filter(options, is_server));
+    let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if settings.json {
+        events.json().flatten_event(true).with_current_span(false).try_init()
+    } else {
+        events.with_ansi(options.colored(std::io::stderr().is_terminal())).try_init()
+    };
+    // It fails only if somebody else got there first, and then theirs is what they want.
+    drop(started);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for right in ["info", "WARN", "off", "info,petspark_core=debug", "sqlx=off"] {
+            assert!(LogLevel::parse(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "verbose", "info,verbose", "petspark_core=loud", "info,"] {
+            assert!(LogLevel::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What is asked of the operating system besides settings: who runs us, and how terminals and
+//! search paths are set up.
+
+use std::ffi::OsString;
+
+/// An environment variable that is no setting of PetSpark's but a convention of the platform.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    #[allow(clippy::disallowed_methods, reason = "PATH, NO_COLOR and TERM are conventions, not settings")]
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// `cli:USER@HOST`, for the record. The user is the one the kernel knows, not what `USER` claims.
+#[cfg(unix)]
+pub(crate) fn operator() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    let user = user.unwrap_or_else(|| format!("uid{uid}"));
+    format!("cli:{user}@{}", rustix::system::uname().nodename().to_string_lossy())
+}
+
+/// `cli:unknown` where there is nobody to ask.
+#[cfg(not(unix))]
+pub(crate) fn operator() -> String {
+    "cli:unknown".to_owned()
+}
