@@ -1,0 +1,170 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::support::{Place, Ran, exit_code, signal, wait_for};
+
+/// A place whose `bin` folder is the search path, behind entries that must be skipped.
+fn place() -> Place {
+    let place = Place::sqlite();
+    std::fs::create_dir(place.path().join("bin")).unwrap();
+    mode(&place.path().join("bin"), 0o755);
+    let path = format!(":.:bin:{}", place.path().join("bin").display());
+    place.with("PATH", &path)
+}
+
+fn program(place: &Place, name: &str, script: &str) {
+    let path = place.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+    mode(&path, 0o755);
+}
+
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_program_on_the_search_path_is_a_command_and_its_exit_code_is_ours() {
+    let place = place();
+    program(&place, "petspark-cli-hello", r#"for arg; do echo "[$arg]"; done; echo oops >&2; exit 77"#);
+    let ran = Ran::of(place.command(["hello", "--json", "a b", "", "-c", "--", "x"]).output().unwrap()).expect(77);
+    assert_eq!(ran.stdout, "[--json]\n[a b]\n[]\n[-c]\n[--]\n[x]\n");
+    assert_eq!(ran.stderr, "oops\n");
+}
+
+#[test]
+fn it_is_told_who_calls_and_how_but_no_secret() {
+    let place = place()
+        .with("DATABASE_URL", "postgres://me:hunter2@db/petspark")
+        .with("JWT_SECRET_FILE", "/run/secrets/jwt")
+        .with("AWS_SECRET_ACCESS_KEY", "hunter3")
+        .with("STRIPE_SECRET_KEY", "hunter4")
+        .with("SMTP_URL", "smtp://me:hunter5@mail")
+        .with("PETSPARK__AUTH__JWT_SECRET", "hunter6")
+        .with("HARMLESS", "yes");
+    place.write("petspark.toml", "");
+    program(&place, "petspark-cli-hello", "/usr/bin/env");
+    let told = Ran::of(
+        place.command(["-c", "petspark.toml", "--format", "jsonl", "--env", "production", "hello"]).output().unwrap(),
+    )
+    .expect(0)
+    .stdout;
+    for line in [
+        &format!("PETSPARK_BIN={}", env!("CARGO_BIN_EXE_petspark-cli")),
+        &format!("PETSPARK_VERSION={}", env!("CARGO_PKG_VERSION")),
+        &format!("PETSPARK_CONFIG={}", place.path().join("petspark.toml").display()),
+        "PETSPARK_ENV=production",
+        "PETSPARK_FORMAT=jsonl",
+        "PETSPARK_PLUGIN_API=1",
+        "HARMLESS=yes",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line} is not in\n{told}");
+    }
+    assert!(!told.contains("hunter") && !told.contains("_FILE"), "{told}");
+}
+
+#[test]
+fn a_program_that_others_could_change_is_not_run() {
+    let place = place();
+    program(&place, "petspark-cli-hello", "echo hello");
+    let file = place.path().join("bin/petspark-cli-hello");
+    for (path, unsafe_mode, safe_mode, reason) in [
+        (file.clone(), 0o777, 0o755, "changed by others"),
+        (file.clone(), 0o775, 0o755, "changed by others"),
+        (place.path().join("bin"), 0o777, 0o755, "changed by others"),
+        (file.clone(), 0o644, 0o755, "isn't executable"),
+    ] {
+        mode(&path, unsafe_mode);
+        place.run("hello").expect(126).says(reason).says("petspark-cli-hello");
+        mode(&path, safe_mode);
+    }
+    place.ok("hello");
+}
+
+#[test]
+fn a_link_is_followed_before_it_is_trusted() {
+    let place = place();
+    let elsewhere = place.write("open/tool", "#!/bin/sh\necho hello\n");
+    mode(&elsewhere, 0o755);
+    mode(elsewhere.parent().unwrap(), 0o777);
+    std::os::unix::fs::symlink(&elsewhere, place.path().join("bin/petspark-cli-hello")).unwrap();
+    place.run("hello").expect(126).says("open can be changed by others");
+    mode(elsewhere.parent().unwrap(), 0o755);
+    place.ok("hello");
+}
+
+#[test]
+fn what_the_system_cannot_run_is_126() {
+    let place = place();
+    let path = place.write("bin/petspark-cli-hello", "#!/no/such/interpreter\n");
+    mode(&path, 0o755);
+    place.run("hello").expect(126).says("can't run");
+}
+
+#[test]
+fn a_built_in_or_reserved_name_is_never_given_away() {
+    let place = place();
+    for name in ["version", "backup", "backup-now", "login", "help"] {
+        program(&place, &format!("petspark-cli-{name}"), "echo stolen");
+    }
+    assert!(!place.ok("version").stdout.contains("stolen"));
+    for line in ["backup", "backup-now", "login"] {
+        place.run(line).expect(2).says("unrecognized subcommand");
+    }
+}
+
+#[test]
+fn relative_entries_of_the_search_path_and_odd_names_are_skipped() {
+    let place = place().with("PATH", ":.:bin");
+    program(&place, "petspark-cli-hello", "echo hello");
+    std::fs::copy(place.path().join("bin/petspark-cli-hello"), place.path().join("petspark-cli-hello")).unwrap();
+    place.run("hello").expect(2);
+    for line in ["Hello", "hello_you", "../hello", "1hello"] {
+        place.run(line).expect(2);
+    }
+}
+
+#[test]
+fn the_list_says_which_are_run_and_why_others_are_not() {
+    let place = place();
+    let second = place.path().join("second");
+    std::fs::create_dir(&second).unwrap();
+    mode(&second, 0o755);
+    let path = format!("{}:{}", place.path().join("bin").display(), second.display());
+    let place = place.with("PATH", &path);
+    for name in ["fine", "open", "user"] {
+        program(&place, &format!("petspark-cli-{name}"), "");
+    }
+    mode(&place.path().join("bin/petspark-cli-open"), 0o777);
+    std::fs::copy(place.path().join("bin/petspark-cli-fine"), second.join("petspark-cli-fine")).unwrap();
+    let list = place.ok("plugin list --json").json();
+    let states: Vec<_> = list["plugins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| (found["name"].as_str().unwrap().to_owned(), found["state"].as_str().unwrap().to_owned()))
+        .collect();
+    let expected = [("fine", "ok"), ("open", "unsafe"), ("user", "shadowed"), ("fine", "shadowed")];
+    assert_eq!(states, expected.map(|(name, state)| (name.to_owned(), state.to_owned())));
+}
+
+#[test]
+fn a_program_killed_by_a_signal_is_128_and_its_number() {
+    let place = place();
+    program(&place, "petspark-cli-hello", "kill -9 $$");
+    place.run("hello").expect(137);
+}
+
+#[test]
+fn being_told_to_end_is_passed_on() {
+    let place = place();
+    // The trap proves that it was asked, and how it ends is how we end.
+    program(&place, "petspark-cli-hello", "trap 'exit 9' TERM; echo ready; while :; do read line || wait; done");
+    let mut child = place.start("hello", Stdio::piped());
+    wait_for(&mut std::io::BufReader::new(child.stdout.take().unwrap()), "ready");
+    signal(&child, Signal::TERM);
+    // Whatever the shell was waiting for, it gets.
+    drop(child.stdin.take());
+    assert_eq!(exit_code(child.wait().unwrap()), 9);
+}

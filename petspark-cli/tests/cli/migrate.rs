@@ -1,0 +1,118 @@
+use std::process::Stdio;
+
+use crate::support::{Place, Ran, block_on, on_both};
+
+/// Keeps others from migrating until it is dropped.
+enum Held {
+    Sqlite(#[expect(dead_code, reason = "held, not used")] std::fs::File),
+    Postgres(tokio::runtime::Runtime, #[expect(dead_code, reason = "held, not used")] sqlx::PgConnection),
+}
+
+impl Held {
+    fn at(place: &Place) -> Self {
+        match place.database_url() {
+            None => {
+                let file = std::fs::File::create(place.path().join("petspark-data/petspark.db.migrate.lock")).unwrap();
+                file.lock().unwrap();
+                Self::Sqlite(file)
+            }
+            Some(url) => {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                let connection = runtime.block_on(async {
+                    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
+                    let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(0x7065_7473_7061_726b_i64);
+                    lock.execute(&mut connection).await.unwrap();
+                    connection
+                });
+                Self::Postgres(runtime, connection)
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Self::Postgres(runtime, _) = self {
+            // Dropping the connection within its runtime closes it.
+            let _guard = runtime.enter();
+        }
+    }
+}
+
+on_both! {
+    fn migrations_are_pending_then_applied_once(place) {
+        let before = place.run("migrate status --json").expect(5).json();
+        let steps = before["migrations"].as_array().unwrap();
+        assert!(steps.len() >= 3 && steps.iter().all(|step| step["state"] == "pending"), "{before}");
+        let sql = place.ok("migrate run --dry-run").stdout;
+        assert!(sql.contains("-- 0001_users\n") && sql.contains("CREATE TABLE users"), "{sql}");
+        place.run("migrate status").expect(5).says("pending");
+        let applied = place.ok("migrate run --json").json();
+        assert_eq!(applied["applied"].as_array().unwrap().len(), steps.len());
+        assert_eq!(place.ok("migrate run --json").json()["applied"].as_array().unwrap().len(), 0);
+        let after = place.ok("migrate status --json").json();
+        for step in after["migrations"].as_array().unwrap() {
+            assert_eq!(step["state"], "applied");
+            assert!(step["applied_at"].is_string() && step["took_ms"].is_u64(), "{step}");
+        }
+    }
+
+    fn ten_processes_at_once_migrate_once(place) {
+        let children: Vec<_> = (0..10).map(|_| place.start("migrate run --json", Stdio::null())).collect();
+        let ran: Vec<Ran> = children.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap()).expect(0)).collect();
+        let applied: Vec<usize> = ran.iter().map(|ran| ran.json()["applied"].as_array().unwrap().len()).collect();
+        assert_eq!(applied.iter().filter(|count| **count > 0).count(), 1, "{applied:?}");
+        place.ok("migrate status");
+    }
+
+    fn a_lock_that_another_process_holds_is_waited_for_and_no_longer_than_told(place) {
+        place.run("migrate status").expect(5);
+        let held = Held::at(&place);
+        place.run("migrate run --lock-timeout 50ms").expect(8).says("another process");
+        place.run("migrate run --lock-timeout 0s").expect(8);
+        place.run("migrate status").expect(5);
+        drop(held);
+        place.ok("migrate run --lock-timeout 10s");
+    }
+
+    fn a_modified_migration_is_a_conflict(place) {
+        place.ok("migrate run");
+        edit_history(&place);
+        let status = place.run("migrate status --json").expect(5).json();
+        assert_eq!(status["migrations"][0]["state"], "modified");
+        place.run("migrate run").expect(5).says("0001_users");
+        place.run("user list").expect(5).says("0001_users");
+    }
+}
+
+fn edit_history(place: &Place) {
+    const EDIT: &str = "UPDATE petspark_migrations SET checksum = 'x' WHERE version = 1";
+    block_on(async {
+        match place.database_url() {
+            Some(url) => {
+                let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
+                sqlx::query(EDIT).execute(&mut connection).await.unwrap();
+            }
+            None => {
+                let file = place.path().join("petspark-data/petspark.db");
+                let url = format!("sqlite://{}", file.display());
+                let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+                sqlx::query(EDIT).execute(&mut connection).await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_postgresql_without_migrations_is_refused_with_what_to_do() {
+    let place = Place::postgres();
+    place.run("user list").expect(5).says("migrate run");
+    place.run("migrate run --lock-timeout soon").expect(2).says("a duration with its unit");
+}
+
+#[test]
+fn an_embedded_database_migrates_itself() {
+    let place = Place::sqlite();
+    assert_eq!(place.ok("user list --json").json()["users"].as_array().unwrap().len(), 0);
+    place.ok("migrate status");
+}

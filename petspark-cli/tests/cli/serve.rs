@@ -1,0 +1,152 @@
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+
+use rustix::process::Signal;
+
+use crate::support::{Place, exit_code, on_both, signal, wait_for};
+
+/// Starts a server on a free port, and waits for the line that says where.
+fn start(place: &Place, options: &str) -> (Child, String) {
+    let mut child = place.start(&format!("serve --port 0 {options}"), Stdio::null());
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let line = wait_for(&mut lines, "http://");
+    let address = line.split("http://").nth(1).unwrap().trim_end_matches(['\n', '"', '}']).to_owned();
+    (child, address)
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[track_caller]
+fn ends_with(mut child: Child, code: i32) -> String {
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(exit_code(child.wait().unwrap()), code, "{stderr}");
+    stderr
+}
+
+on_both! {
+    fn it_serves_says_where_and_ends_in_good_order(place) {
+        for stop in [Signal::TERM, Signal::INT] {
+            let (child, address) = start(&place, "--migrate");
+            assert!(get(&address, "/healthz").starts_with("HTTP/1.1 200"));
+            assert!(get(&address, "/readyz").starts_with("HTTP/1.1 200"));
+            signal(&child, stop);
+            let log = ends_with(child, 0);
+            assert!(log.contains(&format!("http://{address}")), "the address belongs in the log, too: {log}");
+        }
+    }
+}
+
+#[test]
+fn the_line_that_says_where_is_json_on_request() {
+    let place = Place::sqlite();
+    let mut child = place.start("serve --port 0 --json", Stdio::null());
+    let line = wait_for(&mut BufReader::new(child.stdout.take().unwrap()), "{");
+    let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(record["schema"], "petspark.serve/v1");
+    assert!(record["url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
+    signal(&child, Signal::TERM);
+    ends_with(child, 0);
+}
+
+#[test]
+fn it_tells_which_build_it_is() {
+    let place = Place::sqlite();
+    let build = place.ok("version --json").json();
+    let (child, address) = start(&place, "");
+    let answer = get(&address, "/api/version");
+    assert!(answer.contains(build["version"].as_str().unwrap()), "{answer}");
+    assert!(answer.contains(build["commit"].as_str().unwrap()), "{answer}");
+    signal(&child, Signal::TERM);
+    ends_with(child, 0);
+}
+
+#[test]
+fn a_port_in_use_is_7_with_the_address_and_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ran = Place::sqlite().run(&format!("serve --port {}", address.port())).expect(7);
+    ran.says(&address.to_string()).says("--port");
+    Place::sqlite().run("serve --host 192.0.2.1 --port 0").expect(7).says("192.0.2.1");
+    Place::sqlite().run("serve --port 65536").expect(2);
+    Place::sqlite().run("serve --host example.org").expect(2);
+}
+
+#[test]
+fn flags_win_over_the_environment() {
+    let place = Place::sqlite().with("PORT", "1").with("HOST", "192.0.2.1");
+    let (child, address) = start(&place, "--host 127.0.0.1");
+    assert!(address.starts_with("127.0.0.1:"));
+    signal(&child, Signal::TERM);
+    ends_with(child, 0);
+}
+
+#[test]
+fn wrong_settings_are_3_before_anything_is_made() {
+    let place = Place::sqlite().with("PORT", "http").with("TRUSTED_PROXIES", "everybody");
+    place.run("serve").expect(3).says("http.port").says("http.trusted_proxies");
+    assert!(!place.path().join("petspark-data").exists());
+}
+
+#[test]
+fn a_postgresql_without_migrations_is_refused() {
+    Place::postgres().run("serve --port 0").expect(5).says("--migrate");
+}
+
+#[test]
+fn a_signal_ends_the_waiting_for_a_database() {
+    // Listens, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/petspark", silent.local_addr().unwrap());
+    let place = Place::sqlite().with("DATABASE_URL", &url);
+    for (kind, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let child = place.start("serve --port 0", Stdio::null());
+        let _connection = silent.accept().unwrap();
+        signal(&child, kind);
+        ends_with(child, code);
+    }
+}
+
+/// A request whose body never comes, and proof that the server is at it.
+fn hang_on(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 100\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::sqlite();
+    for (kind, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let (mut child, address) = start(&place, "");
+        let _hanging = hang_on(&address);
+        signal(&child, kind);
+        // Only when it said that it is stopping: two signals at once would count as one.
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        wait_for(&mut log, "stopping");
+        signal(&child, kind);
+        assert_eq!(exit_code(child.wait().unwrap()), code);
+    }
+}
+
+#[test]
+fn requests_that_do_not_end_in_time_are_cut_off() {
+    let place = Place::sqlite().with("PETSPARK__HTTP__SHUTDOWN_TIMEOUT", "50ms");
+    let (child, address) = start(&place, "");
+    let _hanging = hang_on(&address);
+    signal(&child, Signal::TERM);
+    let log = ends_with(child, 143);
+    assert!(log.contains("cut off"), "{log}");
+}

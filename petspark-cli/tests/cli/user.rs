@@ -1,0 +1,131 @@
+use petspark_core::testing::TestApp;
+
+use crate::support::{Place, Ran, on_both};
+
+on_both! {
+    fn a_user_is_made_found_by_id_and_by_address_and_listed(place) {
+        place.ok("migrate run");
+        let ada = place.user("Ada@Example.org", "--name Ada --role moderator --verified");
+        assert_eq!(ada["changed"], true);
+        assert_eq!(ada["email"], "ada@example.org");
+        assert_eq!(ada["password"].as_str().unwrap().len(), 24);
+        for selector in [ada["id"].as_str().unwrap(), "ADA@example.org"] {
+            let shown = place.ok(&format!("user show {selector} --json")).json();
+            assert_eq!(shown["schema"], "petspark.user.show/v1");
+            assert_eq!((&shown["id"], &shown["name"], &shown["role"]), (&ada["id"], &"Ada".into(), &"moderator".into()));
+            assert!(shown["email_verified_at"].is_string());
+        }
+        place.user("bob@example.org", "");
+        assert_eq!(emails(&place.ok("user list --json")), ["bob@example.org", "ada@example.org"]);
+        assert_eq!(emails(&place.ok("user list --role moderator --status active --json")), ["ada@example.org"]);
+        assert_eq!(emails(&place.ok("user list --status banned --json")), [""; 0]);
+    }
+
+    fn a_list_goes_on_where_its_cursor_says(place) {
+        place.ok("migrate run");
+        for name in ["a", "b", "c"] {
+            place.user(&format!("{name}@example.org"), "");
+        }
+        let first = place.ok("user list --limit 2 --json").says("").json();
+        let cursor = first["next_cursor"].as_str().unwrap();
+        let rest = place.ok(&format!("user list --limit 2 --json --cursor {cursor}"));
+        assert_eq!(emails(&rest), ["a@example.org"]);
+        assert!(rest.json().get("next_cursor").is_none());
+        place.run("user list --cursor nonsense").expect(2).says("cursor");
+        place.run(&format!("user list --role admin --cursor {cursor}")).expect(2).says("not a cursor of this list");
+    }
+
+    fn an_address_is_taken_once(place) {
+        place.ok("migrate run");
+        let first = place.user("ada@example.org", "");
+        place.run("user create ADA@example.org --generate").expect(5).says("already an account");
+        let again = place.ok("user create ada@example.org --generate --role admin --if-not-exists --json").json();
+        assert_eq!((&again["changed"], &again["id"], &again["role"]), (&false.into(), &first["id"], &"user".into()));
+        assert!(again.get("password").is_none(), "a password that nobody has must not be shown");
+    }
+
+    fn ten_processes_at_once_make_one_account(place) {
+        place.ok("migrate run");
+        let children: Vec<_> = (0..10)
+            .map(|_| place.start("user create ada@example.org --generate --json", std::process::Stdio::null()))
+            .collect();
+        let ran: Vec<Ran> = children.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap())).collect();
+        assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1, "{ran:#?}");
+        assert_eq!(ran.iter().filter(|ran| ran.code == 5).count(), 9, "{ran:#?}");
+        assert_eq!(emails(&place.ok("user list --json")), ["ada@example.org"]);
+    }
+
+    fn a_role_is_changed_and_the_last_administrator_stays_one(place) {
+        place.ok("migrate run");
+        place.user("ada@example.org", "--role admin");
+        for options in ["", "--dry-run"] {
+            place.run(&format!("user set-role ada@example.org user {options}")).expect(5).says("last active administrator");
+        }
+        let preview = place.ok("user set-role ada@example.org user --force --dry-run --json").json();
+        assert_eq!((&preview["changed"], &preview["dry_run"]), (&false.into(), &true.into()));
+        assert_eq!(place.ok("user show ada@example.org --json").json()["role"], "admin");
+        let forced = place.ok("user set-role ada@example.org user --force --json").json();
+        assert_eq!((&forced["changed"], &forced["from"], &forced["to"]), (&true.into(), &"admin".into(), &"user".into()));
+        assert_eq!(place.ok("user set-role ada@example.org user --json").json()["changed"], false);
+        assert_eq!(place.ok("user show ada@example.org --json").json()["role"], "user");
+        place.run("user set-role nobody@example.org admin").expect(4);
+        place.run("user set-role ada@example.org king").expect(2).says("moderator");
+    }
+}
+
+#[test]
+fn a_new_role_ends_the_sessions_and_says_how_many() {
+    use petspark_core::config::{DatabaseUrl, Settings};
+    use petspark_core::{PetSpark, auth::Client, auth::Password};
+    let place = Place::sqlite();
+    let made = place.user("ada@example.org", "");
+    let mut settings = Settings::in_folder(place.path().join("petspark-data"));
+    settings.database.url = DatabaseUrl::Sqlite(place.path().join("petspark-data/petspark.db"));
+    crate::support::block_on(async {
+        let petspark = PetSpark::open(settings).await.unwrap();
+        for _ in 0..2 {
+            let password = Password::new(made["password"].as_str().unwrap());
+            petspark.auth().login("ada@example.org", password, Client::default()).await.unwrap();
+        }
+        petspark.close().await;
+    });
+    assert_eq!(place.ok("user set-role ada@example.org moderator --dry-run --json").json()["sessions_ended"], 2);
+    assert_eq!(place.ok("user set-role ada@example.org moderator --json").json()["sessions_ended"], 2);
+}
+
+#[test]
+fn a_password_comes_from_a_file_or_from_standard_input_and_never_from_the_command_line() {
+    let place = Place::sqlite();
+    place.write("password", &format!("{}\nsecond line\n", TestApp::PASSWORD));
+    place.ok("user create a@example.org --password-file password");
+    place.run_with_input("user create b@example.org --password-stdin", TestApp::PASSWORD).expect(0);
+    let shown =
+        place.run_with_input("user create c@example.org --password-file -", "correct horse battery\n").expect(0);
+    assert!(!shown.stdout.contains("password"), "only a generated password is shown: {shown:#?}");
+    place.run("user create d@example.org --password hunter22").expect(2);
+    place.run("user create d@example.org --password-file password --generate").expect(2);
+    place.run("user create d@example.org --password-file missing").expect(2).says("missing");
+    place.run_with_input("user create d@example.org --password-stdin", "").expect(2).says("at least 8 characters");
+    place.run_with_input("user create d@example.org --password-stdin", "1234567\n").expect(2).says("at least 8");
+    let none = place.run("user create d@example.org").expect(2);
+    for option in ["--password-file", "--password-stdin", "--generate"] {
+        assert!(none.stderr.contains(option), "{none:#?}");
+    }
+    place.run("user show d@example.org").expect(4);
+}
+
+#[test]
+fn nonsense_is_refused_with_its_field() {
+    let place = Place::sqlite();
+    place.run("user create nonsense --generate").expect(2).says("email: must be an e-mail address");
+    place.run("user create a@example.org --generate --name \u{202e}x").expect(2).says("displayName");
+    place.run("user list --limit 0").expect(2).says("--limit");
+    place.run("user list --limit 101").expect(2).says("--limit");
+    place.run("user show 00000000-0000-0000-0000-000000000000").expect(4);
+    place.run("user show nonsense").expect(4);
+}
+
+fn emails(ran: &Ran) -> Vec<String> {
+    let users = ran.json()["users"].as_array().unwrap().clone();
+    users.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect()
+}
