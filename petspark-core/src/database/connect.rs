@@ -79,6 +79,8 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
     // process is doing the same. So the first look at the file is taken in turn.
     let _turn = take_turn(path.to_owned()).await.map_err(|error| failed(error.to_string()))?;
 
+    // Made here and not by SQLite, which would let everybody read it; its side files get the same mode.
+    open_private(path, OpenOptions::new().append(true)).map_err(|error| failed(error.to_string()))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)
@@ -126,12 +128,16 @@ pub(super) fn lock_file(database: &Path, extension: &str) -> std::io::Result<(Fi
     path.push(".");
     path.push(extension);
     let path = PathBuf::from(path);
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&path).map_err(|error| told(&path, error))?;
+    let file = open_private(&path, OpenOptions::new().write(true)).map_err(|error| told(&path, error))?;
     Ok((file, path))
+}
+
+/// Opens a file as `options` say; one that isn't there is made so that only its owner can read it.
+fn open_private(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
+    options.create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options.open(path)
 }
 
 /// Makes a folder that only its owner may enter; one that exists is left as it is.
