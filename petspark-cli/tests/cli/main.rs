@@ -2,7 +2,12 @@
 //! what the test gives it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on must fail")]
 
+mod app;
 mod config;
+#[cfg(feature = "serve")]
+mod docs;
+#[cfg(feature = "serve")]
+mod durability;
 mod exit_codes;
 mod external;
 mod golden;
@@ -12,4 +17,5 @@ mod seed;
 #[cfg(feature = "serve")]
 mod serve;
 mod support;
+mod terminal;
 mod user;

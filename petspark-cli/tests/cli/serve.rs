@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::support::{Place, exit_code, on_both, signal, wait_for};
 
 /// Starts a server on a free port, and waits for the line that says where.
-fn start(place: &Place, options: &str) -> (Child, String) {
+pub(crate) fn start(place: &Place, options: &str) -> (Child, String) {
     let mut child = place.start(&format!("serve --port 0 {options}"), Stdio::null());
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let line = wait_for(&mut lines, "http://");
