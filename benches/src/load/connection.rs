@@ -1,0 +1,111 @@
+//! One keep-alive connection that understands as much of an answer as counting needs: its status,
+//! how long its body is, whether the connection ends with it.
+
+use std::io::{Error, ErrorKind};
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A head longer than this is no answer of ours.
+const MAX_HEAD: usize = 16 * 1024;
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) closes: bool,
+    body_bytes: usize,
+}
+
+impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+impl Connection {
+    pub(super) async fn open(address: SocketAddr) -> Result<Self, Error> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(MAX_HEAD) })
+    }
+
+    /// Sends a request and reads the whole answer to it.
+    pub(super) async fn ask(&mut self, request: &[u8]) -> Result<Answer, Error> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let (head_bytes, answer) = loop {
+            self.read_more().await?;
+            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break (end + 4, parse_head(&self.buffer[..end])?);
+            }
+            if self.buffer.len() > MAX_HEAD {
+                return Err(malformed("its head is too long"));
+            }
+        };
+        while self.buffer.len() < head_bytes + answer.body_bytes {
+            self.read_more().await?;
+        }
+        Ok(answer)
+    }
+
+    async fn read_more(&mut self) -> Result<(), Error> {
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parse_head(head: &[u8]) -> Result<Answer, Error> {
+    let head = std::str::from_utf8(head).map_err(|_| malformed("its head is not text"))?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
+    let mut answer =
+        Answer { status: status.ok_or_else(|| malformed("no status"))?, closes: false, body_bytes: usize::MAX };
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let value = value.trim();
+        if name.eq_ignore_ascii_case("content-length") {
+            answer.body_bytes = value.parse().map_err(|_| malformed("its content-length is no number"))?;
+        } else if name.eq_ignore_ascii_case("connection") {
+            answer.closes = value.eq_ignore_ascii_case("close");
+        }
+    }
+    match (answer.status, answer.body_bytes) {
+        (204 | 304, usize::MAX) => Ok(Answer { body_bytes: 0, ..answer }),
+        (_, usize::MAX) => Err(malformed("it has no content-length, and chunks aren't understood here")),
+        _ => Ok(answer),
+    }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::new(ErrorKind::InvalidData, format!("can't read the answer: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_says_how_much_follows() {
+        let parse = |head: &str| parse_head(head.as_bytes());
+        assert_eq!(
+            parse("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx: y").unwrap(),
+            Answer { status: 200, closes: false, body_bytes: 12 }
+        );
+        assert_eq!(
+            parse("HTTP/1.1 503 Busy\r\ncontent-length:0\r\nconnection: Close").unwrap(),
+            Answer { status: 503, closes: true, body_bytes: 0 }
+        );
+        assert_eq!(parse("HTTP/1.1 304 Not Modified").unwrap().body_bytes, 0);
+        for head in ["", "HTTP/1.1 2", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\nContent-Length: many"] {
+            assert!(parse(head).is_err(), "{head}");
+        }
+    }
+}
