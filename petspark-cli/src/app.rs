@@ -13,7 +13,7 @@ use crate::{build_info, commands, external, output};
 
 /// Commands that will be built in one day, or that people would take for ours. Nobody else may
 /// have them, as a plug-in or as a program on the search path.
-pub(crate) const RESERVED: &[&str] = &[
+const RESERVED: &[&str] = &[
     "admin",
     "apikey",
     "audit",
@@ -31,6 +31,11 @@ pub(crate) const RESERVED: &[&str] = &[
     "token",
     "verify",
 ];
+
+/// Whether nobody but PetSpark may have this name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || name.starts_with("backup-")
+}
 
 /// A tool made of commands. See the [crate](crate) for an example.
 pub struct App {
@@ -140,7 +145,7 @@ impl App {
 fn check_name(name: &str, root: &Command) -> Result<(), Failure> {
     let problem = if !external::is_name(name) {
         "is no name for one: use lower-case letters, digits and hyphens, at most 32"
-    } else if RESERVED.contains(&name) {
+    } else if is_reserved(name) {
         "is reserved"
     } else if root.find_subcommand(name).is_some() {
         "exists already"

@@ -8,7 +8,7 @@ use std::process::{Command as Process, ExitStatus};
 use clap::ArgMatches;
 use petspark_core::config::{Environment, Loader, Settings};
 
-use crate::app::RESERVED;
+use crate::app::is_reserved;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::plugin::Failure;
@@ -69,7 +69,7 @@ pub(crate) fn all(app: &str) -> Vec<Program> {
 
 /// Whether the name belongs to a built-in command, a plug-in, or will one day.
 pub(crate) fn is_taken(name: &str, root: &clap::Command) -> bool {
-    root.find_subcommand(name).is_some() || RESERVED.contains(&name) || name.starts_with("backup-")
+    root.find_subcommand(name).is_some() || is_reserved(name)
 }
 
 /// The search path without entries that mean the working folder or depend on it.
