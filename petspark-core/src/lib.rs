@@ -42,6 +42,7 @@ mod id;
 mod page;
 pub mod pets;
 mod petspark;
+mod private;
 mod secret;
 pub mod seed;
 #[cfg(feature = "testing")]

@@ -47,6 +47,9 @@ pub enum StartError {
     /// Its schema is not what this build needs.
     #[error(transparent)]
     Migration(#[from] MigrationError),
+    /// The secret that signs tokens is missing or weak, and this is production.
+    #[error("JWT_SECRET {0}")]
+    SigningSecret(String),
     /// The signing key can't be read or made, or doesn't work.
     #[error("can't prepare the signing key: {}", .0.chain())]
     Auth(Fault),
@@ -57,6 +60,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
+            Self::SigningSecret(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -65,6 +69,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
+            Self::SigningSecret(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -87,6 +92,10 @@ impl PetSpark {
     /// # Errors
     /// See [`StartError`].
     pub async fn open_with(settings: Settings, migrate: Migrate, clock: Clock) -> Result<Self, StartError> {
+        // Loaded settings were checked for this already; those that an embedder built were not.
+        if let Some(problem) = settings.auth.signing_problem(settings.environment) {
+            return Err(StartError::SigningSecret(problem));
+        }
         let database = Database::open(&settings.database).await?;
         let embedded = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
         match migrate {

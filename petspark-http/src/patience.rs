@@ -58,6 +58,11 @@ impl Patience {
         }
     }
 
+    /// Bytes have left: somebody at the other end takes them, however slowly.
+    fn spoke(&self) {
+        self.since.store(self.now(), Ordering::Relaxed);
+    }
+
     /// Done when the connection has made us wait for too long.
     pub(crate) async fn run_out(&self) {
         // Looking four times in the shortest wait is exact enough: a limit of 10 s means 10 to 12.5 s.
@@ -108,7 +113,11 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(1..)) = result {
+            self.patience.spoke();
+        }
+        result
     }
 
     fn poll_write_vectored(
@@ -116,7 +125,11 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        if let Poll::Ready(Ok(1..)) = result {
+            self.patience.spoke();
+        }
+        result
     }
 
     fn is_write_vectored(&self) -> bool {

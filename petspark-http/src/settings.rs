@@ -153,7 +153,7 @@ impl HttpSettings {
             key: "rate_limit.enabled",
             env: None,
             default: true,
-            about: "Whether requests are limited. Load tests turn it off; production refuses that unless a proxy limits.",
+            about: "Whether requests are limited. Load tests turn it off; production refuses that unless a proxy limits. Not used yet.",
         });
         Self {
             host,

@@ -20,7 +20,8 @@ impl Held {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 let connection = runtime.block_on(async {
                     let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
-                    let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(0x7065_7473_7061_726b_i64);
+                    let lock =
+                        sqlx::query("SELECT pg_advisory_lock($1, hashtext(current_schema()))").bind(0x7065_7473_i32);
                     lock.execute(&mut connection).await.unwrap();
                     connection
                 });

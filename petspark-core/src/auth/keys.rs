@@ -10,6 +10,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::Fault;
+use crate::private;
 use crate::secret::{Secret, random};
 
 /// The file in the data folder that keeps the secret made on first start.
@@ -30,13 +31,12 @@ pub(super) fn refresh_key(secret: &Secret) -> Result<Zeroizing<[u8; 32]>, Fault>
 /// whole one.
 pub(super) fn stored_secret(data_dir: &Path) -> io::Result<Secret> {
     let path = data_dir.join(FILE_NAME);
-    let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     match read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        found => return found.map_err(told),
+        found => return found.map_err(|error| private::told(&path, &error)),
     }
-    make(data_dir, &path).map_err(told)?;
-    read(&path).map_err(told)
+    make(data_dir, &path)?;
+    read(&path).map_err(|error| private::told(&path, &error))
 }
 
 fn read(path: &Path) -> io::Result<Secret> {
@@ -54,22 +54,18 @@ fn read(path: &Path) -> io::Result<Secret> {
 }
 
 fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
-    fs::create_dir_all(data_dir)?;
+    private::create_folder(data_dir)?;
     let bytes = Zeroizing::new(random::<32>().map_err(io::Error::other)?);
     let text = Zeroizing::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     let draft = data_dir.join(format!("{FILE_NAME}.{}", uuid::Uuid::now_v7()));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&draft).and_then(|mut file| {
+    let written = private::open(&draft, OpenOptions::new().write(true).create_new(true)).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
     // A link, unlike a rename, fails when somebody else was quicker: theirs is as good.
     let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result,
+        result => result.map_err(|error| private::told(path, &error)),
     });
     fs::remove_file(&draft)?;
     linked

@@ -2,14 +2,14 @@
 //! came from, and collects every problem instead of stopping at the first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::path::PathBuf;
 
 use config::{Config, File, FileFormat};
 
 use super::Environment;
+use super::problem::{Problem, Problems};
+use super::sources::{Origin, Sources};
 use super::value::Value;
-use crate::error::{Failure, Kind};
 use crate::secret::Secret;
 
 /// A setting with a default.
@@ -24,118 +24,6 @@ pub struct Setting<T> {
     pub default: T,
     /// One line for the operator.
     pub about: &'static str,
-}
-
-/// What settings are read from. Tests and embedders fill it by hand.
-#[derive(Clone, Debug, Default)]
-pub struct Sources {
-    /// Command-line flags by key: these win.
-    pub flags: BTreeMap<String, String>,
-    /// Environment variables.
-    pub environment: HashMap<String, String>,
-    /// The text of a `.env` file; ignored in production.
-    pub dotenv: Option<String>,
-    /// A TOML file: its path and text.
-    pub file: Option<(PathBuf, String)>,
-}
-
-impl Sources {
-    /// This process's environment, the `.env` in the working folder, and the file that `config`
-    /// or else `PETSPARK_CONFIG` names.
-    ///
-    /// # Errors
-    /// [`Problems`] when a file is named and can't be read.
-    pub fn of_process(config: Option<PathBuf>) -> Result<Self, Problems> {
-        #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-        let environment: HashMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let dotenv = std::fs::read_to_string(".env").ok();
-        let named =
-            config.or_else(|| environment.get("PETSPARK_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
-        let file = match named {
-            None => None,
-            Some(path) => match std::fs::read_to_string(&path) {
-                Ok(text) => Some((path, text)),
-                Err(error) => {
-                    return Err(Problems(vec![Problem {
-                        key: "PETSPARK_CONFIG".to_owned(),
-                        origin: Origin::File(path.clone()),
-                        message: format!("{} can't be read: {error}", path.display()),
-                    }]));
-                }
-            },
-        };
-        Ok(Self { flags: BTreeMap::new(), environment, dotenv, file })
-    }
-}
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// Nobody said anything.
-    Default,
-    /// The TOML file.
-    File(PathBuf),
-    /// The `.env` file, by this name.
-    DotEnv(String),
-    /// The environment, by this name.
-    Environment(String),
-    /// A file that `NAME_FILE` in the environment points to.
-    SecretFile(String, PathBuf),
-    /// A command-line flag.
-    Flag,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::DotEnv(name) => write!(f, ".env {name}"),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::SecretFile(name, path) => write!(f, "{name} {}", path.display()),
-            Self::Flag => f.write_str("flag"),
-        }
-    }
-}
-
-/// One thing that is wrong with the settings.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    /// The setting's key.
-    pub key: String,
-    /// Where the value came from.
-    pub origin: Origin,
-    /// What is wrong and how to mend it.
-    pub message: String,
-}
-
-/// Everything that is wrong with the settings.
-#[derive(Clone, Debug)]
-pub struct Problems(pub Vec<Problem>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} problem{} in the settings", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
-        for Problem { key, origin, message } in &self.0 {
-            write!(f, "\n  {key} ({origin}): {message}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
-
-impl Failure for Problems {
-    fn kind(&self) -> Kind {
-        Kind::Invalid
-    }
-
-    fn code(&self) -> &'static str {
-        "CONFIG_INVALID"
-    }
 }
 
 /// A declared setting and what became of it.
@@ -162,6 +50,7 @@ pub struct Resolved {
 pub struct Loader {
     flags: BTreeMap<String, String>,
     environment: HashMap<String, String>,
+    unreadable: BTreeSet<String>,
     dotenv: HashMap<String, String>,
     file: BTreeMap<String, String>,
     file_path: PathBuf,
@@ -183,6 +72,7 @@ impl Loader {
         let mut loader = Self {
             flags: sources.flags,
             environment: sources.environment,
+            unreadable: sources.unreadable,
             dotenv: HashMap::new(),
             file: BTreeMap::new(),
             file_path: PathBuf::new(),
@@ -211,11 +101,11 @@ impl Loader {
                 flatten("", table, &mut flat);
                 self.file = flat;
             }
-            Err(error) => self.problems.push(Problem {
-                key: "PETSPARK_CONFIG".to_owned(),
-                origin: Origin::File(self.file_path.clone()),
-                message: format!("is not valid TOML: {}", first_line(&error.to_string())),
-            }),
+            Err(error) => self.note(
+                "PETSPARK_CONFIG",
+                Origin::File(self.file_path.clone()),
+                format!("is not valid TOML: {}", first_line(&error.to_string())),
+            ),
         }
     }
 
@@ -229,11 +119,7 @@ impl Loader {
                 Ok((name, value)) => drop(self.dotenv.insert(name, value)),
                 // The error quotes the line, and with it perhaps a secret.
                 Err(_) => {
-                    self.problems.push(Problem {
-                        key: ".env".to_owned(),
-                        origin: Origin::DotEnv(String::new()),
-                        message: "has a line that isn't NAME=value".to_owned(),
-                    });
+                    self.note(".env", Origin::DotEnv(String::new()), "has a line that isn't NAME=value".to_owned());
                     return;
                 }
             }
@@ -293,6 +179,10 @@ impl Loader {
     pub fn problem(&mut self, key: &str, message: impl Into<String>) {
         let origin =
             self.resolved.iter().find(|setting| setting.key == key).map_or(Origin::Default, |s| s.origin.clone());
+        self.note(key, origin, message);
+    }
+
+    fn note(&mut self, key: &str, origin: Origin, message: impl Into<String>) {
         self.problems.push(Problem { key: key.to_owned(), origin, message: message.into() });
     }
 
@@ -304,11 +194,7 @@ impl Loader {
             Some((text, origin)) => match T::parse(text.trim()) {
                 Ok(value) => Some(value),
                 Err(expected) => {
-                    self.problems.push(Problem {
-                        key: declared.key.to_owned(),
-                        origin: origin.clone(),
-                        message: format!("must be {expected}"),
-                    });
+                    self.note(declared.key, origin.clone(), format!("must be {expected}"));
                     None
                 }
             },
@@ -338,33 +224,32 @@ impl Loader {
         if let [first, second] = &in_environment[..]
             && first.0 != second.0
         {
-            self.problems.push(Problem {
-                key: declared.key.to_owned(),
-                origin: first.1.clone(),
-                message: format!("is set differently by {}; keep one", second.1),
-            });
+            self.note(declared.key, first.1.clone(), format!("is set differently by {}; keep one", second.1));
         }
         if let Some(found) = in_environment.into_iter().next() {
             return Some(found);
         }
-        let dotenv = names.iter().find_map(|name| Some((*name, self.dotenv.get(*name)?)));
-        if let Some((name, text)) = dotenv.filter(|(_, text)| !text.is_empty()) {
+        let dotenv = |name: &&str| self.dotenv.get(*name).filter(|text| !text.is_empty());
+        if let Some((name, text)) = names.iter().find_map(|name| Some((*name, dotenv(name)?))) {
             return Some((text.clone(), Origin::DotEnv(name.to_owned())));
         }
         let text = self.file.get(declared.key).filter(|text| !text.is_empty())?.clone();
         if declared.secret && declared.key != "database.url" {
             let name = declared.env.unwrap_or(&long_name);
-            self.problems.push(Problem {
-                key: declared.key.to_owned(),
-                origin: Origin::File(self.file_path.clone()),
-                message: format!("is a secret and must not stand in this file; use {name} or {name}_FILE"),
-            });
+            self.note(
+                declared.key,
+                Origin::File(self.file_path.clone()),
+                format!("is a secret and must not stand in this file; use {name} or {name}_FILE"),
+            );
         }
         Some((text, Origin::File(self.file_path.clone())))
     }
 
     /// `NAME` from the environment or, for secrets, what stands in the file that `NAME_FILE` names.
     fn variable(&mut self, name: &str, secret: bool) -> Option<(String, Origin)> {
+        if self.unreadable.contains(name) {
+            self.note(name, Origin::Environment(name.to_owned()), "is not valid UTF-8");
+        }
         let direct = self.environment.get(name).filter(|text| !text.is_empty()).cloned();
         let file_name = format!("{name}_FILE");
         let path = self.environment.get(&file_name).filter(|path| secret && !path.is_empty()).map(PathBuf::from);
@@ -373,24 +258,16 @@ impl Loader {
         };
         let origin = Origin::SecretFile(file_name.clone(), path.clone());
         if direct.is_some() {
-            self.problems.push(Problem {
-                key: name.to_owned(),
-                origin: origin.clone(),
-                message: format!("{name} and {file_name} are both set; keep one"),
-            });
+            self.note(name, origin.clone(), format!("{name} and {file_name} are both set; keep one"));
         }
         match std::fs::read_to_string(&path) {
             Ok(text) if !text.trim().is_empty() => Some((text.trim_end_matches(['\r', '\n']).to_owned(), origin)),
             Ok(_) => {
-                self.problems.push(Problem { key: name.to_owned(), origin, message: "the file is empty".to_owned() });
+                self.note(name, origin, "the file is empty".to_owned());
                 None
             }
             Err(error) => {
-                self.problems.push(Problem {
-                    key: name.to_owned(),
-                    origin,
-                    message: format!("the file can't be read: {error}"),
-                });
+                self.note(name, origin, format!("the file can't be read: {error}"));
                 None
             }
         }
@@ -483,112 +360,4 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Settings;
-
-    fn load(sources: Sources) -> Result<Settings, Problems> {
-        let mut loader = Loader::new(sources);
-        let settings = Settings::read(&mut loader);
-        loader.finish().map(|_| settings)
-    }
-
-    fn environment(pairs: &[(&str, &str)]) -> Sources {
-        let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Sources { environment, ..Sources::default() }
-    }
-
-    #[test]
-    fn all_problems_are_reported_at_once_each_with_its_source() {
-        let mut sources = environment(&[
-            ("PETSPARK_ENV", "staging"),
-            ("DATABASE_URL", "mysql://user:hunter2@host/db"),
-            ("PETSPARK__AUTH__ACCESS_TOKEN_TTL", "15"),
-            ("PETSPARK__AUTH__REFRESH_GRAZE", "10s"),
-        ]);
-        sources.file = Some((
-            PathBuf::from("petspark.toml"),
-            "[database]\nmax_connections = 'many'\n[nonsense]\nx = 1".to_owned(),
-        ));
-        let problems = load(sources).unwrap_err();
-        let text = problems.to_string();
-        assert_eq!(problems.0.len(), 6, "{text}");
-        for part in [
-            "environment (environment PETSPARK_ENV): must be development or production",
-            "database.url (environment DATABASE_URL): must be sqlite://",
-            "auth.access_token_ttl (environment PETSPARK__AUTH__ACCESS_TOKEN_TTL): must be a duration",
-            "database.max_connections (file petspark.toml): must be a whole number",
-            "auth.refresh_graze (environment PETSPARK__AUTH__REFRESH_GRAZE): is not a setting; did you mean auth.refresh_grace?",
-            "nonsense.x (file petspark.toml): is not a setting",
-        ] {
-            assert!(text.contains(part), "{part}\n--- is not in\n{text}");
-        }
-        assert!(!text.contains("hunter2"));
-    }
-
-    #[test]
-    fn flags_win_over_environment_over_dotenv_over_file_over_defaults() {
-        let mut sources = Sources {
-            file: Some((PathBuf::from("p.toml"), "[database]\nmax_connections = 1\nacquire_timeout = '1s'\nbusy_timeout = '1s'\nlock_timeout = '1s'".to_owned())),
-            dotenv: Some("PETSPARK__DATABASE__ACQUIRE_TIMEOUT=2s\nPETSPARK__DATABASE__BUSY_TIMEOUT=2s\nPETSPARK__DATABASE__LOCK_TIMEOUT=2s\n".to_owned()),
-            ..environment(&[("PETSPARK__DATABASE__BUSY_TIMEOUT", "3s"), ("PETSPARK__DATABASE__LOCK_TIMEOUT", "3s")])
-        };
-        sources.flags.insert("database.lock_timeout".to_owned(), "4s".to_owned());
-        let database = load(sources).unwrap().database;
-        assert_eq!(database.max_connections, 1);
-        assert_eq!(database.acquire_timeout.as_secs(), 2);
-        assert_eq!(database.busy_timeout.as_secs(), 3);
-        assert_eq!(database.lock_timeout.as_secs(), 4);
-        assert_eq!(database.idle_timeout.as_secs(), 600);
-    }
-
-    #[test]
-    fn production_refuses_a_missing_or_weak_signing_secret_and_ignores_dotenv() {
-        let missing = load(environment(&[("PETSPARK_ENV", "production")])).unwrap_err().to_string();
-        assert!(missing.contains("auth.jwt_secret (default): is missing"), "{missing}");
-        let weak = "your-super-secret-jwt-key-change-in-production";
-        let problem =
-            load(environment(&[("PETSPARK_ENV", "production"), ("JWT_SECRET", weak)])).unwrap_err().to_string();
-        assert!(problem.contains("contains \"secret\"") && !problem.contains(weak), "{problem}");
-        let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
-        let mut sources = environment(&[("PETSPARK_ENV", "production"), ("JWT_SECRET", strong)]);
-        sources.dotenv = Some("PETSPARK__DATABASE__MAX_CONNECTIONS=77".to_owned());
-        assert_ne!(load(sources).unwrap().database.max_connections, 77);
-    }
-
-    #[test]
-    fn a_secret_may_be_in_a_file_but_not_in_two_places() {
-        let folder = std::env::temp_dir().join(format!("petspark-loader-{}", std::process::id()));
-        std::fs::write(&folder, "from-a-file\n").unwrap();
-        let path = folder.to_str().unwrap();
-        let settings = load(environment(&[("JWT_SECRET_FILE", path)])).unwrap();
-        assert_eq!(settings.auth.jwt_secret.unwrap().expose(), "from-a-file");
-        let both = load(environment(&[("JWT_SECRET_FILE", path), ("JWT_SECRET", "x")])).unwrap_err().to_string();
-        assert!(both.contains("JWT_SECRET and JWT_SECRET_FILE are both set"), "{both}");
-        std::fs::remove_file(&folder).unwrap();
-        let gone = load(environment(&[("JWT_SECRET_FILE", path)])).unwrap_err().to_string();
-        assert!(gone.contains("the file can't be read"), "{gone}");
-    }
-
-    #[test]
-    fn a_secret_in_the_file_is_refused() {
-        let file = Some((PathBuf::from("p.toml"), "[auth]\njwt_secret = 'abc'".to_owned()));
-        let problems = load(Sources { file, ..Sources::default() }).unwrap_err().to_string();
-        assert!(problems.contains("must not stand in this file; use JWT_SECRET or JWT_SECRET_FILE"), "{problems}");
-    }
-
-    #[test]
-    fn two_names_of_one_setting_must_agree() {
-        let problems =
-            load(environment(&[("PETSPARK_DATA_DIR", "/a"), ("PETSPARK__DATA_DIR", "/b")])).unwrap_err().to_string();
-        assert!(
-            problems.contains(
-                "data_dir (environment PETSPARK_DATA_DIR): is set differently by environment PETSPARK__DATA_DIR"
-            ),
-            "{problems}"
-        );
-    }
 }

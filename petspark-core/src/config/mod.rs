@@ -5,10 +5,14 @@
 //! does. Validation, `.env.example` and `config show` all follow from that declaration.
 
 mod loader;
+mod problem;
+mod sources;
 mod template;
 mod value;
 
-pub use loader::{Loader, Origin, Problem, Problems, Resolved, Setting, Sources};
+pub use loader::{Loader, Resolved, Setting};
+pub use problem::{Problem, Problems};
+pub use sources::{Origin, Sources};
 pub use template::env_template;
 pub use value::{ByteSize, DatabaseUrl, Value, WebUrl};
 
@@ -178,18 +182,8 @@ impl Settings {
 
     /// Rules about more than one setting.
     fn check(&self, problems: &mut Loader) {
-        let production = self.environment == Environment::Production;
-        let weakness = self.auth.jwt_secret.as_ref().map(Secret::weakness);
-        match weakness {
-            None if production => problems.problem(
-                "auth.jwt_secret",
-                "is missing, and production needs one; set JWT_SECRET or JWT_SECRET_FILE, for example to the output of `openssl rand -hex 32`",
-            ),
-            Some(Some(weakness)) if production => problems.problem(
-                "auth.jwt_secret",
-                format!("{weakness}; use a random one, for example the output of `openssl rand -hex 32`"),
-            ),
-            _ => {}
+        if let Some(problem) = self.auth.signing_problem(self.environment) {
+            problems.problem("auth.jwt_secret", problem);
         }
         if self.auth.session_idle_ttl > self.auth.session_absolute_ttl {
             problems.problem("auth.session_idle_ttl", "is longer than auth.session_absolute_ttl");
@@ -280,6 +274,18 @@ impl DatabaseSettings {
 }
 
 impl AuthSettings {
+    /// Why tokens must not be signed like this in production. Development is forgiven.
+    pub(crate) fn signing_problem(&self, environment: Environment) -> Option<String> {
+        const REMEDY: &str = "for example to the output of `openssl rand -hex 32`";
+        if environment == Environment::Development {
+            return None;
+        }
+        match &self.jwt_secret {
+            None => Some(format!("is missing, and production needs one; set JWT_SECRET or JWT_SECRET_FILE, {REMEDY}")),
+            Some(secret) => secret.weakness().map(|weakness| format!("{weakness}; set it to a random one, {REMEDY}")),
+        }
+    }
+
     fn read(from: &mut Loader) -> Self {
         let jwt_secret = from.secret(
             "auth.jwt_secret",

@@ -1,7 +1,7 @@
 //! Opens the pools: SQLite with one writer and read-only readers, PostgreSQL with time-outs on
 //! the server's side. A PostgreSQL that is away is waited for; a wrong password is not.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tracing::log::LevelFilter;
 use super::{Database, Engine, PostgresPool, SqlitePools};
 use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
 use crate::error::{Failure, Kind, chain};
+use crate::private;
 
 /// The database can't be opened. The message names the place and the reason, never a password.
 #[derive(Debug, thiserror::Error)]
@@ -77,10 +78,10 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
     let failed = |reason: String| OpenError::Sqlite { path: path.to_owned(), reason };
     // Switching a new file to WAL fails at once, whatever the busy time-out, when another
     // process is doing the same. So the first look at the file is taken in turn.
-    let _turn = take_turn(path.to_owned()).await.map_err(|error| failed(error.to_string()))?;
+    let _turn = take_turn(path, settings.connect_timeout).await.map_err(|error| failed(error.to_string()))?;
 
     // Made here and not by SQLite, which would let everybody read it; its side files get the same mode.
-    open_private(path, OpenOptions::new().append(true)).map_err(|error| failed(error.to_string()))?;
+    private::open(path, OpenOptions::new().create(true).append(true)).map_err(|error| failed(error.to_string()))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)
@@ -106,47 +107,37 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
 }
 
 /// A lock beside the database file, held until the returned file is dropped. The operating
-/// system gives it back when the process dies.
-pub(super) async fn take_turn(database: PathBuf) -> std::io::Result<File> {
-    let (file, path) = lock_file(&database, "lock")?;
-    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
-        .await
-        .map_err(std::io::Error::other)?
-        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+/// system gives it back when the process dies; a process that was stopped with it is waited for
+/// as long as one that is slow, and no longer.
+async fn take_turn(database: &Path, patience: Duration) -> std::io::Result<File> {
+    let (file, path) = lock_file(database, "lock")?;
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(private::told(&path, &error)),
+            Err(TryLockError::WouldBlock) if started.elapsed() >= patience => {
+                let message = format!("another process has held {} for {}s", path.display(), patience.as_secs());
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message));
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
 }
 
 /// Opens `{database}.{extension}`, and makes the folder it stands in.
 pub(super) fn lock_file(database: &Path, extension: &str) -> std::io::Result<(File, PathBuf)> {
-    let told =
-        |path: &Path, error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let folder = match database.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    create_private_folder(folder).map_err(|error| told(folder, error))?;
+    private::create_folder(folder)?;
     let mut path = database.as_os_str().to_owned();
     path.push(".");
     path.push(extension);
     let path = PathBuf::from(path);
-    let file = open_private(&path, OpenOptions::new().write(true)).map_err(|error| told(&path, error))?;
+    let file = private::open(&path, OpenOptions::new().create(true).write(true).truncate(false))?;
     Ok((file, path))
-}
-
-/// Opens a file as `options` say; one that isn't there is made so that only its owner can read it.
-fn open_private(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
-    options.create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options.open(path)
-}
-
-/// Makes a folder that only its owner may enter; one that exists is left as it is.
-fn create_private_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 async fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<PostgresPool, OpenError> {

@@ -263,8 +263,9 @@ enum Lock {
     Postgres(Box<PgConnection>),
 }
 
-/// `0x70657473_7061726b`, "petspark": the key of the advisory lock.
-const ADVISORY_LOCK: i64 = 0x7065_7473_7061_726b;
+/// "pets" in ASCII: the first half of the advisory lock's key. The second is the schema, as one
+/// database may hold several.
+const ADVISORY_LOCK: i32 = 0x7065_7473;
 
 impl Lock {
     async fn take(database: &Database, patience: Duration) -> Result<Self, MigrationError> {
@@ -318,10 +319,12 @@ impl Attempt {
                 Err(std::fs::TryLockError::WouldBlock) => Ok(false),
                 Err(std::fs::TryLockError::Error(error)) => Err(Fault::unavailable(error)),
             },
-            Lock::Postgres(connection) => Ok(sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-                .bind(ADVISORY_LOCK)
-                .fetch_one(&mut **connection)
-                .await?),
+            Lock::Postgres(connection) => {
+                Ok(sqlx::query_scalar("SELECT pg_try_advisory_lock($1, hashtext(current_schema()))")
+                    .bind(ADVISORY_LOCK)
+                    .fetch_one(&mut **connection)
+                    .await?)
+            }
         }
     }
 }

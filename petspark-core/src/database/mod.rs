@@ -131,7 +131,7 @@ impl Tx {
             // `BEGIN IMMEDIATE` let nobody else in.
             Self::Sqlite(_) => {}
             Self::Postgres(tx) => {
-                sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+                sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || current_schema(), 0))")
                     .bind(topic)
                     .execute(&mut **tx)
                     .await?;

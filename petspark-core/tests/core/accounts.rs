@@ -8,6 +8,23 @@ use petspark_core::auth::{AuthError, Client, NewAccount, NewUser, Password, Role
 use petspark_core::testing::{TestApp, on_both};
 use petspark_core::{Caller, Failure as _, Kind, PageRequest};
 
+#[tokio::test]
+async fn production_needs_a_strong_secret_also_when_settings_are_built_in_code() {
+    use petspark_core::config::{Environment, Settings};
+    use petspark_core::{PetSpark, Secret, StartError};
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings::in_folder(folder.path().join("data"));
+    settings.environment = Environment::Production;
+    for weak in [None, Some("short"), Some("your-super-secret-jwt-key-change-in-production")] {
+        settings.auth.jwt_secret = weak.map(Secret::new);
+        let refused = PetSpark::open(settings.clone()).await.err().unwrap();
+        assert!(matches!(refused, StartError::SigningSecret(_)), "{refused}");
+    }
+    assert!(!folder.path().join("data").exists(), "nothing is made before the settings are known to be good");
+    settings.auth.jwt_secret = Some(Secret::new("4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2"));
+    PetSpark::open(settings).await.unwrap();
+}
+
 fn operator() -> Caller {
     Caller::operator("test")
 }

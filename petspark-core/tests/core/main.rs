@@ -7,4 +7,5 @@ mod outages;
 mod pets;
 mod schema;
 mod seeding;
+mod settings;
 mod sql;

@@ -174,6 +174,19 @@ async fn a_full_disk_is_503_and_what_was_acknowledged_stays() {
     assert_eq!(petspark.pets().count().await.unwrap(), acknowledged + 1);
 }
 
+#[tokio::test]
+async fn a_process_that_was_stopped_while_opening_does_not_hang_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Engine::Sqlite, &folder).await;
+    settings.database.connect_timeout = Duration::from_millis(100);
+    let stopped = std::fs::File::create(folder.path().join("petspark.db.lock")).unwrap();
+    stopped.lock().unwrap();
+    let error = PetSpark::open(settings.clone()).await.err().unwrap();
+    assert!(error.to_string().contains("petspark.db.lock"), "{error}");
+    drop(stopped);
+    PetSpark::open(settings).await.unwrap();
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_can_read_what_is_stored() {

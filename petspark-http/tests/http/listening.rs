@@ -83,6 +83,29 @@ async fn a_client_that_is_slow_with_a_head_is_cut_off_and_an_idle_one_may_wait_l
 }
 
 #[tokio::test]
+async fn a_long_answer_to_a_slow_reader_is_not_taken_for_an_idle_connection() {
+    const LENGTH: usize = 64 << 20;
+    let router = Router::new().route("/", get(|| async { vec![b'x'; LENGTH] }));
+    let settings = HttpSettings { keep_alive_timeout: Duration::from_millis(300), ..short() };
+    let server = run(router, settings).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.write_all(GET).await.unwrap();
+    let started = Instant::now();
+    let mut buffer = vec![0; 4 << 20];
+    let mut read = 0;
+    let mut pause = tokio::time::interval(Duration::from_millis(60));
+    while read < LENGTH {
+        let n = client.read(&mut buffer).await.unwrap();
+        assert_ne!(n, 0, "cut off after {read} bytes");
+        read += n;
+        if read % (4 << 20) < n {
+            pause.tick().await;
+        }
+    }
+    assert!(started.elapsed() > Duration::from_millis(600), "the reader was too fast to prove anything");
+}
+
+#[tokio::test]
 async fn requests_in_flight_are_answered_after_the_end_was_announced() {
     let (arrived, mut arrivals) = tokio::sync::mpsc::channel(1);
     let (go_on, gate) = tokio::sync::watch::channel(false);

@@ -1,0 +1,103 @@
+//! Settings from everywhere at once: who wins, and what is refused.
+
+use std::path::PathBuf;
+
+use petspark_core::config::{Loader, Problems, Settings, Sources};
+
+fn load(sources: Sources) -> Result<Settings, Problems> {
+    let mut loader = Loader::new(sources);
+    let settings = Settings::read(&mut loader);
+    loader.finish().map(|_| settings)
+}
+
+fn environment(pairs: &[(&str, &str)]) -> Sources {
+    let environment = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Sources { environment, ..Sources::default() }
+}
+
+#[test]
+fn all_problems_are_reported_at_once_each_with_its_source() {
+    let mut sources = environment(&[
+        ("PETSPARK_ENV", "staging"),
+        ("DATABASE_URL", "mysql://user:hunter2@host/db"),
+        ("PETSPARK__AUTH__ACCESS_TOKEN_TTL", "15"),
+        ("PETSPARK__AUTH__REFRESH_GRAZE", "10s"),
+    ]);
+    sources.file =
+        Some((PathBuf::from("petspark.toml"), "[database]\nmax_connections = 'many'\n[nonsense]\nx = 1".to_owned()));
+    let problems = load(sources).unwrap_err();
+    let text = problems.to_string();
+    assert_eq!(problems.0.len(), 6, "{text}");
+    for part in [
+        "environment (environment PETSPARK_ENV): must be development or production",
+        "database.url (environment DATABASE_URL): must be sqlite://",
+        "auth.access_token_ttl (environment PETSPARK__AUTH__ACCESS_TOKEN_TTL): must be a duration",
+        "database.max_connections (file petspark.toml): must be a whole number",
+        "auth.refresh_graze (environment PETSPARK__AUTH__REFRESH_GRAZE): is not a setting; did you mean auth.refresh_grace?",
+        "nonsense.x (file petspark.toml): is not a setting",
+    ] {
+        assert!(text.contains(part), "{part}\n--- is not in\n{text}");
+    }
+    assert!(!text.contains("hunter2"));
+}
+
+#[test]
+fn flags_win_over_environment_over_dotenv_over_file_over_defaults() {
+    let mut sources = Sources {
+        file: Some((PathBuf::from("p.toml"), "[database]\nmax_connections = 1\nacquire_timeout = '1s'\nbusy_timeout = '1s'\nlock_timeout = '1s'".to_owned())),
+        dotenv: Some("PETSPARK__DATABASE__ACQUIRE_TIMEOUT=2s\nPETSPARK__DATABASE__BUSY_TIMEOUT=2s\nPETSPARK__DATABASE__LOCK_TIMEOUT=2s\n".to_owned()),
+        ..environment(&[("PETSPARK__DATABASE__BUSY_TIMEOUT", "3s"), ("PETSPARK__DATABASE__LOCK_TIMEOUT", "3s")])
+    };
+    sources.flags.insert("database.lock_timeout".to_owned(), "4s".to_owned());
+    let database = load(sources).unwrap().database;
+    assert_eq!(database.max_connections, 1);
+    assert_eq!(database.acquire_timeout.as_secs(), 2);
+    assert_eq!(database.busy_timeout.as_secs(), 3);
+    assert_eq!(database.lock_timeout.as_secs(), 4);
+    assert_eq!(database.idle_timeout.as_secs(), 600);
+}
+
+#[test]
+fn production_refuses_a_missing_or_weak_signing_secret_and_ignores_dotenv() {
+    let missing = load(environment(&[("PETSPARK_ENV", "production")])).unwrap_err().to_string();
+    assert!(missing.contains("auth.jwt_secret (default): is missing"), "{missing}");
+    let weak = "your-super-secret-jwt-key-change-in-production";
+    let problem = load(environment(&[("PETSPARK_ENV", "production"), ("JWT_SECRET", weak)])).unwrap_err().to_string();
+    assert!(problem.contains("contains \"secret\"") && !problem.contains(weak), "{problem}");
+    let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
+    let mut sources = environment(&[("PETSPARK_ENV", "production"), ("JWT_SECRET", strong)]);
+    sources.dotenv = Some("PETSPARK__DATABASE__MAX_CONNECTIONS=77".to_owned());
+    assert_ne!(load(sources).unwrap().database.max_connections, 77);
+}
+
+#[test]
+fn a_secret_may_be_in_a_file_but_not_in_two_places() {
+    let folder = std::env::temp_dir().join(format!("petspark-loader-{}", std::process::id()));
+    std::fs::write(&folder, "from-a-file\n").unwrap();
+    let path = folder.to_str().unwrap();
+    let settings = load(environment(&[("JWT_SECRET_FILE", path)])).unwrap();
+    assert_eq!(settings.auth.jwt_secret.unwrap().expose(), "from-a-file");
+    let both = load(environment(&[("JWT_SECRET_FILE", path), ("JWT_SECRET", "x")])).unwrap_err().to_string();
+    assert!(both.contains("JWT_SECRET and JWT_SECRET_FILE are both set"), "{both}");
+    std::fs::remove_file(&folder).unwrap();
+    let gone = load(environment(&[("JWT_SECRET_FILE", path)])).unwrap_err().to_string();
+    assert!(gone.contains("the file can't be read"), "{gone}");
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused() {
+    let file = Some((PathBuf::from("p.toml"), "[auth]\njwt_secret = 'abc'".to_owned()));
+    let problems = load(Sources { file, ..Sources::default() }).unwrap_err().to_string();
+    assert!(problems.contains("must not stand in this file; use JWT_SECRET or JWT_SECRET_FILE"), "{problems}");
+}
+
+#[test]
+fn two_names_of_one_setting_must_agree() {
+    let problems =
+        load(environment(&[("PETSPARK_DATA_DIR", "/a"), ("PETSPARK__DATA_DIR", "/b")])).unwrap_err().to_string();
+    assert!(
+        problems
+            .contains("data_dir (environment PETSPARK_DATA_DIR): is set differently by environment PETSPARK__DATA_DIR"),
+        "{problems}"
+    );
+}
