@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::{self, Options};
 use crate::plugin::{Failure, Plugin};
-use crate::{build_info, commands, external, output};
+use crate::{build_info, commands, external, logging, output};
 
 /// Commands that will be built in one day, or that people would take for ours. Nobody else may
 /// have them, as a plug-in or as a program on the search path.
@@ -92,10 +92,12 @@ impl App {
         let options = Options::read(&matches);
         let own = self.plugins[self.built_in..].iter().map(|plugin| plugin.command().get_name().to_owned()).collect();
         let cx = Context::new(options, root, own);
-        match self.dispatch(&cx, &args, &matches) {
+        let exit = match self.dispatch(&cx, &args, &matches) {
             Ok(exit) => exit,
             Err(failure) => output::fail(&cx.options, &failure),
-        }
+        };
+        logging::flush();
+        exit
     }
 
     /// The whole command line. External commands are not declared: they are found when asked for.

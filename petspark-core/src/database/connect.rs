@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tracing::log::LevelFilter;
 
-use super::{Database, Engine, PostgresPool, SqlitePools};
+use super::{Database, Engine, PostgresPool, SqlitePools, SqliteReaders};
 use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
 use crate::error::{Failure, Kind, chain};
 use crate::private;
@@ -67,7 +67,7 @@ impl Database {
     /// See [`OpenError`].
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
         let engine = match &settings.url {
-            DatabaseUrl::Sqlite(path) => Engine::Sqlite(open_sqlite(path, settings).await?),
+            DatabaseUrl::Sqlite(path) => Engine::Sqlite(Box::new(open_sqlite(path, settings).await?)),
             DatabaseUrl::Postgres(url) => Engine::Postgres(open_postgres(url.expose(), settings).await?),
         };
         Ok(Self(Arc::new(engine)))
@@ -94,15 +94,16 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
             Synchronous::Normal => SqliteSynchronous::Normal,
         },
     );
-    let pool = || {
-        SqlitePoolOptions::new()
-            .acquire_timeout(settings.acquire_timeout)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-    };
-    let writer = pool().max_connections(1).connect_with(writer_options).await.map_err(|error| failed(chain(&error)))?;
-    let readers = pool().max_connections(settings.max_connections).connect_lazy_with(options.read_only(true));
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(settings.acquire_timeout)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(writer_options)
+        .await
+        .map_err(|error| failed(chain(&error)))?;
+    let readers = SqliteReaders::new(options.read_only(true), settings.max_connections, settings.acquire_timeout);
     Ok(SqlitePools { path: path.to_owned(), writer, readers })
 }
 

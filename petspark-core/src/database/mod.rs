@@ -1,15 +1,17 @@
 //! The only folder that names an engine: pools, transactions, dispatch, migrations, constraint
 //! names. The SQL of a domain stands in that domain's `store.rs` and runs on either engine
-//! through the macros [`on!`], [`on_reader!`] and [`on_writer!`].
+//! through the macros `on!`, `on_reader!` and `on_writer!`.
 
 mod connect;
 mod error;
 mod history;
 mod migrate;
+mod readers;
 mod types;
 
 pub use connect::OpenError;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
+pub(crate) use readers::SqliteReaders;
 pub(crate) use types::text_enum;
 
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ use crate::error::Fault;
 pub struct Database(Arc<Engine>);
 
 pub(crate) enum Engine {
-    Sqlite(SqlitePools),
+    Sqlite(Box<SqlitePools>),
     Postgres(PostgresPool),
 }
 
@@ -32,7 +34,7 @@ pub(crate) enum Engine {
 pub(crate) struct SqlitePools {
     pub(crate) path: PathBuf,
     pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
+    pub(crate) readers: SqliteReaders,
 }
 
 pub(crate) struct PostgresPool {
@@ -165,16 +167,19 @@ macro_rules! on {
     };
 }
 
-/// Runs one SELECT without a transaction around it; `$pool` can't write on SQLite.
+/// Runs one SELECT without a transaction around it; on SQLite `$conn` can't write.
 macro_rules! on_reader {
-    ($db:expr, $pool:ident => $body:expr) => {
+    ($db:expr, $conn:ident => $body:expr) => {
         match $db.engine() {
             $crate::database::Engine::Sqlite(sqlite) => {
-                let $pool = &sqlite.readers;
-                $body
+                let mut reader = sqlite.readers.borrow().await?;
+                let $conn = reader.connection();
+                let result = $body;
+                reader.give_back();
+                result
             }
             $crate::database::Engine::Postgres(postgres) => {
-                let $pool = &postgres.pool;
+                let $conn = &postgres.pool;
                 $body
             }
         }

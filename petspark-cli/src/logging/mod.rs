@@ -1,8 +1,15 @@
 //! Sends log events to standard error: as JSON in production, readable elsewhere. What is worth
 //! an event is decided where it happens.
 
-use std::io::IsTerminal as _;
+mod buffer;
+mod json;
 
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+
+use buffer::Buffer;
+use json::JsonLines;
+use petspark_core::Clock;
 use petspark_core::config::{Environment, Loader, Setting, Value};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -107,17 +114,42 @@ impl LogSettings {
     }
 }
 
+/// What a server's lines wait in; other commands write theirs at once.
+static BUFFER: OnceLock<Buffer> = OnceLock::new();
+
 /// Starts logging, unless the program that embeds us has done so.
 pub(crate) fn start(settings: &LogSettings, options: &Options, is_server: bool) {
     let filter = EnvFilter::builder().parse_lossy(settings.filter(options, is_server));
-    let events = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if settings.json {
-        events.json().flatten_event(true).with_current_span(false).try_init()
-    } else {
-        events.with_ansi(options.colored(std::io::stderr().is_terminal())).try_init()
-    };
+    let events = tracing_subscriber::fmt().with_env_filter(filter);
+    let json = JsonLines { clock: Clock::system() };
     // It fails only if somebody else got there first, and then theirs is what they want.
+    let buffer = if settings.json && is_server { Buffer::start().ok() } else { None };
+    let started = match buffer {
+        Some(buffer) => events.event_format(json).with_writer(BUFFER.get_or_init(|| buffer).clone()).try_init(),
+        None if settings.json => events.event_format(json).with_writer(std::io::stderr).try_init(),
+        None => {
+            events.with_ansi(options.colored(std::io::stderr().is_terminal())).with_writer(std::io::stderr).try_init()
+        }
+    };
     drop(started);
+    if is_server {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+/// Writes what is still waiting to be written.
+pub(crate) fn flush() {
+    if let Some(buffer) = BUFFER.get() {
+        buffer.flush();
+    }
+}
+
+/// A panic as an event like others, not as loose text among JSON lines. Its message stays out:
+/// whoever catches the panic logs it with what it happened to.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+    tracing::error!(place, thread, backtrace = %std::backtrace::Backtrace::capture(), "a thread panicked");
 }
 
 #[cfg(test)]
