@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on must fail")]
 
 mod app;
+mod completions;
 mod config;
 #[cfg(feature = "serve")]
 mod docs;
@@ -11,6 +12,8 @@ mod durability;
 mod exit_codes;
 mod external;
 mod golden;
+#[cfg(feature = "serve")]
+mod logs;
 mod migrate;
 mod output;
 mod seed;
