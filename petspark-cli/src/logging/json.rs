@@ -65,6 +65,21 @@ impl Visit for Fields<'_> {
         self.write(field, format_args!("{value}"));
     }
 
+    // What is wider than 64 bits, most parsers would round.
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.record_debug(field, &value),
+        }
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.write(field, format_args!("{value}"));
     }
@@ -108,25 +123,38 @@ fn write_escaped(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
 mod tests {
     use super::*;
 
-    #[test]
-    fn whatever_is_logged_comes_back_from_a_json_parser() {
+    /// What a JSON parser makes of the one line that this logs.
+    fn logged(log: impl FnOnce()) -> serde_json::Value {
         let lines = super::super::buffer::Buffer::default();
         let subscriber = tracing_subscriber::fmt()
+            .log_internal_errors(false)
             .event_format(JsonLines { clock: Clock::system() })
             .with_writer(lines.clone())
             .finish();
-        let nasty = "a \"quote\" \\ a\nline\t\u{1}\u{7f} 🐕";
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(target: "clinic", text = nasty, shown = %nasty, count = 7_u64, ratio = f64::NAN, on = true, missing = None::<u64>, "{nasty}");
-        });
+        tracing::subscriber::with_default(subscriber, log);
         let line = String::from_utf8(lines.take()).unwrap();
         assert_eq!(line.matches('\n').count(), 1, "{line}");
-        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_logged_comes_back_from_a_json_parser() {
+        let nasty = "a \"quote\" \\ a\nline\t\u{1}\u{7f} 🐕";
+        let event = logged(|| {
+            tracing::info!(target: "clinic", text = nasty, shown = %nasty, count = 7_u64, ratio = f64::NAN, on = true, missing = None::<u64>, "{nasty}");
+        });
         assert_eq!((event["level"].as_str(), event["target"].as_str()), (Some("INFO"), Some("clinic")));
         for text in ["text", "shown", "message"] {
             assert_eq!(event[text].as_str(), Some(nasty), "{text}");
         }
         assert_eq!((&event["count"], &event["on"]), (&7.into(), &true.into()));
         assert!(event["ratio"].is_null() && event.get("missing").is_none());
+    }
+    #[test]
+    fn wide_numbers_are_numbers_as_long_as_parsers_keep_them_exact() {
+        let event = logged(|| tracing::info!(took_ms = 7_u128, low = -7_i128, wide = u128::MAX, deep = i128::MIN));
+        assert_eq!((&event["took_ms"], &event["low"]), (&7.into(), &(-7).into()));
+        assert_eq!(event["wide"].as_str(), Some(u128::MAX.to_string().as_str()));
+        assert_eq!(event["deep"].as_str(), Some(i128::MIN.to_string().as_str()));
     }
 }

@@ -6,6 +6,7 @@ mod json;
 
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use buffer::Buffer;
 use json::JsonLines;
@@ -117,30 +118,50 @@ impl LogSettings {
 /// What a server's lines wait in; other commands write theirs at once.
 static BUFFER: OnceLock<Buffer> = OnceLock::new();
 
+/// How long the end of the process waits for somebody to read what is left of the log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long a thread that panics waits for that to be read. Some panics end the process.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Starts logging, unless the program that embeds us has done so.
 pub(crate) fn start(settings: &LogSettings, options: &Options, is_server: bool) {
     let filter = EnvFilter::builder().parse_lossy(settings.filter(options, is_server));
-    let events = tracing_subscriber::fmt().with_env_filter(filter);
+    // Those errors would go to standard error, which is what failed, and that panics.
+    let events = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
     let json = JsonLines { clock: Clock::system() };
-    // It fails only if somebody else got there first, and then theirs is what they want.
-    let buffer = if settings.json && is_server { Buffer::start().ok() } else { None };
-    let started = match buffer {
-        Some(buffer) => events.event_format(json).with_writer(BUFFER.get_or_init(|| buffer).clone()).try_init(),
-        None if settings.json => events.event_format(json).with_writer(std::io::stderr).try_init(),
-        None => {
-            events.with_ansi(options.colored(std::io::stderr().is_terminal())).with_writer(std::io::stderr).try_init()
-        }
+    let colored = options.colored(std::io::stderr().is_terminal());
+    let is_json = settings.json;
+    let buffer = if is_server { Buffer::start(move |lost| tell_lost(lost, is_json)).ok() } else { None };
+    // Starting fails only if somebody else got there first, and then theirs is what they want.
+    let started = match buffer.map(|buffer| BUFFER.get_or_init(|| buffer).clone()) {
+        Some(buffer) if is_json => events.event_format(json).with_writer(buffer).try_init(),
+        Some(buffer) => events.with_ansi(colored).with_writer(buffer).try_init(),
+        None if is_json => events.event_format(json).with_writer(std::io::stderr).try_init(),
+        None => events.with_ansi(colored).with_writer(std::io::stderr).try_init(),
     };
-    drop(started);
-    if is_server {
+    // A panic in a panic hook ends the process. Our own logging doesn't panic; of somebody
+    // else's we don't know that.
+    if is_server && started.is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
 }
 
-/// Writes what is still waiting to be written.
+/// Has written what is still waiting to be, unless nobody takes it.
 pub(crate) fn flush() {
     if let Some(buffer) = BUFFER.get() {
-        buffer.flush();
+        buffer.flush(LAST_LINES);
+    }
+}
+
+/// The line that stands for those that nobody took in time.
+fn tell_lost(lost: u64, json: bool) -> String {
+    let (now, target) = (Clock::system().now(), module_path!());
+    if json {
+        format!(
+            r#"{{"timestamp":"{now}","level":"WARN","target":"{target}","message":"log lines were lost","lost":{lost}}}"#
+        ) + "\n"
+    } else {
+        format!("{now}  WARN {target}: log lines were lost lost={lost}\n")
     }
 }
 
@@ -150,6 +171,9 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
     tracing::error!(place, thread, backtrace = %std::backtrace::Backtrace::capture(), "a thread panicked");
+    if let Some(buffer) = BUFFER.get() {
+        buffer.flush(LAST_WORDS);
+    }
 }
 
 #[cfg(test)]
@@ -164,5 +188,11 @@ mod tests {
         for wrong in ["", "verbose", "info,verbose", "petspark_core=loud", "info,"] {
             assert!(LogLevel::parse(wrong).is_err(), "{wrong}");
         }
+    }
+    #[test]
+    fn the_line_about_lost_lines_is_in_the_format_of_the_others() {
+        let line: serde_json::Value = serde_json::from_str(tell_lost(7, true).strip_suffix('\n').unwrap()).unwrap();
+        assert_eq!((&line["lost"], line["level"].as_str()), (&7.into(), Some("WARN")));
+        assert!(tell_lost(7, false).ends_with("log lines were lost lost=7\n"));
     }
 }
