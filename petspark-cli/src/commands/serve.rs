@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
@@ -17,6 +18,9 @@ use crate::plugin::{Failure, Plugin};
 use crate::settings::{self, Loaded};
 use crate::signals::Signals;
 use crate::{build_info, logging, output};
+
+/// How long a database may take to say goodbye. One that vanished without a word never does.
+const CLOSING: Duration = Duration::from_secs(5);
 
 pub(crate) struct Serve;
 
@@ -108,7 +112,13 @@ async fn serve(cx: &Context, petspark: &PetSpark, settings: Loaded, signals: &mu
     };
     match drained {
         Drained::Completely => {
-            petspark.close().await;
+            tokio::select! {
+                closed = tokio::time::timeout(CLOSING, petspark.close()) => if closed.is_err() {
+                    tracing::warn!("the database doesn't let go; left as it is");
+                },
+                exit = signals.next() => return Ok(Outcome::done().exit(exit)),
+            }
+            // Every request was answered: that is good order, whatever became of the database.
             Ok(Outcome::done())
         }
         // Not closed: that would wait for those who were given no more time.
