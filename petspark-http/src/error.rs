@@ -78,6 +78,12 @@ impl ApiError {
         error
     }
 
+    /// The same when no token was sent at all: nothing is wrong with it then.
+    pub(crate) fn without_token(mut self) -> Self {
+        self.0.challenge = Some(HeaderValue::from_static("Bearer realm=\"petspark\""));
+        self
+    }
+
     /// For answers that something below us made without a body.
     pub(crate) fn for_status(status: StatusCode) -> Self {
         let (code, message) = match status {
@@ -152,8 +158,12 @@ impl<F: Failure> From<F> for ApiError {
             error.0.cause = Some(chain(&failure));
         }
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 section 11.6.1 wants one with every 401; RFC 6750 section 3 names the error.
-            error.0.challenge = Some(HeaderValue::from_static("Bearer realm=\"petspark\", error=\"invalid_token\""));
+            // RFC 9110 section 11.6.1 wants one with every 401; only a bad access token is
+            // an error by RFC 6750 section 3.1, not a missing one, and not a wrong password.
+            error.0.challenge = Some(HeaderValue::from_static(match failure.code() {
+                "AUTH_006" => "Bearer realm=\"petspark\", error=\"invalid_token\"",
+                _ => "Bearer realm=\"petspark\"",
+            }));
         }
         error
     }

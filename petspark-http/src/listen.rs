@@ -173,7 +173,7 @@ fn serve(
     let io = TokioIo::new(Watched::new(stream, patience.clone()));
     let in_service = patience.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        let in_flight = in_service.clone().begin();
+        let in_flight = in_service.clone().begin(request.version() == http::Version::HTTP_2);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
         async move {

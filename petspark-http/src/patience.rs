@@ -5,7 +5,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub(crate) struct Patience {
     since: AtomicU64,
     /// Whether a head has begun to arrive.
     in_head: AtomicU32,
+    /// Whether this is HTTP/2, where what arrives between requests is housekeeping.
+    is_http2: AtomicBool,
 }
 
 impl Patience {
@@ -36,6 +38,7 @@ impl Patience {
             in_flight: AtomicU32::new(0),
             since: AtomicU64::new(0),
             in_head: AtomicU32::new(1),
+            is_http2: AtomicBool::new(false),
         }
     }
 
@@ -45,7 +48,8 @@ impl Patience {
 
     /// A request's head has arrived. Until the guard is dropped nobody is waited for; the
     /// request has a time limit of its own.
-    pub(crate) fn begin(self: Arc<Self>) -> InFlight {
+    pub(crate) fn begin(self: Arc<Self>, is_http2: bool) -> InFlight {
+        self.is_http2.store(is_http2, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.in_head.store(0, Ordering::Relaxed);
         InFlight(self)
@@ -53,6 +57,9 @@ impl Patience {
 
     /// Bytes have arrived: if nothing was going on, a head has begun.
     fn heard(&self) {
+        if self.is_http2.load(Ordering::Relaxed) {
+            return;
+        }
         if self.in_flight.load(Ordering::Relaxed) == 0 && self.in_head.swap(1, Ordering::Relaxed) == 0 {
             self.since.store(self.now(), Ordering::Relaxed);
         }

@@ -192,6 +192,11 @@ impl HttpSettings {
                 "must not be the whole internet: anybody could then claim any address",
             );
         }
+        from.require_positive(&[
+            ("http.header_read_timeout", self.header_read_timeout),
+            ("http.keep_alive_timeout", self.keep_alive_timeout),
+            ("http.request_timeout", self.request_timeout),
+        ]);
         if self.max_connections == 0 {
             from.problem("http.max_connections", "must be at least 1");
         }

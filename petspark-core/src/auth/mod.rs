@@ -218,7 +218,7 @@ impl Auth {
     /// [`AuthError::Unauthenticated`]; [`AuthError::Fault`] if the session's state can't be known.
     pub async fn authenticate(&self, access_token: &str) -> Result<Caller, AuthError> {
         let claims = self.0.access.verify(access_token, self.0.clock.now()).map_err(|_| AuthError::Unauthenticated)?;
-        let look_up = store::find_session_state(&self.0.db, claims.sid);
+        let look_up = || store::find_session_state(&self.0.db, claims.sid);
         match self.0.sessions.get(claims.sid, look_up).await? {
             Some(state) if state.accepts(claims.sub, claims.sv) => Ok(Caller::user(claims.sub, state.role, claims.sid)),
             _ => Err(AuthError::Unauthenticated),

@@ -2,13 +2,14 @@
 //! that keeps the database out of every request.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
 
 use super::user::{Role, User, UserStatus};
 use crate::database::text_enum;
-use crate::error::Fault;
+use crate::error::{Failure as _, Fault, Kind};
 use crate::id::{SessionId, UserId};
 use crate::secret::Secret;
 
@@ -81,38 +82,133 @@ impl SessionState {
 
 /// Session states seen lately. What this process changes is forgotten at once; a change by
 /// another process is noticed when the entry's time is over.
-pub(super) struct SessionStates(Cache<SessionId, Option<SessionState>>);
+pub(super) struct SessionStates {
+    seen: Cache<SessionId, Seen>,
+    /// When a session was last forgotten. A look-up that began before may still be on its way,
+    /// with what was true then, and must not be believed.
+    forgotten: Cache<SessionId, u64>,
+    all_forgotten: AtomicU64,
+    /// Counts what was forgotten: our notion of before and after.
+    now: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Seen {
+    at: u64,
+    state: Option<SessionState>,
+}
 
 /// Sessions remembered at most; about 15 MB.
 const CAPACITY: u64 = 100_000;
+/// Longer than any look-up takes.
+const LOOK_UP: Duration = Duration::from_secs(120);
 
 impl SessionStates {
     pub(super) fn new(ttl: Duration) -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY).time_to_live(ttl).build())
+        Self {
+            seen: Cache::builder().max_capacity(CAPACITY).time_to_live(ttl).build(),
+            forgotten: Cache::builder().max_capacity(CAPACITY).time_to_live(ttl + LOOK_UP).build(),
+            all_forgotten: AtomicU64::new(0),
+            now: AtomicU64::new(0),
+        }
     }
 
     /// The state of `session`, from memory or by `look_up`; callers that ask for the same one at
     /// the same time share one look-up. If it can't be known the answer is an error, never a pass.
-    pub(super) async fn get(
+    pub(super) async fn get<F>(
         &self,
         session: SessionId,
-        look_up: impl Future<Output = Result<Option<SessionState>, Fault>>,
-    ) -> Result<Option<SessionState>, Fault> {
-        self.0.try_get_with(session, look_up).await.map_err(|fault| {
-            // The fault is shared by all who waited; each gets its words.
-            let words = fault.chain();
-            match crate::error::Failure::kind(&*fault) {
-                crate::error::Kind::Unavailable => Fault::unavailable(words),
-                _ => Fault::internal(words),
+        look_up: impl Fn() -> F,
+    ) -> Result<Option<SessionState>, Fault>
+    where
+        F: Future<Output = Result<Option<SessionState>, Fault>>,
+    {
+        // Each round but the first means that the session was forgotten meanwhile.
+        for _ in 0..4 {
+            let look = async {
+                let at = self.now.load(Ordering::SeqCst);
+                look_up().await.map(|state| Seen { at, state })
+            };
+            let seen = self.seen.try_get_with(session, look).await.map_err(|fault| shared(&fault))?;
+            if !self.is_outdated(session, seen.at).await {
+                return Ok(seen.state);
             }
-        })
+            self.seen.invalidate(&session).await;
+        }
+        Err(Fault::unavailable("the session changes faster than it can be looked up"))
+    }
+
+    async fn is_outdated(&self, session: SessionId, at: u64) -> bool {
+        at < self.all_forgotten.load(Ordering::SeqCst)
+            || self.forgotten.get(&session).await.is_some_and(|forgotten| at < forgotten)
     }
 
     pub(super) async fn forget(&self, session: SessionId) {
-        self.0.invalidate(&session).await;
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.forgotten.insert(session, now).await;
+        self.seen.invalidate(&session).await;
     }
 
     pub(super) fn forget_all(&self) {
-        self.0.invalidate_all();
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.all_forgotten.fetch_max(now, Ordering::SeqCst);
+        self.seen.invalidate_all();
+    }
+}
+
+/// The fault of a shared look-up: each who waited for it gets its words.
+fn shared(fault: &Fault) -> Fault {
+    match fault.kind() {
+        Kind::Unavailable => Fault::unavailable(fault.chain()),
+        _ => Fault::internal(fault.chain()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(revoked: bool) -> SessionState {
+        SessionState {
+            user_id: UserId::new(),
+            revoked,
+            role: Role::User,
+            status: UserStatus::Active,
+            deleted: false,
+            session_version: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_began_before_the_session_ended_is_not_believed() {
+        for forget_all in [false, true] {
+            let states = SessionStates::new(Duration::from_secs(60));
+            let session = SessionId::new();
+            let revoked = std::cell::Cell::new(false);
+            let (arrived, go_on) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+            let slow = || async {
+                let seen = state(revoked.get());
+                arrived.notify_one();
+                go_on.notified().await;
+                Ok(Some(seen))
+            };
+            let reader = states.get(session, slow);
+            let writer = async {
+                arrived.notified().await;
+                revoked.set(true);
+                if forget_all {
+                    states.forget_all();
+                } else {
+                    states.forget(session).await;
+                }
+                go_on.notify_one();
+                arrived.notified().await;
+                go_on.notify_one();
+            };
+            let (seen, ()) = tokio::join!(reader, writer);
+            assert!(seen.unwrap().unwrap().revoked);
+            let again = states.get(session, || async { Err(Fault::internal("it is known by now")) }).await;
+            assert!(again.unwrap().unwrap().revoked);
+        }
     }
 }

@@ -168,6 +168,9 @@ pub(super) struct Rotated {
 
 /// Moves a session from `generation` to the next. One statement: of any number of callers with
 /// the same token one gets a row.
+///
+/// All rows are fetched although there is one at most: SQLite commits after the last, and who
+/// stops at the first doesn't hear that the disk is full.
 pub(super) async fn rotate_session(
     db: &Database,
     id: SessionId,
@@ -184,7 +187,8 @@ pub(super) async fn rotate_session(
                        AND users.status = 'active' AND users.deleted_at IS NULL) \
          RETURNING user_id, generation, \
              (SELECT session_version FROM users WHERE users.id = sessions.user_id) AS session_version"
-    ).bind(id).bind(generation).bind(now).bind(now.after(idle_ttl)).fetch_optional(pool).await)?)
+    ).bind(id).bind(generation).bind(now).bind(now.after(idle_ttl)).fetch_all(pool).await)?
+    .pop())
 }
 
 /// A session as a refresh that lost, or came too late, needs to see it.

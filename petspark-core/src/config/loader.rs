@@ -84,8 +84,14 @@ impl Loader {
             loader.file_path = path;
             loader.read_file(&text);
         }
-        if let Some(text) = sources.dotenv {
-            loader.read_dotenv(&text);
+        match sources.dotenv {
+            // A convenience of development: production reads the real environment only.
+            Some(_) if loader.is_production() => {}
+            Some(Ok(text)) => loader.read_dotenv(&text),
+            Some(Err(error)) => {
+                loader.note(".env", Origin::DotEnv(".env".to_owned()), format!("can't be read: {error}"));
+            }
+            None => {}
         }
         loader
     }
@@ -109,11 +115,17 @@ impl Loader {
         }
     }
 
-    /// A `.env` is a convenience of development: production reads the real environment only.
+    /// What flags, environment and file say about it, before anything else is read.
+    fn is_production(&self) -> bool {
+        let flag = self.flags.get("environment");
+        let variable = ["PETSPARK_ENV", "PETSPARK__ENVIRONMENT"]
+            .iter()
+            .find_map(|name| self.environment.get(*name).filter(|text| !text.trim().is_empty()));
+        let said = flag.or(variable).or_else(|| self.file.get("environment"));
+        said.is_some_and(|text| text.trim() == Environment::Production.as_str())
+    }
+
     fn read_dotenv(&mut self, text: &str) {
-        if self.environment.get("PETSPARK_ENV").is_some_and(|env| env == "production") {
-            return;
-        }
         for entry in dotenvy::from_read_iter(text.as_bytes()) {
             match entry {
                 Ok((name, value)) => drop(self.dotenv.insert(name, value)),
@@ -175,6 +187,20 @@ impl Loader {
         self.resolve(Declaration { key, env, about, secret: true }, String::new())
     }
 
+    /// The same with a default.
+    pub fn get_secret<T: Value>(&mut self, setting: Setting<T>) -> T {
+        let declared = Declaration { key: setting.key, env: setting.env, about: setting.about, secret: true };
+        let default = setting.default.render();
+        self.resolve(declared, default).unwrap_or(setting.default)
+    }
+
+    /// Notes those durations that are zero, and would stop everything.
+    pub fn require_positive(&mut self, durations: &[(&str, std::time::Duration)]) {
+        for (key, _) in durations.iter().filter(|(_, duration)| duration.is_zero()) {
+            self.problem(key, "must be longer than 0");
+        }
+    }
+
     /// Notes a problem with a setting that was read before.
     pub fn problem(&mut self, key: &str, message: impl Into<String>) {
         let origin =
@@ -220,7 +246,8 @@ impl Loader {
         }
         let long_name = format!("PETSPARK__{}", declared.key.replace('.', "__").to_uppercase());
         let names: Vec<&str> = declared.env.into_iter().chain([long_name.as_str()]).collect();
-        let in_environment: Vec<_> = names.iter().filter_map(|name| self.variable(name, declared.secret)).collect();
+        let in_environment: Vec<_> =
+            names.iter().filter_map(|name| self.variable(name, declared.secret, Layer::Environment)).collect();
         if let [first, second] = &in_environment[..]
             && first.0 != second.0
         {
@@ -229,9 +256,8 @@ impl Loader {
         if let Some(found) = in_environment.into_iter().next() {
             return Some(found);
         }
-        let dotenv = |name: &&str| self.dotenv.get(*name).filter(|text| !text.is_empty());
-        if let Some((name, text)) = names.iter().find_map(|name| Some((*name, dotenv(name)?))) {
-            return Some((text.clone(), Origin::DotEnv(name.to_owned())));
+        if let Some(found) = names.iter().find_map(|name| self.variable(name, declared.secret, Layer::DotEnv)) {
+            return Some(found);
         }
         let text = self.file.get(declared.key).filter(|text| !text.is_empty())?.clone();
         if declared.secret && declared.key != "database.url" {
@@ -245,16 +271,27 @@ impl Loader {
         Some((text, Origin::File(self.file_path.clone())))
     }
 
-    /// `NAME` from the environment or, for secrets, what stands in the file that `NAME_FILE` names.
-    fn variable(&mut self, name: &str, secret: bool) -> Option<(String, Origin)> {
-        if self.unreadable.contains(name) {
-            self.note(name, Origin::Environment(name.to_owned()), "is not valid UTF-8");
-        }
-        let direct = self.environment.get(name).filter(|text| !text.is_empty()).cloned();
+    /// `NAME` of the environment or the `.env`; for secrets also what stands in the file that
+    /// `NAME_FILE` names there.
+    fn variable(&mut self, name: &str, secret: bool, layer: Layer) -> Option<(String, Origin)> {
         let file_name = format!("{name}_FILE");
-        let path = self.environment.get(&file_name).filter(|path| secret && !path.is_empty()).map(PathBuf::from);
+        for name in [name, &file_name].into_iter().take(if secret { 2 } else { 1 }) {
+            if layer == Layer::Environment && self.unreadable.contains(name) {
+                self.note(name, Origin::Environment(name.to_owned()), "is not valid UTF-8");
+            }
+        }
+        let variables = match layer {
+            Layer::Environment => &self.environment,
+            Layer::DotEnv => &self.dotenv,
+        };
+        let direct = variables.get(name).filter(|text| !text.is_empty()).cloned();
+        let path = variables.get(&file_name).filter(|path| secret && !path.is_empty()).map(PathBuf::from);
         let Some(path) = path else {
-            return direct.map(|text| (text, Origin::Environment(name.to_owned())));
+            let origin = match layer {
+                Layer::Environment => Origin::Environment(name.to_owned()),
+                Layer::DotEnv => Origin::DotEnv(name.to_owned()),
+            };
+            return direct.map(|text| (text, origin));
         };
         let origin = Origin::SecretFile(file_name.clone(), path.clone());
         if direct.is_some() {
@@ -309,6 +346,13 @@ impl Loader {
             self.problems.push(Problem { key, origin, message });
         }
     }
+}
+
+/// Which variables.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Environment,
+    DotEnv,
 }
 
 struct Declaration {

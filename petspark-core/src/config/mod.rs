@@ -74,7 +74,7 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// How long to wait at start for a PostgreSQL that is away.
     pub connect_timeout: Duration,
-    /// How long a statement may take on PostgreSQL.
+    /// How long a statement may take; on SQLite, one that reads.
     pub statement_timeout: Duration,
     /// How long a statement may wait for a lock on PostgreSQL.
     pub lock_timeout: Duration,
@@ -185,6 +185,21 @@ impl Settings {
         if let Some(problem) = self.auth.signing_problem(self.environment) {
             problems.problem("auth.jwt_secret", problem);
         }
+        if self.auth.session_cache_ttl > seconds(60) {
+            problems.problem("auth.session_cache_ttl", "must be at most 1m");
+        }
+        let database = &self.database;
+        problems.require_positive(&[
+            ("database.acquire_timeout", database.acquire_timeout),
+            ("database.connect_timeout", database.connect_timeout),
+            ("database.statement_timeout", database.statement_timeout),
+            ("database.lock_timeout", database.lock_timeout),
+            ("database.busy_timeout", database.busy_timeout),
+            ("database.idle_timeout", database.idle_timeout),
+            ("database.max_lifetime", database.max_lifetime),
+            ("auth.session_idle_ttl", self.auth.session_idle_ttl),
+            ("auth.session_absolute_ttl", self.auth.session_absolute_ttl),
+        ]);
         if self.auth.session_idle_ttl > self.auth.session_absolute_ttl {
             problems.problem("auth.session_idle_ttl", "is longer than auth.session_absolute_ttl");
         }
@@ -213,13 +228,12 @@ impl Settings {
 
 impl DatabaseSettings {
     fn read(from: &mut Loader, data_dir: &std::path::Path) -> Self {
-        let default_url = DatabaseUrl::Sqlite(data_dir.join("petspark.db"));
-        let url = from.find_secret(
-            "database.url",
-            Some("DATABASE_URL"),
-            "sqlite://path/to/file.db or postgres://user:password@host:5432/name. Default: petspark.db in the data folder.",
-        );
-        let url: DatabaseUrl = url.unwrap_or(default_url);
+        let url = from.get_secret(Setting {
+            key: "database.url",
+            env: Some("DATABASE_URL"),
+            default: DatabaseUrl::Sqlite(data_dir.join("petspark.db")),
+            about: "sqlite://path/to/file.db or postgres://user:password@host:5432/name. Default: petspark.db in the data folder.",
+        });
         let mut get = |key, default, about| from.get(Setting { key, env: None, default, about });
         let acquire_timeout = get(
             "database.acquire_timeout",
@@ -228,8 +242,7 @@ impl DatabaseSettings {
         );
         let connect_timeout =
             get("database.connect_timeout", seconds(30), "How long to wait at start for a PostgreSQL that is away.");
-        let statement_timeout =
-            get("database.statement_timeout", seconds(10), "How long a statement may take on PostgreSQL.");
+        let statement_timeout = get("database.statement_timeout", seconds(10), "How long a statement may take.");
         let lock_timeout =
             get("database.lock_timeout", seconds(5), "How long a statement may wait for a lock on PostgreSQL.");
         let busy_timeout = get(
@@ -308,8 +321,8 @@ impl AuthSettings {
         );
         let session_cache_ttl = get(
             "auth.session_cache_ttl",
-            seconds(15),
-            "How long a looked-up session is believed without asking the database again.",
+            seconds(2),
+            "How long a looked-up session is believed without asking the database again: what another process ended is noticed by then. At most 1m.",
         );
         let hash_concurrency = from.get(Setting {
             key: "auth.hash_concurrency",

@@ -15,8 +15,8 @@ pub struct Sources {
     pub environment: HashMap<String, String>,
     /// Names of environment variables whose value is not UTF-8.
     pub unreadable: BTreeSet<String>,
-    /// The text of a `.env` file; ignored in production.
-    pub dotenv: Option<String>,
+    /// The text of a `.env` file, or why it can't be read; ignored in production.
+    pub dotenv: Option<Result<String, String>>,
     /// A TOML file: its path and text.
     pub file: Option<(PathBuf, String)>,
 }
@@ -40,16 +40,13 @@ impl Sources {
             }
         }
         sources.dotenv = match std::fs::read_to_string(".env") {
-            Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                return Err(Problems::one(
-                    ".env",
-                    Origin::DotEnv(".env".to_owned()),
-                    format!("can't be read: {error}"),
-                ));
-            }
+            read => Some(read.map_err(|error| error.to_string())),
         };
+        if sources.unreadable.contains("PETSPARK_CONFIG") {
+            let origin = Origin::Environment("PETSPARK_CONFIG".to_owned());
+            return Err(Problems::one("PETSPARK_CONFIG", origin, "is not valid UTF-8".to_owned()));
+        }
         let named = sources.environment.get("PETSPARK_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = config.or(named) {
             match std::fs::read_to_string(&path) {

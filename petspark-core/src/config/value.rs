@@ -76,14 +76,15 @@ impl Value for Secret {
     }
 }
 
-/// With its unit: `500ms`, `10s`, `15m`, `30d`.
+/// With its unit: `500ms`, `10s`, `15m`, `30d`; at most ten years.
 impl Value for Duration {
     fn parse(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text)
-            .map_err(|_| "a duration with its unit, such as 500ms, 10s, 15m or 30d".to_owned())
+            .ok()
+            .filter(|duration| *duration <= Self::from_secs(10 * 365 * 86_400))
+            .ok_or_else(|| "a duration with its unit, such as 500ms, 10s, 15m or 30d".to_owned())
     }
 
-    /// In the largest unit that leaves a whole number: "2months 29days 2h 52m 48s" is 90d.
     fn render(&self) -> String {
         const UNITS: [(&str, u128); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
         match self.as_millis() {
@@ -194,7 +195,7 @@ pub enum DatabaseUrl {
 impl Value for DatabaseUrl {
     fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(Secret::new(text)));
+            return parse_postgres(text);
         }
         let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
         match path {
@@ -210,9 +211,53 @@ impl Value for DatabaseUrl {
     fn render(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite://{}", path.display()),
-            Self::Postgres(_) => "postgres://[redacted]".to_owned(),
+            // User, password and options stay out; where it leads is what one wants to see.
+            Self::Postgres(url) => {
+                let rest = url.expose().split_once("://").map_or("", |(_, rest)| rest);
+                let rest = rest.split('?').next().unwrap_or_default();
+                format!("postgres://[redacted]@{}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+            }
         }
     }
+}
+
+/// What libpq and sqlx know. Others are refused here: sqlx would log them with their values, and
+/// some of libpq's are passwords.
+const POSTGRES_OPTIONS: [&str; 16] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-mode",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+    "username",
+];
+
+fn parse_postgres(text: &str) -> Result<DatabaseUrl, String> {
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        let name = option.split('=').next().unwrap_or_default();
+        if !POSTGRES_OPTIONS.contains(&name) && !name.starts_with("options[") {
+            return Err(
+                "postgres://user:password@host:5432/name without options that are not known, such as misspelt ones"
+                    .to_owned(),
+            );
+        }
+    }
+    // The parser's own message may quote the address, and with it the password.
+    sqlx::postgres::PgConnectOptions::from_str(text).map_err(|_| {
+        "postgres://user:password@host:5432/name; special characters in the password are written as %40".to_owned()
+    })?;
+    Ok(DatabaseUrl::Postgres(Secret::new(text)))
 }
 
 #[cfg(test)]
@@ -228,6 +273,7 @@ mod tests {
             assert_eq!(Duration::parse(text).unwrap().render(), text);
         }
         assert!(Duration::parse("10").is_err());
+        assert!(Duration::parse("1001years").is_err());
         assert!(ByteSize::parse("-1").is_err());
         assert!(ByteSize::parse("99999999999999999MiB").is_err());
     }
@@ -241,7 +287,17 @@ mod tests {
             matches!(DatabaseUrl::parse("sqlite://data/p.db").unwrap(), DatabaseUrl::Sqlite(p) if p == *"data/p.db")
         );
         assert!(matches!(DatabaseUrl::parse("postgresql://u:p@h/d").unwrap(), DatabaseUrl::Postgres(_)));
-        for wrong in ["", "mysql://h/d", "sqlite://", "sqlite::memory:", "sqlite://data/", "data.db"] {
+        for wrong in [
+            "",
+            "postgres://u:p@h:99999/d",
+            "postgres://u:p/q@h/d",
+            "postgres://u@h/d?sslpassword=x",
+            "mysql://h/d",
+            "sqlite://",
+            "sqlite::memory:",
+            "sqlite://data/",
+            "data.db",
+        ] {
             assert!(DatabaseUrl::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -250,6 +306,7 @@ mod tests {
     fn a_postgresql_password_is_never_rendered() {
         let url = DatabaseUrl::parse("postgres://me:hunter2@db/petspark").unwrap();
         assert!(!format!("{url:?}{}", url.render()).contains("hunter2"));
+        assert_eq!(url.render(), "postgres://[redacted]@db/petspark");
     }
 
     #[test]

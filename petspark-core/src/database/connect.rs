@@ -12,7 +12,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tracing::log::LevelFilter;
 
-use super::{Database, Engine, PostgresPool, SqlitePools, SqliteReaders};
+use super::readers::{Limits, Readers};
+use super::{Database, Engine, PostgresPool, SqlitePools};
 use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
 use crate::error::{Failure, Kind, chain};
 use crate::private;
@@ -30,7 +31,7 @@ pub enum OpenError {
         reason: String,
     },
     /// PostgreSQL did not answer in the time that `database.connect_timeout` gives it.
-    #[error("no answer from PostgreSQL at {target} within {}s: {reason}", .waited.as_secs())]
+    #[error("no answer from PostgreSQL at {target} within {}: {reason}", humantime::format_duration(*.waited))]
     Unreachable {
         /// Host, port and database name.
         target: String,
@@ -68,7 +69,7 @@ impl Database {
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, OpenError> {
         let engine = match &settings.url {
             DatabaseUrl::Sqlite(path) => Engine::Sqlite(Box::new(open_sqlite(path, settings).await?)),
-            DatabaseUrl::Postgres(url) => Engine::Postgres(open_postgres(url.expose(), settings).await?),
+            DatabaseUrl::Postgres(url) => Engine::Postgres(Box::new(open_postgres(url.expose(), settings).await?)),
         };
         Ok(Self(Arc::new(engine)))
     }
@@ -80,6 +81,9 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
     // process is doing the same. So the first look at the file is taken in turn.
     let _turn = take_turn(path, settings.connect_timeout).await.map_err(|error| failed(error.to_string()))?;
 
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(failed("it is not a file".to_owned()));
+    }
     // Made here and not by SQLite, which would let everybody read it; its side files get the same mode.
     private::open(path, OpenOptions::new().create(true).append(true)).map_err(|error| failed(error.to_string()))?;
     let options = SqliteConnectOptions::new()
@@ -103,7 +107,9 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
         .connect_with(writer_options)
         .await
         .map_err(|error| failed(chain(&error)))?;
-    let readers = SqliteReaders::new(options.read_only(true), settings.max_connections, settings.acquire_timeout);
+    let limits =
+        Limits { acquire: settings.acquire_timeout, statement: settings.statement_timeout, idle: None, lifetime: None };
+    let readers = Readers::new(options.read_only(true), settings.max_connections, limits);
     Ok(SqlitePools { path: path.to_owned(), writer, readers })
 }
 
@@ -145,24 +151,41 @@ async fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<Postgre
     let options = postgres_options(url, settings)?;
     let target = postgres_target(&options);
     first_connection(&options, &target, settings.connect_timeout).await?;
+    // Half for writing, half for reading, so that the sum is what the operator allowed.
+    let writers = settings.max_connections.div_ceil(2);
     let pool = PgPoolOptions::new()
-        .max_connections(settings.max_connections)
+        .max_connections(writers)
         .acquire_timeout(settings.acquire_timeout)
         .idle_timeout(settings.idle_timeout)
         .max_lifetime(settings.max_lifetime)
-        // A ping before every use would double the cost of a read. A connection that lay idle
-        // for a second may have lost its server, so that one is asked.
+        // A ping before every use would double the cost. A connection that lay idle for a second
+        // may have lost its server, so that one is asked.
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
                 if meta.idle_for >= Duration::from_secs(1) {
-                    connection.ping().await?;
+                    ping(connection).await?;
                 }
                 Ok(true)
             })
         })
-        .connect_lazy_with(options);
-    Ok(PostgresPool { pool, target })
+        // The pool itself asks too, but without limit: after a partition every place would stay taken.
+        .after_release(|connection, _| Box::pin(async move { ping(connection).await.map(|()| true) }))
+        .connect_lazy_with(options.clone());
+    let limits = Limits {
+        acquire: settings.acquire_timeout,
+        statement: settings.statement_timeout,
+        idle: Some(settings.idle_timeout),
+        lifetime: Some(settings.max_lifetime),
+    };
+    let readers = Readers::new(options, (settings.max_connections - writers).max(1), limits);
+    Ok(PostgresPool { pool, readers, target })
+}
+
+/// Asks a connection whether it is sound, for a second. An error makes the pool drop it.
+async fn ping(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let silent = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(Duration::from_secs(1), connection.ping()).await.map_err(|_| silent())?
 }
 
 fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectOptions, OpenError> {
@@ -204,16 +227,24 @@ async fn first_connection(options: &PgConnectOptions, target: &str, patience: Du
                 return Ok(());
             }
             Ok(Err(error)) if !super::error::is_temporary(&error) => {
-                return Err(OpenError::Refused { target: target.to_owned(), reason: chain(&error) });
+                return Err(OpenError::Refused { target: target.to_owned(), reason: told(&error) });
             }
-            Ok(Err(error)) => chain(&error),
+            Ok(Err(error)) => told(&error),
             Err(_) => "connecting took too long".to_owned(),
         };
         if started.elapsed() + pause > patience {
-            return Err(OpenError::Unreachable { target: target.to_owned(), reason, waited: started.elapsed() });
+            return Err(OpenError::Unreachable { target: target.to_owned(), reason, waited: patience });
         }
         tracing::warn!(target, reason, retry_in_ms = pause.as_millis(), "PostgreSQL is not there yet");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// What the server said, without the line of its source code; anything else with its causes.
+fn told(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        error => chain(error),
     }
 }

@@ -56,9 +56,9 @@ fn is_temporary_code(error: &dyn DatabaseError) -> bool {
     let Some(code) = error.code() else { return false };
     match code.parse::<i32>() {
         // https://sqlite.org/rescode.html: the low byte is the class. BUSY, LOCKED, READONLY,
-        // IOERR, FULL, CANTOPEN, PROTOCOL.
+        // INTERRUPT (our own time limit), IOERR, FULL, CANTOPEN, PROTOCOL.
         Ok(code) if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => {
-            matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14 | 15)
+            matches!(code & 0xff, 5 | 6 | 8 | 9 | 10 | 13 | 14 | 15)
         }
         // https://www.postgresql.org/docs/current/errcodes-appendix.html: connection exceptions,
         // serialization failure and deadlock, insufficient resources, operator intervention

@@ -11,13 +11,13 @@ mod types;
 
 pub use connect::OpenError;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
-pub(crate) use readers::SqliteReaders;
+pub(crate) use readers::Readers;
 pub(crate) use types::text_enum;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::error::Fault;
 
@@ -27,18 +27,20 @@ pub struct Database(Arc<Engine>);
 
 pub(crate) enum Engine {
     Sqlite(Box<SqlitePools>),
-    Postgres(PostgresPool),
+    Postgres(Box<PostgresPool>),
 }
 
 /// SQLite lets one connection write at a time, so one connection is all that writes.
 pub(crate) struct SqlitePools {
     pub(crate) path: PathBuf,
     pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqliteReaders,
+    pub(crate) readers: Readers<SqliteConnection>,
 }
 
 pub(crate) struct PostgresPool {
+    /// For transactions and statements that write.
     pub(crate) pool: PgPool,
+    pub(crate) readers: Readers<PgConnection>,
     /// Host, port and database name, for messages: never the user's password.
     pub(crate) target: String,
 }
@@ -114,7 +116,10 @@ impl Database {
                 sqlite.readers.close().await;
                 sqlite.writer.close().await;
             }
-            Engine::Postgres(postgres) => postgres.pool.close().await,
+            Engine::Postgres(postgres) => {
+                postgres.readers.close().await;
+                postgres.pool.close().await;
+            }
         }
     }
 }
@@ -173,14 +178,17 @@ macro_rules! on_reader {
         match $db.engine() {
             $crate::database::Engine::Sqlite(sqlite) => {
                 let mut reader = sqlite.readers.borrow().await?;
-                let $conn = reader.connection();
+                let $conn = reader.connection()?;
                 let result = $body;
                 reader.give_back();
                 result
             }
             $crate::database::Engine::Postgres(postgres) => {
-                let $conn = &postgres.pool;
-                $body
+                let mut reader = postgres.readers.borrow().await?;
+                let $conn = reader.connection()?;
+                let result = $body;
+                reader.give_back();
+                result
             }
         }
     };

@@ -100,7 +100,7 @@ impl PetFields {
         });
         let species = required(&mut errors, "species", self.species, current.map(|pet| pet.species), parse::<Species>);
         let breed = optional(&mut errors, "breed", self.breed, current.and_then(|pet| pet.breed.clone()), |text| {
-            one_line(&text, MAX_BREED_CHARS).ok_or_else(|| "must have 1 to 80 characters in one line".to_owned())
+            check_breed(&text)
         });
         let birth = check_birth(&mut errors, self.birth_date, self.age, current, today);
         let gender = optional(&mut errors, "gender", self.gender, current.map(|pet| pet.gender), parse::<Gender>);
@@ -115,7 +115,11 @@ impl PetFields {
         let bio = optional(&mut errors, "bio", self.bio, current.and_then(|pet| pet.bio.clone()), |text| {
             paragraphs(&text, 1000).ok_or_else(|| "must have at most 1000 characters".to_owned())
         });
-        let status = optional(&mut errors, "status", self.status, current.map(|pet| pet.status), parse::<PetStatus>);
+        // Clearing it would show a hidden pet to everybody.
+        let status = match (self.status, current) {
+            (Patch::Keep, None) => Some(PetStatus::Active),
+            (status, _) => required(&mut errors, "status", status, current.map(|pet| pet.status), parse::<PetStatus>),
+        };
         let checked = name.zip(species).map(|(name, species)| CheckedPet {
             name,
             species,
@@ -166,6 +170,11 @@ fn parse<T: FromStr<Err = String>>(text: String) -> Result<T, String> {
     text.parse()
 }
 
+/// A breed, to be stored or to be looked for.
+pub(super) fn check_breed(text: &str) -> Result<String, String> {
+    one_line(text, MAX_BREED_CHARS).ok_or_else(|| "must have 1 to 80 characters in one line".to_owned())
+}
+
 fn check_traits(traits: Vec<String>) -> Result<Vec<String>, String> {
     let mut checked: Vec<String> = Vec::with_capacity(traits.len().min(MAX_TRAITS));
     for text in traits {
@@ -200,6 +209,8 @@ fn check_birth(
     let kept = if date == Patch::Clear && !stored.is_estimate { Birth::default() } else { stored };
     match age {
         Patch::Keep => kept,
+        // Who knows the day knows the age: a stale form must not turn the day into a guess.
+        _ if kept.date.is_some() && !kept.is_estimate => kept,
         Patch::Clear if kept.is_estimate => Birth::default(),
         Patch::Clear => kept,
         Patch::Set(years) => match u32::try_from(years).ok().filter(|years| *years <= MAX_AGE) {
@@ -214,8 +225,9 @@ fn check_birth(
 }
 
 fn parse_birth_date(text: &str, today: Date) -> Result<Date, &'static str> {
-    let date = Date::parse(text, format_description!("[year]-[month]-[day]"))
-        .map_err(|_| "must be a date such as 2021-05-30")?;
+    let parsed = Date::parse(text, format_description!("[year]-[month]-[day]"));
+    // The parser would take a sign before the year.
+    let date = parsed.ok().filter(|_| text.len() == 10).ok_or("must be a date such as 2021-05-30")?;
     if date > today {
         return Err("must not be in the future");
     }
@@ -289,7 +301,8 @@ mod tests {
     fn a_birth_date_wins_over_an_age_and_has_bounds() {
         let pet = PetFields { birth_date: set("2021-05-30"), age: Patch::Set(50), ..rex() }.check(None, TODAY).unwrap();
         assert_eq!(pet.birth, Birth { date: Some(date!(2021 - 05 - 30)), is_estimate: false });
-        for wrong in ["2026-11-23", "1945-11-22", "30.5.2021", "2021-02-30", "", "2021-05-30T00:00:00Z"] {
+        for wrong in ["2026-11-23", "+2021-05-30", "1945-11-22", "30.5.2021", "2021-02-30", "", "2021-05-30T00:00:00Z"]
+        {
             assert!(PetFields { birth_date: set(wrong), ..rex() }.check(None, TODAY).is_err(), "{wrong}");
         }
     }

@@ -163,8 +163,11 @@ impl Pets {
     /// A page of pets. What the caller may not see is not in it, whatever the filter says.
     ///
     /// # Errors
-    /// [`PetError::Invalid`] for a cursor that belongs to another list.
+    /// [`PetError::Invalid`] for a breed that can't be one, and a cursor that belongs to another list.
     pub async fn list(&self, caller: &Caller, filter: PetFilter, page: &PageRequest) -> Result<Page<Pet>, PetError> {
+        if let Some(breed) = &filter.breed {
+            fields::check_breed(breed).map_err(|problem| PetError::Invalid(FieldErrors::one("breed", problem)))?;
+        }
         let Some(filter) = visible_part(caller, filter) else {
             let nothing = ListIdentity::new(&"nothing");
             return Ok(Page::of(page, Vec::new(), None, key, &nothing));
@@ -188,8 +191,8 @@ impl Pets {
     /// [`PetError::Invalid`], [`PetError::NotFound`], [`PetError::NotOwner`], [`PetError::Banned`].
     pub async fn update(&self, caller: &Caller, id: PetId, fields: PetFields) -> Result<Pet, PetError> {
         // Two who change different fields at the same time both get what they want: who comes
-        // second looks again.
-        for _ in 0..5 {
+        // second looks again. In every round somebody gets through.
+        for _ in 0..100 {
             let pet = self.owned(caller, id).await?;
             let now = self.clock.now();
             let checked = fields.clone().check(Some(&pet), now.date()).map_err(PetError::Invalid)?;

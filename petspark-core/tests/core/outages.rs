@@ -1,5 +1,6 @@
 //! A database that is away, locked, full or comes back: clear words, no hang, nothing lost.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use petspark_core::config::{DatabaseUrl, Settings, Value as _};
@@ -56,6 +57,9 @@ struct Door {
     address: std::net::SocketAddr,
     behind: String,
     open: Option<JoinHandle<()>>,
+    /// How often it fell silent: connections from before stay silent for ever.
+    silences: std::sync::Arc<std::sync::atomic::AtomicU32>,
+    silent: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Door {
@@ -64,20 +68,45 @@ impl Door {
         let address = listener.local_addr().unwrap();
         let behind = url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
         let through = url.replace(&behind, &address.to_string());
-        let mut door = Self { address, behind, open: None };
+        let mut door = Self { address, behind, open: None, silences: Default::default(), silent: Default::default() };
         door.open_on(listener);
         (door, through)
     }
 
     fn open_on(&mut self, listener: TcpListener) {
-        let behind = self.behind.clone();
+        let (behind, silences, silent) = (self.behind.clone(), self.silences.clone(), self.silent.clone());
         self.open = Some(tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((mut near, _)) = listener.accept().await {
                 let mut far = TcpStream::connect(&behind).await.unwrap();
-                connections.spawn(async move { drop(copy_bidirectional(&mut near, &mut far).await) });
+                let (silences, silent) = (silences.clone(), silent.clone());
+                let born = silences.load(Ordering::SeqCst);
+                connections.spawn(async move {
+                    // Looked at every millisecond: a door has no other way to hear of it.
+                    let fell_silent = async {
+                        let mut look = tokio::time::interval(Duration::from_millis(1));
+                        while !silent.load(Ordering::SeqCst) && silences.load(Ordering::SeqCst) == born {
+                            look.tick().await;
+                        }
+                    };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        () = fell_silent => std::future::pending().await,
+                    }
+                });
             }
         }));
+    }
+
+    /// Passes nothing on any more, without a word to either side: a lost route, a fail-over.
+    fn fall_silent(&self) {
+        self.silences.fetch_add(1, Ordering::SeqCst);
+        self.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// New connections work; the old ones stay silent.
+    fn speak_again(&self) {
+        self.silent.store(false, Ordering::SeqCst);
     }
 
     /// Cuts every connection and refuses new ones.
@@ -218,4 +247,58 @@ async fn a_folder_that_cannot_be_made_is_named() {
     settings.database.url = DatabaseUrl::Sqlite(no_database);
     let error = PetSpark::open(settings).await.err().unwrap().to_string();
     assert!(error.contains("no.db") && error.contains("not a database"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_nobody_waits_for_any_more_open_no_connections_beyond_the_limit() {
+    let app = TestApp::open(Engine::Sqlite).await;
+    let seeds = app.petspark.seeds();
+    let plan = petspark_core::seed::SeedPlan { users: 10, pets: 20_000, seed: 1, password: None };
+    seeds.run(&petspark_core::Caller::operator("test"), plan, |_| std::ops::ControlFlow::Continue(())).await.unwrap();
+    let ada = app.register("ada").await;
+    let threads = || {
+        std::fs::read_dir("/proc/self/task")
+            .unwrap()
+            .filter(|task| {
+                let name = task.as_ref().unwrap().path().join("comm");
+                std::fs::read_to_string(name).is_ok_and(|name| name.starts_with("sqlx-sqlite"))
+            })
+            .count()
+    };
+    let before = threads();
+    for _ in 0..100 {
+        // Begun, and given up at once.
+        let filter = PetFilter { breed: Some("no such breed".to_owned()), ..PetFilter::default() };
+        let page = PageRequest::default();
+        let mut list = Box::pin(app.petspark.pets().list(&ada.caller, filter, &page));
+        let _ = futures_util::poll!(list.as_mut());
+    }
+    let most = before + app.petspark.settings().database.max_connections as usize;
+    assert!(threads() <= most, "{} threads, and {most} are allowed", threads());
+    assert!(app.petspark.pets().list(&ada.caller, PetFilter::default(), &PageRequest::default()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgresql_that_falls_silent_is_given_up_and_the_next_connection_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Engine::Postgres, &folder).await;
+    let DatabaseUrl::Postgres(url) = &settings.database.url else { panic!("not PostgreSQL") };
+    let (door, through) = Door::in_front_of(url.expose()).await;
+    settings.database.url = DatabaseUrl::parse(&through).unwrap();
+    settings.database.acquire_timeout = Duration::from_secs(8);
+    let petspark = PetSpark::open_with(settings, Migrate::Always, petspark_core::Clock::system()).await.unwrap();
+    petspark.database().ping().await.unwrap();
+    door.fall_silent();
+    // As many requests as there are connections find out, each by its own time limit.
+    for _ in 0..4 {
+        let waited = tokio::time::timeout(Duration::from_millis(200), petspark.database().ping()).await;
+        if matches!(waited, Ok(Ok(()))) {
+            break;
+        }
+    }
+    door.speak_again();
+    let started = Instant::now();
+    petspark.database().ping().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(8));
+    tokio::time::timeout(Duration::from_secs(20), petspark.close()).await.unwrap();
 }

@@ -72,6 +72,51 @@ on_both! {
         assert_eq!(listed.into_iter().collect::<std::collections::BTreeSet<_>>(), added);
     }
 
+    async fn an_age_of_a_stale_form_does_not_replace_a_known_birth_date(app: TestApp) {
+        let ada = app.register("ada").await;
+        let fields = PetFields { birth_date: Patch::Set("2021-05-30".to_owned()), ..PetFields::new("Rex", Species::Dog) };
+        let pet = app.petspark.pets().create(&ada.caller, fields).await.unwrap();
+        for age in [Patch::Set(4), Patch::Clear] {
+            let stale = PetFields { age, ..PetFields::default() };
+            let same = app.petspark.pets().update(&ada.caller, pet.id, stale).await.unwrap();
+            assert_eq!((same.birth_date, same.birth_date_is_estimate), (pet.birth_date, false));
+        }
+        let cleared = PetFields { birth_date: Patch::Clear, age: Patch::Set(4), ..PetFields::default() };
+        assert!(app.petspark.pets().update(&ada.caller, pet.id, cleared).await.unwrap().birth_date_is_estimate);
+    }
+
+    async fn a_breed_to_look_for_has_the_rules_of_one_to_store(app: TestApp) {
+        let ada = app.register("ada").await;
+        for breed in ["\0", "a\0b", "", "\n", &"x".repeat(81)] {
+            let filter = PetFilter { breed: Some(breed.to_owned()), ..PetFilter::default() };
+            let refused = app.petspark.pets().list(&ada.caller, filter, &PageRequest::default()).await;
+            assert!(matches!(refused, Err(PetError::Invalid(_))), "{breed:?}: {refused:?}");
+        }
+    }
+
+    async fn a_hidden_pet_is_not_shown_by_clearing_its_status(app: TestApp) {
+        let ada = app.register("ada").await;
+        let id = rex(&app, &ada).await;
+        let pets = app.petspark.pets();
+        pets.update(&ada.caller, id, status(PetStatus::Hidden)).await.unwrap();
+        let cleared = PetFields { status: Patch::Clear, ..PetFields::default() };
+        assert!(matches!(pets.update(&ada.caller, id, cleared).await, Err(PetError::Invalid(_))));
+        assert_eq!(pets.get(&ada.caller, id).await.unwrap().status, PetStatus::Hidden);
+    }
+
+    async fn sixty_changes_at_the_same_moment_all_get_through(app: TestApp) {
+        let ada = app.register("ada").await;
+        let id = rex(&app, &ada).await;
+        let changes = (0..60).map(|n| {
+            let fields = PetFields { bio: Patch::Set(n.to_string()), ..PetFields::default() };
+            app.petspark.pets().update(&ada.caller, id, fields)
+        });
+        for result in futures_util::future::join_all(changes).await {
+            result.unwrap();
+        }
+        assert_eq!(app.petspark.pets().get(&ada.caller, id).await.unwrap().version, 61);
+    }
+
     async fn sending_back_what_was_read_changes_nothing_but_the_time(app: TestApp) {
         let ada = app.register("ada").await;
         let fields = PetFields { age: Patch::Set(4), bio: Patch::Set("Zoë's 🐕\nline".to_owned()), ..PetFields::new("Zoë", Species::Other) };

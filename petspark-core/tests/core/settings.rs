@@ -45,7 +45,7 @@ fn all_problems_are_reported_at_once_each_with_its_source() {
 fn flags_win_over_environment_over_dotenv_over_file_over_defaults() {
     let mut sources = Sources {
         file: Some((PathBuf::from("p.toml"), "[database]\nmax_connections = 1\nacquire_timeout = '1s'\nbusy_timeout = '1s'\nlock_timeout = '1s'".to_owned())),
-        dotenv: Some("PETSPARK__DATABASE__ACQUIRE_TIMEOUT=2s\nPETSPARK__DATABASE__BUSY_TIMEOUT=2s\nPETSPARK__DATABASE__LOCK_TIMEOUT=2s\n".to_owned()),
+        dotenv: Some(Ok("PETSPARK__DATABASE__ACQUIRE_TIMEOUT=2s\nPETSPARK__DATABASE__BUSY_TIMEOUT=2s\nPETSPARK__DATABASE__LOCK_TIMEOUT=2s\n".to_owned())),
         ..environment(&[("PETSPARK__DATABASE__BUSY_TIMEOUT", "3s"), ("PETSPARK__DATABASE__LOCK_TIMEOUT", "3s")])
     };
     sources.flags.insert("database.lock_timeout".to_owned(), "4s".to_owned());
@@ -66,7 +66,7 @@ fn production_refuses_a_missing_or_weak_signing_secret_and_ignores_dotenv() {
     assert!(problem.contains("contains \"secret\"") && !problem.contains(weak), "{problem}");
     let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
     let mut sources = environment(&[("PETSPARK_ENV", "production"), ("JWT_SECRET", strong)]);
-    sources.dotenv = Some("PETSPARK__DATABASE__MAX_CONNECTIONS=77".to_owned());
+    sources.dotenv = Some(Ok("PETSPARK__DATABASE__MAX_CONNECTIONS=77".to_owned()));
     assert_ne!(load(sources).unwrap().database.max_connections, 77);
 }
 
@@ -100,4 +100,52 @@ fn two_names_of_one_setting_must_agree() {
             .contains("data_dir (environment PETSPARK_DATA_DIR): is set differently by environment PETSPARK__DATA_DIR"),
         "{problems}"
     );
+}
+
+#[test]
+fn production_ignores_dotenv_whoever_says_that_it_is_production() {
+    let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
+    let dotenv = || Some(Ok("PETSPARK__DATABASE__MAX_CONNECTIONS=77\nJWT_SECRET=from-dotenv".to_owned()));
+    let by_flag = || {
+        let mut sources = environment(&[]);
+        sources.flags.insert("environment".to_owned(), "production".to_owned());
+        sources
+    };
+    let by_file = || Sources {
+        file: Some((PathBuf::from("p.toml"), "environment = 'production'".to_owned())),
+        ..Sources::default()
+    };
+    for mut sources in [by_flag(), by_file(), environment(&[("PETSPARK_ENV", " production ")])] {
+        sources.dotenv = dotenv();
+        let missing = load(sources.clone()).unwrap_err().to_string();
+        assert!(missing.contains("auth.jwt_secret (default): is missing"), "{missing}");
+        sources.environment.insert("JWT_SECRET".to_owned(), strong.to_owned());
+        sources.dotenv = Some(Err("a reason".to_owned()));
+        load(sources).unwrap();
+    }
+    let unreadable = Sources { dotenv: Some(Err("a reason".to_owned())), ..Sources::default() };
+    assert!(load(unreadable).unwrap_err().to_string().contains("can't be read: a reason"));
+}
+
+#[test]
+fn a_secret_of_dotenv_may_be_in_a_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    std::fs::write(&path, "sqlite://from-a-file.db\n").unwrap();
+    let dotenv = Some(Ok(format!("DATABASE_URL_FILE={}", path.display())));
+    let settings = load(Sources { dotenv, ..Sources::default() }).unwrap();
+    assert!(format!("{:?}", settings.database.url).contains("from-a-file.db"));
+}
+
+#[test]
+fn a_duration_of_nothing_or_of_ages_is_refused() {
+    for (name, value) in [
+        ("PETSPARK__DATABASE__ACQUIRE_TIMEOUT", "0s"),
+        ("PETSPARK__AUTH__SESSION_IDLE_TTL", "0s"),
+        ("PETSPARK__AUTH__SESSION_CACHE_TTL", "2m"),
+        ("PETSPARK__AUTH__SESSION_CACHE_TTL", "1001years"),
+        ("PETSPARK__DATABASE__BUSY_TIMEOUT", "500000000000years"),
+    ] {
+        assert!(load(environment(&[(name, value)])).is_err(), "{name}={value}");
+    }
 }

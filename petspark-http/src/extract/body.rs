@@ -74,24 +74,38 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if error.inner().classify() != Category::Data {
         return Err(invalid_json(error.inner()));
     }
-    let path = error.path().to_string();
+    let path: String = error.path().to_string().chars().take(MAX_PATH).collect();
     let message = error.inner().to_string();
-    let message = without_position(&message);
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-    let (field, problem) = match missing {
-        Some(field) => (field, "is required"),
-        None if path == "." => ("body", message),
-        None => (path.as_str(), message),
-    };
+    let (field, problem) = explain(&message);
+    let field = field.unwrap_or(if path == "." { "body" } else { &path });
     Err(ApiError::invalid_fields(&FieldErrors::one(field, problem)))
+}
+
+/// A field's name in an answer is cut here: a client may send one of megabytes.
+const MAX_PATH: usize = 100;
+
+/// serde's message for a client: the field, if it names one, and what was expected. The value
+/// that was sent stays out: it may be a password in the wrong place, or long.
+fn explain(message: &str) -> (Option<&str>, String) {
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    let named = |prefix| message.strip_prefix(prefix)?.split_once('`').map(|(field, _)| field);
+    if let Some(field) = named("missing field `") {
+        return (Some(field), "is required".to_owned());
+    }
+    if let Some(field) = named("duplicate field `") {
+        return (Some(field), "is given twice".to_owned());
+    }
+    if message.starts_with("unknown field") {
+        return (None, "is not a field of this request".to_owned());
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, "i64" | "u64" | "i32" | "u32")) => (None, "must be a whole number".to_owned()),
+        Some((_, expected)) => (None, format!("must be {expected}")),
+        None => (None, message.chars().take(MAX_PATH).collect()),
+    }
 }
 
 fn invalid_json(error: &serde_json::Error) -> ApiError {
     let message = format!("The body is not valid JSON (line {}, column {}).", error.line(), error.column());
     ApiError::new(StatusCode::BAD_REQUEST, "INVALID_JSON", message)
-}
-
-/// serde's message without its ` at line 1 column 9`: the field is named already.
-fn without_position(message: &str) -> &str {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }

@@ -17,7 +17,8 @@ impl FromRequestParts<App> for Signed {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let token = bearer(&parts.headers).ok_or(AuthError::Unauthenticated)?;
+        let nobody = || ApiError::from(AuthError::Unauthenticated).without_token();
+        let token = bearer(&parts.headers).ok_or_else(nobody)?;
         let caller = app.petspark().auth().authenticate(token).await?;
         if let Some(context) = parts.extensions.get::<RequestContext>() {
             context.set_user(caller.user_id());

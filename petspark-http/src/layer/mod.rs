@@ -61,7 +61,10 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
         client_ip: peer.map(|peer| client_ip::client_ip(peer, request.headers(), &app.settings().trusted_proxies)),
         user: OnceLock::new(),
     }));
-    let line = LogLine {
+    let mut line = LogLine {
+        known: context.0.clone(),
+        started,
+        is_written: false,
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
         path: request.uri().path().to_owned(),
@@ -78,7 +81,7 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
     };
     let error = write_envelope(&mut response, context.0.id.as_str());
     finish_headers(&mut response, &context.0.id);
-    line.write(&context.0, &response, error.as_ref(), started);
+    line.write(&response, error.as_ref());
     response
 }
 
@@ -115,22 +118,35 @@ fn finish_headers(response: &mut Response, id: &RequestId) {
 /// What the access log needs of a request that is gone by then. Never the query: it may hold
 /// tokens. Nor the path of an address that we don't have: it may be anything.
 struct LogLine {
+    known: Arc<Known>,
+    started: Instant,
+    is_written: bool,
     method: http::Method,
     route: Option<MatchedPath>,
     path: String,
     user_agent: Option<HeaderValue>,
 }
 
+/// The status in the log of a request whose client went away before its answer was there; what
+/// it asked for may have been done. Nobody is ever sent it.
+const CLIENT_LEFT: u16 = 499;
+
 impl LogLine {
-    fn write(&self, known: &Known, response: &Response, error: Option<&ApiError>, started: Instant) {
+    fn write(&mut self, response: &Response, error: Option<&ApiError>) {
         let status = response.status().as_u16();
         if let Some(cause) = error.and_then(ApiError::cause) {
             if status == 503 {
-                tracing::warn!(request_id = known.id.as_str(), cause, "unavailable");
+                tracing::warn!(request_id = self.known.id.as_str(), cause, "unavailable");
             } else {
-                tracing::error!(request_id = known.id.as_str(), cause, "internal error");
+                tracing::error!(request_id = self.known.id.as_str(), cause, "internal error");
             }
         }
+        self.write_access(status, error.map(ApiError::code), response.body().size_hint().exact());
+    }
+
+    fn write_access(&mut self, status: u16, code: Option<&str>, bytes: Option<u64>) {
+        self.is_written = true;
+        let known = &self.known;
         let route = self.route.as_ref().map(MatchedPath::as_str);
         tracing::info!(
             target: "petspark_http::access",
@@ -140,12 +156,21 @@ impl LogLine {
             route,
             path = route.map(|_| self.path.as_str()),
             status,
-            code = error.map(ApiError::code),
-            duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            bytes = response.body().size_hint().exact(),
+            code,
+            duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            bytes,
             user = known.user.get().map(tracing::field::display),
             client_ip = known.client_ip.as_ref().map(tracing::field::display),
             user_agent = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok()),
         );
+    }
+}
+
+/// A request that is dropped before its answer was there is a line in the log all the same.
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        if !self.is_written {
+            self.write_access(CLIENT_LEFT, None, None);
+        }
     }
 }

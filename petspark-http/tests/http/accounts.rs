@@ -123,7 +123,9 @@ on_both! {
         let ada = api.register("ada").await;
         let challenge = api.get(ME).send().await;
         challenge.assert_error(401, "AUTH_006");
-        assert!(challenge.header("www-authenticate").starts_with("Bearer"));
+        assert_eq!(challenge.header("www-authenticate"), "Bearer realm=\"petspark\"");
+        let bad = api.get(ME).bearer("nonsense").send().await;
+        assert_eq!(bad.header("www-authenticate"), "Bearer realm=\"petspark\", error=\"invalid_token\"");
         for authorization in ["Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", &format!("Bearer {}", ada.refresh), &ada.access, &format!("Bearer user:{}", ada.id)] {
             api.get(ME).header("authorization", authorization).send().await.assert_error(401, "AUTH_006");
         }

@@ -101,6 +101,21 @@ async fn a_body_may_have_16_kib_for_signing_in_and_10_mib_for_a_pet_and_not_a_by
 }
 
 #[tokio::test]
+async fn an_answer_about_a_wrong_field_is_short_and_does_not_repeat_what_was_sent() {
+    let api = api().await;
+    for body in [
+        format!(r#"{{"email":"ada@example.org","password":{}}}"#, "7".repeat(1000)),
+        format!(r#"{{"email":"ada@example.org","password":"x","{}":1}}"#, "7".repeat(10_000)),
+        format!(r#"{{"email":["{}"],"password":"x"}}"#, "7".repeat(10_000)),
+    ] {
+        let answer = api.post("/api/v1/auth/login").raw("application/json", body).send().await;
+        answer.assert_error(400, "VALIDATION_FAILED");
+        assert!(answer.bytes.len() < 1000, "{} bytes", answer.bytes.len());
+        assert!(!answer.body["message"].as_str().unwrap().contains(&"7".repeat(200)), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_request_keeps_its_id_and_gets_one_if_it_has_none() {
     let api = api().await;
     let named = api.get("/healthz").header("x-request-id", "from-the-proxy-1").send().await;

@@ -189,6 +189,11 @@ async fn http_2_is_spoken_too() {
     let request = http::Request::get(format!("http://{}/", server.address)).body(axum::body::Body::empty()).unwrap();
     let answer = client.send_request(request).await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
+    // Longer than a head may take, shorter than a connection may be idle.
+    assert!(tokio::time::timeout(Duration::from_millis(400), client.ready()).await.is_ok());
+    tokio::time::timeout(Duration::from_millis(400), std::future::pending::<()>()).await.unwrap_err();
+    let request = http::Request::get(format!("http://{}/", server.address)).body(axum::body::Body::empty()).unwrap();
+    assert_eq!(client.send_request(request).await.unwrap().status(), 200);
     server.stop.send(()).unwrap();
     assert_eq!(server.ended.await.unwrap(), Drained::Completely);
     drop(client);
