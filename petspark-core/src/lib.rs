@@ -1,5 +1,5 @@
-//! The PetSpark library: accounts, pets, media and billing for pet platforms. It knows nothing
-//! of HTTP (`petspark-http`) or of a terminal (`petspark-cli`).
+//! The PetSpark library: accounts and pets for pet platforms; media and billing will follow. It
+//! knows nothing of HTTP (`petspark-http`) or of a terminal (`petspark-cli`).
 //!
 //! ```
 //! use petspark_core::auth::{Client, NewAccount, Password};
