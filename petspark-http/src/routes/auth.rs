@@ -11,7 +11,7 @@ use crate::extract::{AUTH_BODY, ClientInfo, Json, Signed, bearer};
 use crate::wire::{Credentials, Data, LogoutBody, RefreshBody, Registration, Session, Success, TokenPair, User};
 
 /// Make an account and sign in.
-#[utoipa::path(post, path = "/auth/register", tag = "auth", security(()), request_body = Registration, responses(
+#[utoipa::path(post, path = "/auth/register", operation_id = "registerAccount", tag = "auth", security(()), request_body = Registration, responses(
     (status = 201, description = "The account and its first session", body = Data<Session>),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
     (status = 409, description = "AUTH_002: the address is taken", body = ErrorBody),
@@ -28,7 +28,7 @@ pub(super) async fn register(
 }
 
 /// Sign in.
-#[utoipa::path(post, path = "/auth/login", tag = "auth", security(()), request_body = Credentials, responses(
+#[utoipa::path(post, path = "/auth/login", operation_id = "login", tag = "auth", security(()), request_body = Credentials, responses(
     (status = 200, description = "A new session", body = Data<Session>),
     (status = 401, description = "AUTH_001: e-mail or password is wrong", body = ErrorBody),
     (status = 403, description = "AUTH_012: suspended", body = ErrorBody),
@@ -44,7 +44,7 @@ pub(super) async fn login(
 }
 
 /// Exchange a refresh token for the next pair of tokens.
-#[utoipa::path(post, path = "/auth/refresh", tag = "auth", security(()), request_body = RefreshBody, responses(
+#[utoipa::path(post, path = "/auth/refresh", operation_id = "refreshTokens", tag = "auth", security(()), request_body = RefreshBody, responses(
     (status = 200, description = "The next pair", body = Data<TokenPair>),
     (status = 401, description = "AUTH_003 missing, AUTH_004 invalid, AUTH_005 expired, AUTH_008 used before", body = ErrorBody),
 ))]
@@ -59,7 +59,7 @@ pub(super) async fn refresh(
 
 /// End the session that the refresh token or the access token belongs to. An expired access
 /// token will do.
-#[utoipa::path(post, path = "/auth/logout", tag = "auth", security((), ("bearer" = [])), request_body = LogoutBody, responses(
+#[utoipa::path(post, path = "/auth/logout", operation_id = "logout", tag = "auth", security((), ("bearer" = [])), request_body = LogoutBody, responses(
     (status = 200, description = "Signed out", body = Data<Success>),
 ))]
 pub(super) async fn logout(
@@ -72,7 +72,7 @@ pub(super) async fn logout(
 }
 
 /// The caller's own account.
-#[utoipa::path(get, path = "/auth/me", tag = "auth", responses(
+#[utoipa::path(get, path = "/auth/me", operation_id = "getMe", tag = "auth", responses(
     (status = 200, description = "The caller", body = Data<User>),
     (status = 401, description = "AUTH_006: not signed in", body = ErrorBody),
 ))]

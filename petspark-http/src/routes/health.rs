@@ -58,7 +58,7 @@ pub(crate) struct Version<'a> {
 }
 
 /// Says that the process lives. Touches nothing else.
-#[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses(
+#[utoipa::path(get, path = "/healthz", operation_id = "getHealth", tag = "operations", security(()), responses(
     (status = 200, description = "It lives", body = Health),
 ))]
 pub(super) async fn healthz(State(app): State<App>) -> Response {
@@ -71,7 +71,7 @@ pub(super) async fn healthz(State(app): State<App>) -> Response {
 
 /// Says whether requests can be served. The answer is held for a second, so that probes can't
 /// overload anything.
-#[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
+#[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security(()), responses(
     (status = 200, description = "Ready", body = Ready),
     (status = 503, description = "Not ready: a critical check failed", body = Ready),
 ))]
@@ -87,7 +87,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 }
 
 /// Says which build answers.
-#[utoipa::path(get, path = "/api/version", tag = "operations", security(()), responses(
+#[utoipa::path(get, path = "/api/version", operation_id = "getVersion", tag = "operations", security(()), responses(
     (status = 200, description = "The build", body = Version),
 ))]
 pub(super) async fn version(State(app): State<App>) -> Response {

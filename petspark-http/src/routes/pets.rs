@@ -1,6 +1,6 @@
 //! `/api/v1/pets`: pets.
 
-use axum::extract::{Path, State};
+use axum::extract::{OriginalUri, Path, State};
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
 use petspark_core::PetId;
@@ -17,7 +17,7 @@ fn pet_id(text: &str) -> Result<PetId, ApiError> {
 }
 
 /// Pets that the caller may see, newest first.
-#[utoipa::path(get, path = "/pets", tag = "pets", params(PetQuery), responses(
+#[utoipa::path(get, path = "/pets", operation_id = "listPets", tag = "pets", params(PetQuery), responses(
     (status = 200, description = "A page of pets", body = List<Pet>),
     (status = 400, description = "VALIDATION_FAILED: a filter or the cursor", body = ErrorBody),
 ))]
@@ -33,23 +33,25 @@ pub(super) async fn list(
 }
 
 /// Add a pet of one's own.
-#[utoipa::path(post, path = "/pets", tag = "pets", request_body = PetBody, responses(
+#[utoipa::path(post, path = "/pets", operation_id = "createPet", tag = "pets", request_body = PetBody, responses(
     (status = 201, description = "The pet", body = Data<Pet>, headers(("Location" = String, description = "Its address"))),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
 ))]
 pub(super) async fn create(
     State(app): State<App>,
     Signed(caller): Signed,
+    OriginalUri(uri): OriginalUri,
     Json(body): Json<PetBody>,
 ) -> Result<impl IntoResponse, ApiError> {
     let pet = app.petspark().pets().create(&caller, body.into()).await?;
-    let location = format!("/api/v1/pets/{}", pet.id);
+    // Not a fixed path: the router may be nested in another.
+    let location = format!("{}/{}", uri.path(), pet.id);
     let data = Data { data: Pet::of(pet, app.petspark().clock().now()) };
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], data))
 }
 
 /// One pet.
-#[utoipa::path(get, path = "/pets/{id}", tag = "pets", params(("id" = String, Path, format = "uuid")), responses(
+#[utoipa::path(get, path = "/pets/{id}", operation_id = "getPet", tag = "pets", params(("id" = String, Path, format = "uuid")), responses(
     (status = 200, description = "The pet", body = Data<Pet>),
     (status = 404, description = "PET_001: no such pet, or none the caller may see", body = ErrorBody),
 ))]
@@ -63,7 +65,7 @@ pub(super) async fn get(
 }
 
 /// Change the fields that are sent; null clears, others stay. The same as PATCH.
-#[utoipa::path(put, path = "/pets/{id}", tag = "pets", params(("id" = String, Path, format = "uuid")), request_body = PetBody, responses(
+#[utoipa::path(put, path = "/pets/{id}", operation_id = "replacePet", tag = "pets", params(("id" = String, Path, format = "uuid")), request_body = PetBody, responses(
     (status = 200, description = "The pet as it is now", body = Data<Pet>),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
     (status = 403, description = "PET_002: not yours; PET_003: banned", body = ErrorBody),
@@ -79,7 +81,7 @@ pub(super) async fn put(
 }
 
 /// Change the fields that are sent; null clears, others stay.
-#[utoipa::path(patch, path = "/pets/{id}", tag = "pets", params(("id" = String, Path, format = "uuid")), request_body = PetBody, responses(
+#[utoipa::path(patch, path = "/pets/{id}", operation_id = "updatePet", tag = "pets", params(("id" = String, Path, format = "uuid")), request_body = PetBody, responses(
     (status = 200, description = "The pet as it is now", body = Data<Pet>),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
     (status = 403, description = "PET_002: not yours; PET_003: banned", body = ErrorBody),
@@ -96,7 +98,7 @@ pub(super) async fn patch(
 }
 
 /// Delete a pet.
-#[utoipa::path(delete, path = "/pets/{id}", tag = "pets", params(("id" = String, Path, format = "uuid")), responses(
+#[utoipa::path(delete, path = "/pets/{id}", operation_id = "deletePet", tag = "pets", params(("id" = String, Path, format = "uuid")), responses(
     (status = 200, description = "It is gone", body = Data<Success>),
     (status = 403, description = "PET_002: not yours", body = ErrorBody),
     (status = 404, description = "PET_001", body = ErrorBody),

@@ -5,6 +5,8 @@ use petspark_core::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::words;
+
 /// Somebody who wants an account. A missing field counts as an empty one, so that all that is
 /// wrong is told at once.
 #[derive(Default, Deserialize, ToSchema)]
@@ -52,15 +54,15 @@ pub(crate) struct User {
     display_name: String,
     email_verified: bool,
     /// The user's role and those it includes.
-    #[schema(value_type = Vec<String>, example = json!(["user"]))]
+    #[schema(value_type = Vec<words::Role>, example = json!(["user"]))]
     roles: Vec<auth::Role>,
-    #[schema(value_type = String, example = "active")]
+    #[schema(value_type = words::UserStatus)]
     status: auth::UserStatus,
     #[schema(value_type = String, format = "date-time")]
     created_at: Timestamp,
     #[schema(value_type = String, format = "date-time")]
     updated_at: Timestamp,
-    #[schema(value_type = Option<String>, format = "date-time")]
+    #[schema(required, value_type = Option<String>, format = "date-time")]
     last_seen_at: Option<Timestamp>,
 }
 

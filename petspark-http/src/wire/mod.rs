@@ -2,10 +2,12 @@
 
 mod auth;
 mod pet;
+mod words;
 
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User};
 pub use pet::Pet;
 pub(crate) use pet::{PetBody, PetQuery};
+pub(crate) use words::PetSort;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
@@ -36,6 +38,7 @@ pub(crate) struct Pagination {
     /// Most items in the page.
     limit: u32,
     /// Ask for the next page with `cursor` set to this; null at the end.
+    #[schema(required)]
     next_cursor: Option<String>,
     /// All items; only when asked for by `offset`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,10 +2,12 @@
 
 use petspark_core::pets::{self, Gender, Patch, PetFields, PetFilter, PetStatus, Size, Species};
 use petspark_core::{FieldErrors, PageRequest, PetId, Timestamp, UserId};
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{page_request, sent};
+use super::{page_request, sent, words};
 use crate::error::ApiError;
 
 /// A pet, as whoever may see it sees it.
@@ -17,7 +19,7 @@ pub struct Pet {
     #[schema(value_type = String, format = "uuid")]
     owner_id: UserId,
     name: String,
-    #[schema(value_type = String, example = "dog")]
+    #[schema(value_type = words::Species)]
     species: Species,
     #[serde(skip_serializing_if = "Option::is_none")]
     breed: Option<String>,
@@ -28,10 +30,10 @@ pub struct Pet {
     /// Full years.
     #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<u32>,
-    #[schema(value_type = String, example = "female")]
+    #[schema(value_type = words::Gender)]
     gender: Gender,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "medium")]
+    #[schema(value_type = Option<words::Size>)]
     size: Option<Size>,
     personality: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +42,7 @@ pub struct Pet {
     #[schema(value_type = Vec<Object>)]
     photos: [(); 0],
     verified: bool,
-    #[schema(value_type = String, example = "active")]
+    #[schema(value_type = words::PetStatus)]
     status: PetStatus,
     #[schema(value_type = String, format = "date-time")]
     created_at: Timestamp,
@@ -84,47 +86,112 @@ impl Pet {
     }
 }
 
-/// A pet to be added or changed. What is not sent stays as it is; null clears.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+/// A pet to be added or changed. What is not sent stays as it is; null clears. What only the
+/// server sets is taken and ignored, so that a pet can be sent back as it was read.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PetBody {
     /// Required for a new pet.
-    #[serde(deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 50, example = "Rex")]
     name: Option<Option<String>>,
-    /// Required for a new pet: dog, cat, bird, rabbit, rodent, reptile, fish, horse or other.
-    #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>, max_length = 10, example = "dog")]
+    /// Required for a new pet.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<words::Species>)]
     species: Option<Option<String>>,
-    #[serde(deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<String>, max_length = 80, example = "Beagle")]
     breed: Option<Option<String>>,
     /// Not in the future, at most 80 years ago.
-    #[serde(deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<String>, format = "date", max_length = 10, example = "2021-05-30")]
     birth_date: Option<Option<String>>,
     /// Full years, when the birth date isn't known.
-    #[serde(deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 80)]
     age: Option<Option<i64>>,
-    /// male, female or unknown.
-    #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>, max_length = 10, example = "female")]
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<words::Gender>)]
     gender: Option<Option<String>>,
-    /// small, medium, large or extra-large.
-    #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>, max_length = 20, example = "medium")]
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<words::Size>)]
     size: Option<Option<String>>,
-    #[serde(deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<Vec<String>>, max_items = 10)]
-    personality: Option<Option<Vec<String>>>,
-    #[serde(deserialize_with = "sent", alias = "description")]
+    personality: Option<Option<Traits>>,
+    #[serde(default, deserialize_with = "sent", alias = "description")]
     #[schema(value_type = Option<String>, max_length = 1000)]
     bio: Option<Option<String>>,
     /// active or hidden; banned is for moderators.
-    #[serde(deserialize_with = "sent")]
-    #[schema(value_type = Option<String>, max_length = 10, example = "active")]
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<words::PetStatus>)]
     status: Option<Option<String>>,
+    #[serde(rename = "id")]
+    #[schema(read_only, required = false, value_type = String, format = "uuid")]
+    _id: Option<IgnoredAny>,
+    #[serde(rename = "ownerId")]
+    #[schema(read_only, required = false, value_type = String, format = "uuid")]
+    _owner_id: Option<IgnoredAny>,
+    #[serde(rename = "owner")]
+    #[schema(required = false, schema_with = read_only_object)]
+    _owner: Option<IgnoredAny>,
+    #[serde(rename = "photos")]
+    #[schema(required = false, schema_with = read_only_list)]
+    _photos: Option<IgnoredAny>,
+    #[serde(rename = "verified")]
+    #[schema(read_only, required = false, value_type = bool)]
+    _verified: Option<IgnoredAny>,
+    #[serde(rename = "createdAt")]
+    #[schema(read_only, required = false, value_type = String, format = "date-time")]
+    _created_at: Option<IgnoredAny>,
+    #[serde(rename = "updatedAt")]
+    #[schema(read_only, required = false, value_type = String, format = "date-time")]
+    _updated_at: Option<IgnoredAny>,
+}
+
+// utoipa drops `read_only` of anything but plain types.
+fn read_only_object() -> Object {
+    ObjectBuilder::new().read_only(true).build()
+}
+
+fn read_only_list() -> Object {
+    ObjectBuilder::new().schema_type(Type::Array).read_only(true).build()
+}
+
+/// Traits as they were sent, of which core takes ten at most. A few more are read, as it drops
+/// repetitions; then the list is refused unread: 10 MiB of `"",` would be gigabytes of strings.
+struct Traits(Vec<String>);
+
+const MAX_TRAITS_READ: usize = 64;
+
+impl<'de> Deserialize<'de> for Traits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded;
+
+        impl<'de> Visitor<'de> for Bounded {
+            type Value = Traits;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of texts")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Traits, A::Error> {
+                let mut traits = Vec::new();
+                while traits.len() < MAX_TRAITS_READ {
+                    match list.next_element()? {
+                        Some(text) => traits.push(text),
+                        None => return Ok(Traits(traits)),
+                    }
+                }
+                match list.next_element::<IgnoredAny>()? {
+                    Some(_) => Err(serde::de::Error::custom("must be at most 10")),
+                    None => Ok(Traits(traits)),
+                }
+            }
+        }
+
+        deserializer.deserialize_seq(Bounded)
+    }
 }
 
 fn patch<T>(field: Option<Option<T>>) -> Patch<T> {
@@ -141,7 +208,7 @@ impl From<PetBody> for PetFields {
             age: patch(body.age),
             gender: patch(body.gender),
             size: patch(body.size),
-            personality: patch(body.personality),
+            personality: patch(body.personality.map(|traits| traits.map(|Traits(list)| list))),
             bio: patch(body.bio),
             status: patch(body.status),
         }
@@ -157,22 +224,29 @@ pub(crate) struct PetQuery {
     #[param(format = "uuid")]
     owner_id: Option<String>,
     /// Only of this species.
+    #[param(value_type = Option<words::Species>)]
     species: Option<String>,
     /// Only of this breed; case doesn't matter.
     breed: Option<String>,
     /// Only of this gender.
+    #[param(value_type = Option<words::Gender>)]
     gender: Option<String>,
     /// Only of this size.
+    #[param(value_type = Option<words::Size>)]
     size: Option<String>,
     /// Only with this status. Without it active ones; of one's own, all.
+    #[param(value_type = Option<words::PetStatus>)]
     status: Option<String>,
-    /// -createdAt (default) or createdAt.
+    /// Without it, -createdAt.
+    #[param(value_type = Option<words::PetSort>)]
     sort: Option<String>,
-    /// Most pets in the page, 1 to 100, default 20.
+    /// Most pets in the page.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
     limit: Option<String>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
-    /// For old clients: skip this many, 0 to 10000, and tell the total.
+    /// For old clients: skip this many, and tell the total.
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 10_000)]
     offset: Option<String>,
 }
 

@@ -48,7 +48,26 @@ async fn the_documentation_page_needs_nobody_elses_server() {
     for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
         assert_eq!(api.get(&format!("/docs/{asset}")).send().await.status, 200, "{asset}");
     }
-    assert!(api.get("/docs").send().await.status.is_redirection());
+    let redirect = api.get("/docs").send().await;
+    assert!(redirect.status.is_redirection());
+    assert_eq!(redirect.header("location"), "docs/");
+}
+
+#[tokio::test]
+async fn the_documentation_is_found_where_the_routes_are_nested() {
+    let mut api = Api::new(TestApp::open(Engine::Sqlite).await);
+    let plain = api.get("/api/openapi.json").send().await.body;
+    assert_eq!(plain.get("servers"), None);
+    api.router = axum::Router::new().nest("/backend", api.router);
+    // Relative to /backend/docs: /backend/docs/, and from there /backend/api/openapi.json.
+    assert_eq!(api.get("/backend/docs").send().await.header("location"), "docs/");
+    assert_eq!(api.get("/backend/docs/").send().await.status, 200);
+    let script = api.get("/backend/docs/swagger-initializer.js").send().await;
+    assert!(String::from_utf8(script.bytes).unwrap().contains("\"../api/openapi.json\""));
+    let nested = api.get("/backend/api/openapi.json").send().await;
+    assert_eq!(nested.header("content-type"), "application/json");
+    assert_eq!(nested.body["servers"], serde_json::json!([{"url": "/backend"}]));
+    assert_eq!(nested.body["paths"], plain["paths"]);
 }
 
 #[tokio::test]

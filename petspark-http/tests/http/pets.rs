@@ -57,7 +57,9 @@ on_both! {
             (json!({"name": "Rex", "species": "dog", "status": "banned"}), "status"),
             (json!({"name": "Rex", "species": "dog", "age": 2.5}), "age"),
             (json!({"name": "Rex", "species": "dog", "age": -1}), "age"),
-            (json!({"name": "Rex", "species": "dog", "verified": true}), "verified"),
+            (json!({"name": "Rex", "species": "dog", "colour": "red"}), "colour"),
+            (json!({"name": "Rex", "species": "dog", "personality": vec!["calm"; 65]}), "personality"),
+            (json!({"name": "Rex", "species": "dog", "personality": "calm"}), "personality"),
             (json!({"name": "Rex", "species": "dog", "personality": [1]}), "personality[0]"),
             (json!({"name": {"a": 1}, "species": "dog"}), "name"),
             (json!({"name": "Rex"}), "species"),
@@ -88,6 +90,50 @@ on_both! {
         api.app.clock.advance(Duration::from_secs(366 * 86_400));
         let bob = api.register("bob").await;
         assert_eq!(api.get(&path).bearer(&bob.access).send().await.body["data"]["age"], 4);
+    }
+
+    async fn a_pet_can_be_sent_back_as_it_was_read(app: TestApp) {
+        let api = Api::new(app);
+        let ada = api.register("ada").await;
+        let full = json!({"name": "Rex", "species": "dog", "breed": "Beagle", "birthDate": "2021-05-30", "gender": "male",
+            "size": "medium", "personality": ["calm", "brave"], "bio": "Hi", "status": "hidden"});
+        for body in [full, json!({"name": "Tom", "species": "cat", "age": 3})] {
+            let pet = add(&api, &ada, body).await;
+            let path = format!("{PETS}/{}", pet.text("/data/id"));
+            let mut read = api.get(&path).bearer(&ada.access).send().await.body["data"].clone();
+            for method in [Method::PATCH, Method::PUT] {
+                let answer = api.call(method, &path).bearer(&ada.access).json(&read).send().await;
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                read["updatedAt"] = answer.body["data"]["updatedAt"].clone();
+                assert_eq!(answer.body["data"], read);
+            }
+        }
+    }
+
+    async fn what_only_the_server_sets_is_taken_and_ignored(app: TestApp) {
+        let api = Api::new(app);
+        let (ada, bob) = (api.register("ada").await, api.register("bob").await);
+        let forged = json!({"id": bob.id, "ownerId": bob.id, "owner": {"id": bob.id, "displayName": "bob"}, "photos": [{"url": "x"}],
+            "verified": true, "createdAt": "1999-01-01T00:00:00Z", "updatedAt": 7, "name": "Rex", "species": "dog"});
+        let created = add(&api, &ada, forged.clone()).await;
+        let path = format!("{PETS}/{}", created.text("/data/id"));
+        let changed = api.call(Method::PATCH, &path).bearer(&ada.access).json(&forged).send().await;
+        assert_eq!(changed.status, 200, "{}", changed.body);
+        for pet in [&created.body["data"], &changed.body["data"]] {
+            assert_eq!((pet["ownerId"].as_str(), pet["owner"]["displayName"].as_str()), (Some(ada.id.as_str()), Some("ada")));
+            assert_eq!((&pet["verified"], &pet["photos"], &pet["createdAt"]), (&json!(false), &json!([]), &created.body["data"]["createdAt"]));
+            assert_ne!(pet["id"].as_str(), Some(bob.id.as_str()));
+        }
+    }
+
+    async fn the_address_of_a_new_pet_is_right_when_the_routes_are_nested(app: TestApp) {
+        let mut api = Api::new(app);
+        let ada = api.register("ada").await;
+        api.router = axum::Router::new().nest("/backend", api.router);
+        let body = json!({"name": "Rex", "species": "dog"});
+        let created = api.post("/backend/api/v1/pets").bearer(&ada.access).json(&body).send().await;
+        assert_eq!(created.header("location"), format!("/backend{PETS}/{}", created.text("/data/id")));
+        assert_eq!(api.get(created.header("location")).bearer(&ada.access).send().await.body["data"], created.body["data"]);
     }
 
     async fn somebody_elses_pet_can_be_seen_but_not_touched(app: TestApp) {
@@ -190,13 +236,21 @@ on_both! {
             (format!("sort=createdAt&cursor={cursor}"), vec!["cursor"]),
             (format!("offset=1&cursor={cursor}"), vec!["offset"]),
             ("species=dragon&sort=age&ownerId=me".to_owned(), vec!["ownerId", "sort", "species"]),
-            ("colour=red".to_owned(), vec!["query"]),
-            ("species=dog&species=cat".to_owned(), vec!["query"]),
+            ("colour=red".to_owned(), vec!["colour"]),
+            ("colour=red&colour=blue&limit=0".to_owned(), vec!["colour"]),
+            ("species=dog&species=cat".to_owned(), vec!["species"]),
+            ("limit=1&owner_id=x&limit=1".to_owned(), vec!["limit", "owner_id"]),
             ("species=%27%20OR%201%3D1".to_owned(), vec!["species"]),
         ] {
             let answer = api.get(&format!("{PETS}?{query}")).bearer(&ada.access).send().await;
             assert_eq!(answer.assert_error(400, "VALIDATION_FAILED").invalid_fields(), fields, "{query}");
         }
+        let answer = api.get(&format!("{PETS}?colour=red&species=dog&species=cat")).bearer(&ada.access).send().await;
+        let expected = json!({"colour": ["is not a parameter of this list"], "species": ["is given twice"]});
+        assert_eq!(answer.body["details"]["fields"], expected);
+        let many: String = (0..1000).map(|n| format!("{n}=&")).collect();
+        let answer = api.get(&format!("{PETS}?{many}")).bearer(&ada.access).send().await;
+        assert_eq!(answer.assert_error(400, "VALIDATION_FAILED").invalid_fields().len(), 16);
     }
 
     async fn changes_of_different_fields_at_the_same_moment_are_all_kept(app: TestApp) {

@@ -1,0 +1,43 @@
+//! The words that a field may hold, as schemas: taken from core's enums, so that the document
+//! can't name others than the server takes.
+
+use std::borrow::Cow;
+
+use petspark_core::{auth, pets};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Declares for each core enum a type that is only its schema.
+macro_rules! words {
+    ($($name:ident of $core:ty, $description:literal;)+) => {$(
+        #[doc = $description]
+        pub(crate) enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(SchemaType::Type(Type::String))
+                    .description(Some($description))
+                    .enum_values(Some(<$core>::ALL.iter().map(|word| word.as_str())))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+        }
+    )+};
+}
+
+words! {
+    Species of pets::Species, "What kind of animal.";
+    Gender of pets::Gender, "A pet's sex, as far as it is known.";
+    Size of pets::Size, "How big, compared with others of its species.";
+    PetStatus of pets::PetStatus, "Who can see a pet. Only moderators set `banned`.";
+    PetSort of pets::Sort, "By time of adding; `-` is the last first.";
+    Role of auth::Role, "What a user may do. Each includes those before it.";
+    UserStatus of auth::UserStatus, "Whether a user may sign in.";
+}
