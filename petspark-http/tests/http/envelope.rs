@@ -104,7 +104,7 @@ async fn a_body_may_have_16_kib_for_signing_in_and_10_mib_for_a_pet_and_not_a_by
 async fn an_answer_about_a_wrong_field_is_short_and_does_not_repeat_what_was_sent() {
     let api = api().await;
     for body in [
-        format!(r#"{{"email":"ada@example.org","password":{}}}"#, "7".repeat(1000)),
+        format!(r#"{{"email":"ada@example.org","password":{}}}"#, "7".repeat(18)),
         format!(r#"{{"email":"ada@example.org","password":"x","{}":1}}"#, "7".repeat(10_000)),
         format!(r#"{{"email":["{}"],"password":"x"}}"#, "7".repeat(10_000)),
     ] {
