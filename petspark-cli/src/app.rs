@@ -87,6 +87,7 @@ impl App {
         };
         let matches = match root.clone().allow_external_subcommands(true).try_get_matches_from(&args) {
             Ok(matches) => matches,
+            Err(error) if is_help(&error) => return explain(external::declare(root), &args),
             Err(error) => return usage(&error),
         };
         let options = Options::read(&matches);
@@ -134,7 +135,7 @@ impl App {
             }),
             None => match external::find(self.name, name, &cx.root)? {
                 Some(program) => runtime.block_on(external::run(cx, &program, args_of_command)),
-                None => Ok(unknown(&cx.root, args)),
+                None => Ok(explain(external::declare(cx.root.clone()), args)),
             },
         };
         // A thread that waits for something slow, such as a lock, must not hold up the end.
@@ -157,9 +158,15 @@ fn check_name(name: &str, root: &Command) -> Result<(), Failure> {
     Err(Failure::new(Exit::Failed, format!("a plug-in wants to be the command \"{name}\", which {problem}")))
 }
 
-/// Clap's own error for a command that doesn't exist, with what was probably meant.
-fn unknown(root: &Command, args: &[OsString]) -> Exit {
-    match root.clone().try_get_matches_from(args) {
+fn is_help(error: &clap::Error) -> bool {
+    use clap::error::ErrorKind;
+    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand)
+}
+
+/// Clap's help, or its error for a command that doesn't exist with what was probably meant, once
+/// it knows the external commands: only then is the search path worth reading.
+fn explain(root: Command, args: &[OsString]) -> Exit {
+    match root.try_get_matches_from(args) {
         Err(error) => usage(&error),
         Ok(_) => Exit::Usage,
     }

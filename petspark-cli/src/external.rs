@@ -1,6 +1,7 @@
 //! Commands that are programs of their own: `petspark-cli-NAME` on the search path. Which to
 //! trust is decided here; they get no secret from us.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, ExitStatus};
@@ -65,6 +66,20 @@ pub(crate) fn all(app: &str) -> Vec<Program> {
         programs.extend(names.into_iter().filter_map(|name| program(&folder, format!("{prefix}{name}"), &name)));
     }
     programs
+}
+
+/// Adds the commands that would be run: by name to the help, and to what a typo may have meant.
+pub(crate) fn declare(root: clap::Command) -> clap::Command {
+    let programs = all(root.get_name()).into_iter().filter(|program| program.unsafe_because.is_none());
+    let names: BTreeSet<_> = programs.map(|program| program.name).filter(|name| !is_taken(name, &root)).collect();
+    if names.is_empty() {
+        return root;
+    }
+    let header = root.get_styles().get_header();
+    let list: String = names.iter().map(|name| format!("\n  {name}")).collect();
+    let help = format!("{header}External commands:{header:#}{list}");
+    // Hidden: clap would give them a description, and we don't ask the programs for theirs.
+    root.after_help(help).subcommands(names.into_iter().map(|name| clap::Command::new(name).hide(true)))
 }
 
 /// Whether the name belongs to a built-in command, a plug-in, or will one day.

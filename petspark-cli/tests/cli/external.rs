@@ -150,6 +150,26 @@ fn the_list_says_which_are_run_and_why_others_are_not() {
 }
 
 #[test]
+fn help_lists_them_by_name_and_a_typo_is_told_of_them() {
+    let place = place();
+    let heading = "External commands:";
+    assert!(!place.ok("--help").stdout.contains(heading));
+    for name in ["hello", "open", "user", "backup", "a-list"] {
+        program(&place, &format!("petspark-cli-{name}"), "echo ran");
+    }
+    mode(&place.path().join("bin/petspark-cli-open"), 0o777);
+    for line in ["--help", "-h", "help"] {
+        let help = place.ok(line).stdout;
+        assert!(help.ends_with("\n\nExternal commands:\n  a-list\n  hello\n"), "{help}");
+    }
+    place.run("").expect(2).says(heading);
+    assert!(!place.ok("user --help").stdout.contains(heading));
+    assert!(!place.ok("man").stdout.contains("hello"), "a manual page is not for one machine");
+    place.run("helo").expect(2).says("'hello'");
+    place.run("hello --help").expect(0);
+}
+
+#[test]
 fn a_program_killed_by_a_signal_is_128_and_its_number() {
     let place = place();
     program(&place, "petspark-cli-hello", "kill -9 $$");
