@@ -1,10 +1,12 @@
 //! What a command is given: the global options, and settings and PetSpark itself, which are
-//! opened when first asked for - `completions` needs neither.
+//! opened when first asked for - `completions` needs neither. Whether a database that isn't there
+//! is made, or one that lacks migrations is migrated, is decided here for all commands.
 
 use std::sync::OnceLock;
 
-use petspark_core::config::{Problems, Sources};
-use petspark_core::{Caller, Migrate, PetSpark};
+use petspark_core::config::{DatabaseUrl, Problems, Sources};
+use petspark_core::database::{Database, MigrationError};
+use petspark_core::{Caller, Clock, Migrate, PetSpark, StartError};
 use tokio::sync::OnceCell;
 
 use crate::exit::Exit;
@@ -12,6 +14,16 @@ use crate::options::{Format, Options};
 use crate::plugin::Failure;
 use crate::settings::{self, Loaded};
 use crate::{logging, os};
+
+/// What to do about an embedded database that isn't there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make it: the command would be of no use otherwise.
+    Make,
+    /// Say so. Who looks at something, or only wants to know what would be done, leaves no trace
+    /// in what may be the wrong folder.
+    Refuse,
+}
 
 /// What a command is given to work with.
 pub struct Context {
@@ -56,22 +68,81 @@ impl Context {
         }
         let loaded = settings::load(self.sources()?)?;
         logging::start(&loaded.log, &self.options, false);
+        let config = self.options.config.as_deref().map(|path| path.display().to_string());
+        tracing::debug!(environment = %loaded.core.environment, config, "settings read");
         Ok(self.settings.get_or_init(|| loaded))
     }
 
-    /// PetSpark, opened once: an embedded database is made and migrated, a PostgreSQL that
-    /// lacks migrations is refused.
+    /// PetSpark, opened once, over a database that is there and up to date. Nothing is made and
+    /// nothing migrated: see [`Context::petspark_or_new`] for that.
     ///
     /// # Errors
-    /// As [`Context::settings`], and when the database can't be opened.
+    /// As [`Context::settings`]; [`Exit::NotFound`] when there is no database, [`Exit::Conflict`]
+    /// when it lacks migrations; and when it can't be opened.
     pub async fn petspark(&self) -> Result<&PetSpark, Failure> {
-        let settings = self.settings()?;
-        let open = || async {
-            let petspark =
-                PetSpark::open_with(settings.core.clone(), Migrate::EmbeddedOnly, petspark_core::Clock::system());
-            Ok::<_, Failure>(petspark.await?)
-        };
-        self.petspark.get_or_try_init(open).await
+        self.petspark.get_or_try_init(|| self.open(Missing::Refuse)).await
+    }
+
+    /// The same for a command that writes the first data there is: an embedded database is made
+    /// and migrated. A PostgreSQL that lacks migrations is refused here, too.
+    ///
+    /// # Errors
+    /// As [`Context::petspark`], but for a missing database.
+    pub async fn petspark_or_new(&self) -> Result<&PetSpark, Failure> {
+        self.petspark.get_or_try_init(|| self.open(Missing::Make)).await
+    }
+
+    async fn open(&self, missing: Missing) -> Result<PetSpark, Failure> {
+        let settings = &self.settings()?.core;
+        let embedded = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
+        let mut migrate = Migrate::EmbeddedOnly;
+        if embedded && missing == Missing::Refuse {
+            // Before anything else is opened, because that would make a signing key.
+            let database = self.database(missing).await?;
+            let current = database.migrations().require_current().await;
+            database.close().await;
+            current.map_err(|error| self.unmigrated(error))?;
+            migrate = Migrate::Never;
+        }
+        let opened = PetSpark::open_with(settings.clone(), migrate, Clock::system()).await;
+        let petspark = opened.map_err(|error| match error {
+            StartError::Migration(error) => self.unmigrated(error),
+            error => error.into(),
+        })?;
+        let database = petspark.database();
+        // For `-v`: whoever runs a command at the wrong place sees it here.
+        tracing::info!(engine = database.engine_name(), target = database.target(), "database opened");
+        Ok(petspark)
+    }
+
+    /// The database alone, whichever migrations it has; the caller closes it.
+    pub(crate) async fn database(&self, missing: Missing) -> Result<Database, Failure> {
+        let settings = &self.settings()?.core.database;
+        if let (Missing::Refuse, DatabaseUrl::Sqlite(path)) = (missing, &settings.url) {
+            // Other errors than that it isn't there are told better by opening it.
+            if let Ok(false) = path.try_exists() {
+                let makers = if cfg!(feature = "serve") {
+                    "`migrate run` or `serve` makes one"
+                } else {
+                    "`migrate run` makes one"
+                };
+                let message = format!("there is no database at {}; {makers}", path.display());
+                return Err(Failure::new(Exit::NotFound, message));
+            }
+        }
+        Ok(Database::open(settings).await?)
+    }
+
+    /// The library's own message is for the server, and names an option that only `serve` has.
+    fn unmigrated(&self, error: MigrationError) -> Failure {
+        match error {
+            MigrationError::Pending { count } => {
+                let (migrations, tool) =
+                    (if count == 1 { "migration is" } else { "migrations are" }, self.root.get_name());
+                Failure::new(Exit::of(&error), format!("{count} {migrations} pending; run `{tool} migrate run`"))
+            }
+            error => error.into(),
+        }
     }
 
     /// Asks for a yes before something that can be mended with some effort. `given` is whether

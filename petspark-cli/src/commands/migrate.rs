@@ -9,7 +9,7 @@ use petspark_core::database::{Database, Migration, MigrationState, State};
 use petspark_core::{Clock, Timestamp};
 use serde::Serialize;
 
-use crate::context::Context;
+use crate::context::{Context, Missing};
 use crate::exit::Exit;
 use crate::options::Format;
 use crate::outcome::{Column, Outcome};
@@ -39,7 +39,7 @@ impl Plugin for Migrate {
                         Arg::new("lock-timeout")
                             .long("lock-timeout")
                             .value_name("DURATION")
-                            .value_parser(Duration::parse)
+                            .value_parser(duration)
                             .default_value("60s")
                             .help("How long to wait for another process that is migrating; then exit code 8"),
                     ),
@@ -48,17 +48,26 @@ impl Plugin for Migrate {
 
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
         Box::pin(async move {
+            let missing = match args.subcommand() {
+                Some(("run", args)) if !args.get_flag("dry-run") => Missing::Make,
+                _ => Missing::Refuse,
+            };
             // The database alone: everything else in PetSpark wants it migrated.
-            let database = Database::open(&cx.settings()?.core.database).await?;
+            let database = cx.database(missing).await?;
             let outcome = match args.subcommand() {
                 Some(("run", args)) if args.get_flag("dry-run") => dry_run(cx, &database).await,
-                Some(("run", args)) => run(&database, *required(args, "lock-timeout")?).await,
+                Some(("run", args)) => run(cx, &database, *required(args, "lock-timeout")?).await,
                 _ => status(&database).await,
             };
             database.close().await;
             outcome
         })
     }
+}
+
+/// Clap puts a colon before the reason; settings say only what is expected.
+fn duration(text: &str) -> Result<Duration, String> {
+    Duration::parse(text).map_err(|expected| format!("must be {expected}"))
 }
 
 #[derive(Serialize)]
@@ -105,11 +114,13 @@ async fn status(database: &Database) -> Result<Outcome, Failure> {
     })
 }
 
-async fn run(database: &Database, patience: Duration) -> Result<Outcome, Failure> {
+async fn run(cx: &Context, database: &Database, patience: Duration) -> Result<Outcome, Failure> {
     let applied = database.migrations().run(Clock::system().now(), patience).await?;
     let steps: Vec<_> = applied.iter().map(Step::of).collect();
-    let outcome = Outcome::list("petspark.migrate.run/v1", "applied", &steps, COLUMNS);
-    Ok(if steps.is_empty() { outcome.note("The database is up to date.") } else { outcome })
+    if steps.is_empty() && cx.format() == Format::Table {
+        return Ok(Outcome::done().note("The database is up to date."));
+    }
+    Ok(Outcome::list("petspark.migrate.run/v1", "applied", &steps, COLUMNS))
 }
 
 #[derive(Serialize)]

@@ -74,9 +74,10 @@ impl Plugin for Seed {
                 seed: *required(args, "seed")?,
                 password,
             };
-            let (petspark, caller) = (cx.petspark().await?, cx.caller());
+            let (caller, dry_run) = (cx.caller(), args.get_flag("dry-run"));
+            let petspark = if dry_run { cx.petspark().await? } else { cx.petspark_or_new().await? };
             let existing = petspark.auth().count_users(&caller).await?;
-            if args.get_flag("dry-run") {
+            if dry_run {
                 let note = format!(
                     "Would make up to {} users and {} pets in {} beside the {existing} that are there; nothing was done.",
                     plan.users,

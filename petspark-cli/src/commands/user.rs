@@ -183,7 +183,7 @@ async fn create(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
         display_name: args.get_one("name").cloned().unwrap_or_else(before_at),
     };
     let new = NewUser { account, role: *required(args, "role")?, email_verified: args.get_flag("verified") };
-    let auth = cx.petspark().await?.auth();
+    let auth = cx.petspark_or_new().await?.auth();
     let created = match auth.create_user(&cx.caller(), new).await {
         Err(AuthError::EmailTaken) if args.get_flag("if-not-exists") => {
             Created { changed: false, user: Shown::of(auth.get_user(&cx.caller(), email).await?), password: None }
@@ -219,9 +219,9 @@ async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     }
     let users = cx.petspark().await?.auth().list_users(&cx.caller(), &filter, &page).await?.map(Shown::of);
     let cursor = users.next_cursor.as_deref();
-    // Five that fit a terminal; the rest is in JSON.
-    let columns: Vec<_> =
-        FIELDS.iter().filter(|(title, _)| ["id", "email", "name", "role", "status"].contains(title)).copied().collect();
+    // Who they are and what the list is sorted by; the rest is in JSON.
+    let shown = ["id", "email", "name", "role", "status", "created_at"];
+    let columns: Vec<_> = FIELDS.iter().filter(|(title, _)| shown.contains(title)).copied().collect();
     let outcome = Outcome::page("petspark.user.list/v1", "users", &users.items, cursor, &columns);
     Ok(match cursor {
         Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),

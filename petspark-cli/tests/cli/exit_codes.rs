@@ -70,6 +70,7 @@ fn a_database_file_that_cannot_be_made_is_7() {
     place.write("a-file", "");
     let place = place.with("DATABASE_URL", "sqlite://a-file/petspark.db");
     place.run("user list").expect(7).says("a-file");
+    place.run("migrate run").expect(7).says("a-file");
     std::fs::create_dir(place.path().join("a-folder")).unwrap();
     place.with("DATABASE_URL", "sqlite://a-folder").run("user list").expect(7).says("a-folder");
 }

@@ -40,8 +40,16 @@ impl Drop for Held {
     }
 }
 
+/// As a first start leaves it that was ended before it could migrate.
+fn make_empty(place: &Place) {
+    if place.database_url().is_none() {
+        place.write("petspark-data/petspark.db", "");
+    }
+}
+
 on_both! {
     fn migrations_are_pending_then_applied_once(place) {
+        make_empty(&place);
         let before = place.run("migrate status --json").expect(5).json();
         let steps = before["migrations"].as_array().unwrap();
         assert!(steps.len() >= 3 && steps.iter().all(|step| step["state"] == "pending"), "{before}");
@@ -67,6 +75,7 @@ on_both! {
     }
 
     fn a_lock_that_another_process_holds_is_waited_for_and_no_longer_than_told(place) {
+        make_empty(&place);
         place.run("migrate status").expect(5);
         let held = Held::at(&place);
         place.run("migrate run --lock-timeout 50ms").expect(8).says("another process");
@@ -104,16 +113,58 @@ fn edit_history(place: &Place) {
     });
 }
 
-#[test]
-fn a_postgresql_without_migrations_is_refused_with_what_to_do() {
-    let place = Place::postgres();
-    place.run("user list").expect(5).says("migrate run");
-    place.run("migrate run --lock-timeout soon").expect(2).says("a duration with its unit");
+on_both! {
+    fn who_only_looks_is_refused_until_the_database_is_migrated(place) {
+        make_empty(&place);
+        for line in ["user list", "user show ada@example.org", "user set-role ada@example.org admin", "seed --dry-run"] {
+            let ran = place.run(line).expect(5).says("migrations are pending; run `petspark-cli migrate run`\n");
+            assert!(!ran.stderr.contains("--migrate"), "{ran:#?}");
+        }
+        place.run("migrate status").expect(5);
+        assert!(!place.path().join("petspark-data/jwt-secret").exists());
+        place.ok("migrate run");
+        place.ok("user list");
+    }
 }
 
 #[test]
-fn an_embedded_database_migrates_itself() {
+fn a_postgresql_is_never_migrated_by_the_way() {
+    let place = Place::postgres();
+    for line in ["user create ada@example.org --generate", "seed --users 1"] {
+        place.run(line).expect(5).says("run `petspark-cli migrate run`\n");
+    }
+}
+
+#[test]
+fn a_lock_timeout_has_a_unit() {
+    Place::sqlite().run("migrate run --lock-timeout 5").expect(2).says("must be a duration with its unit, such as");
+}
+
+#[test]
+fn who_only_looks_makes_nothing() {
     let place = Place::sqlite();
-    assert_eq!(place.ok("user list --json").json()["users"].as_array().unwrap().len(), 0);
-    place.ok("migrate status");
+    for line in [
+        "user list",
+        "user show ada@example.org",
+        "user set-role ada@example.org admin",
+        "migrate status",
+        "migrate run --dry-run",
+        "seed --dry-run",
+    ] {
+        let message = "there is no database at ./petspark-data/petspark.db; `migrate run` or `serve` makes one";
+        let ran = place.run(line).expect(4);
+        #[cfg(feature = "serve")]
+        let ran = ran.says(message);
+        assert_eq!(ran.stdout, "", "{line}: {message}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{line}");
+    }
+}
+
+#[test]
+fn who_writes_first_makes_the_embedded_database_and_migrates_it() {
+    for line in ["migrate run", "user create ada@example.org --generate", "seed --users 1"] {
+        let place = Place::sqlite();
+        place.ok(line);
+        place.ok("migrate status");
+    }
 }

@@ -55,6 +55,7 @@ fn in_json_nothing_is_said_beside_the_data_and_quiet_says_nothing_either() {
 #[test]
 fn colours_are_for_terminals_or_for_those_who_insist() {
     let place = Place::sqlite();
+    place.ok("migrate run");
     let bold = |ran: &Ran| format!("{}{}", ran.stdout, ran.stderr).contains('\x1b');
     assert!(!bold(&place.run("plugin list")));
     assert!(bold(&place.run("plugin list --color always")));
@@ -72,6 +73,10 @@ fn logs_go_to_standard_error_and_are_json_in_production() {
     assert!(!quiet.stderr.contains("migration applied"), "{quiet:#?}");
     let place = Place::sqlite().with("JWT_SECRET", strong);
     place.ok("migrate run -v").says("migration applied");
+    assert_eq!(place.ok("user list").stderr, "");
+    let told = place.ok("user list -v").says("database opened").says("petspark.db");
+    assert!(!told.stderr.contains("settings read"), "{told:#?}");
+    place.ok("-vv user list").says("settings read").says("database opened");
     let place = Place::sqlite().with("JWT_SECRET", strong).with("PETSPARK_ENV", "production").with("LOG_LEVEL", "info");
     let ran = place.ok("migrate run --json");
     assert!(ran.json()["applied"].is_array());

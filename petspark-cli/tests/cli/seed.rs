@@ -40,6 +40,7 @@ on_both! {
 #[test]
 fn a_database_with_users_needs_a_yes_and_a_dry_run_does_nothing() {
     let place = Place::sqlite();
+    place.ok("migrate run");
     place.ok("seed --users 5 --pets 5 --dry-run").says("nothing was done");
     assert_eq!(place.ok("user list --json").json()["users"].as_array().unwrap().len(), 0);
     place.ok("seed --users 5 --pets 5");

@@ -121,6 +121,7 @@ fn nonsense_is_refused_with_its_field() {
     place.run("user create a@example.org --generate --name \u{202e}x").expect(2).says("displayName");
     place.run("user list --limit 0").expect(2).says("--limit");
     place.run("user list --limit 101").expect(2).says("--limit");
+    place.ok("migrate run");
     place.run("user show 00000000-0000-0000-0000-000000000000").expect(4);
     place.run("user show nonsense").expect(4);
 }
