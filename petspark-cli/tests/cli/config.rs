@@ -45,7 +45,7 @@ fn a_value_is_shown_with_its_origin_and_a_secret_is_not() {
     assert_eq!(setting("database.max_connections")["origin"], "file petspark.toml");
     assert_eq!(setting("auth.jwt_secret")["value"], "[redacted]");
     assert_eq!(setting("auth.jwt_secret")["origin"], "environment JWT_SECRET");
-    assert_eq!(setting("database.url")["value"], "postgres://[redacted]");
+    assert_eq!(setting("database.url")["value"], "postgres://[redacted]@localhost/petspark");
     assert_eq!(setting("log.format")["value"], "auto");
     let place = place.with("PETSPARK_CONFIG", file.to_str().unwrap());
     assert!(place.ok("config show").stdout.contains("7"));
