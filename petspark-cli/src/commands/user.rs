@@ -250,11 +250,10 @@ async fn set_role(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let user = auth.get_user(&caller, required::<String>(args, "user")?).await?;
     let to: Role = *required(args, "role")?;
     let (force, dry_run) = (args.get_flag("force"), args.get_flag("dry-run"));
-    let sessions_ended = match (user.role == to, dry_run) {
-        // Nothing to change, and so no reason to sign them out.
-        (true, _) => 0,
-        (false, true) => auth.preview_role(&caller, user.id, to, force).await?,
-        (false, false) => auth.set_role(&caller, user.id, to, force).await?,
+    let sessions_ended = if dry_run {
+        auth.preview_role(&caller, user.id, to, force).await?
+    } else {
+        auth.set_role(&caller, user.id, to, force).await?
     };
     let set = RoleSet {
         changed: user.role != to && !dry_run,

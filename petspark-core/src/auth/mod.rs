@@ -292,7 +292,8 @@ impl Auth {
         Ok(store::count_users(&self.0.db).await?)
     }
 
-    /// Gives a user another role and ends their sessions; says how many those were. The last
+    /// Gives a user another role and ends their sessions; says how many those were. Who has the
+    /// role already stays signed in. The last
     /// active administrator keeps the role, unless `even_the_last_admin`.
     ///
     /// # Errors
@@ -306,6 +307,7 @@ impl Auth {
         even_the_last_admin: bool,
     ) -> Result<u64, AuthError> {
         let (tx, ended) = self.change_role(caller, user, role, even_the_last_admin).await?;
+        let Some(ended) = ended else { return Ok(0) };
         tx.commit().await?;
         self.0.sessions.forget_all();
         tracing::info!(%user, %role, by = %caller, "role changed");
@@ -323,33 +325,35 @@ impl Auth {
         role: Role,
         even_the_last_admin: bool,
     ) -> Result<u64, AuthError> {
-        Ok(self.change_role(caller, user, role, even_the_last_admin).await?.1)
+        Ok(self.change_role(caller, user, role, even_the_last_admin).await?.1.unwrap_or(0))
     }
 
-    /// Changes the role in a transaction that is yet to be committed.
+    /// Changes the role in a transaction that is yet to be committed. `None` if they have it
+    /// already: nothing to change, and so no reason to sign them out.
     async fn change_role(
         &self,
         caller: &Caller,
         user: UserId,
         role: Role,
         even_the_last_admin: bool,
-    ) -> Result<(Tx, u64), AuthError> {
+    ) -> Result<(Tx, Option<u64>), AuthError> {
         require_admin(caller)?;
         let now = self.0.clock.now();
         let mut tx = self.0.db.begin().await?;
         // Two administrators who demote each other at the same moment take turns here.
         tx.take_turns("administrators").await?;
-        if role != Role::Admin && !even_the_last_admin && !store::has_other_admin(&mut tx, user).await? {
-            let current = store::find_role(&mut tx, user).await?.ok_or(AuthError::UserNotFound)?;
-            if current == Role::Admin {
-                return Err(AuthError::LastAdmin);
-            }
+        let current = store::find_role(&mut tx, user).await?.ok_or(AuthError::UserNotFound)?;
+        if current == role {
+            return Ok((tx, None));
+        }
+        if current == Role::Admin && !even_the_last_admin && !store::has_other_admin(&mut tx, user).await? {
+            return Err(AuthError::LastAdmin);
         }
         if !store::set_role(&mut tx, user, role, now).await? {
             return Err(AuthError::UserNotFound);
         }
         let ended = store::revoke_sessions_of(&mut tx, user, "role_changed", now).await?;
-        Ok((tx, ended))
+        Ok((tx, Some(ended)))
     }
 
     /// Checks a new user and hashes their password. Nothing is stored.

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tracing::log::LevelFilter;
 
-use super::readers::{Limits, Readers};
+use super::readers::{Limits, Readers, ping};
 use super::{Database, Engine, PostgresPool, SqlitePools};
 use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
 use crate::error::{Failure, Kind, chain};
@@ -180,12 +180,6 @@ async fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<Postgre
     };
     let readers = Readers::new(options, (settings.max_connections - writers).max(1), limits);
     Ok(PostgresPool { pool, readers, target })
-}
-
-/// Asks a connection whether it is sound, for a second. An error makes the pool drop it.
-async fn ping(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let silent = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-    tokio::time::timeout(Duration::from_secs(1), connection.ping()).await.map_err(|_| silent())?
 }
 
 fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectOptions, OpenError> {

@@ -147,8 +147,7 @@ impl<C: ReadConnection> Readers<C> {
             if unused < Duration::from_secs(1) || self.limits.idle.is_none() {
                 return Some(idle);
             }
-            let answer = tokio::time::timeout(Duration::from_secs(1), idle.connection.ping());
-            if matches!(answer.await, Ok(Ok(()))) {
+            if ping(&mut idle.connection).await.is_ok() {
                 return Some(idle);
             }
         }
@@ -167,6 +166,12 @@ impl<C: ReadConnection> Readers<C> {
     fn lock(&self) -> MutexGuard<'_, Vec<Idle<C>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Asks a connection whether it is sound, and waits a second for the answer.
+pub(super) async fn ping(connection: &mut impl Connection) -> sqlx::Result<()> {
+    let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(Duration::from_secs(1), connection.ping()).await.map_err(silent)?
 }
 
 impl<C: ReadConnection> Reader<'_, C> {

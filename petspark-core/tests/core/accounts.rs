@@ -118,6 +118,9 @@ on_both! {
         assert!(matches!(auth.get_user(&ada.caller, "ada@example.org").await, Err(AuthError::Forbidden)));
         assert!(matches!(auth.list_users(&ada.caller, &UserFilter::default(), &PageRequest::default()).await, Err(AuthError::Forbidden)));
         assert!(matches!(auth.count_users(&ada.caller).await, Err(AuthError::Forbidden)));
+        // The role they have already is no reason to sign them out.
+        assert_eq!(auth.set_role(&operator(), ada.id, Role::User, false).await.unwrap(), 0);
+        assert!(auth.authenticate(ada.signed_in.tokens.access.expose()).await.is_ok());
         let moderator = Role::Moderator;
         auth.set_role(&operator(), ada.id, moderator, false).await.unwrap();
         let session = auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()).await.unwrap();

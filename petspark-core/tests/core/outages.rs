@@ -3,14 +3,26 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use petspark_core::auth::{Client, NewAccount, Password};
 use petspark_core::config::{DatabaseUrl, Settings, Value as _};
 use petspark_core::database::{Database, OpenError};
 use petspark_core::pets::{PetFields, PetFilter, Species};
 use petspark_core::testing::{Engine, TestApp, settings};
-use petspark_core::{Failure as _, Kind, Migrate, PageRequest, PetSpark};
+use petspark_core::{Caller, Failure as _, Kind, Migrate, PageRequest, PetSpark};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+/// A user of a PetSpark that was opened by settings of the test's own.
+async fn register_ada(petspark: &PetSpark) -> Caller {
+    let account = NewAccount {
+        email: "ada@example.org".into(),
+        password: Password::new(TestApp::PASSWORD),
+        display_name: "Ada".into(),
+    };
+    let ada = petspark.auth().register(account, Client::default()).await.unwrap();
+    petspark.auth().authenticate(ada.tokens.access.expose()).await.unwrap()
+}
 
 fn postgres(url: &str, patience: Duration) -> Settings {
     let mut settings = Settings::default();
@@ -155,14 +167,7 @@ async fn a_sqlite_file_that_somebody_locks_is_503_for_writers_and_readable_meanw
     let mut settings = settings(Engine::Sqlite, &folder).await;
     settings.database.busy_timeout = Duration::from_millis(200);
     let petspark = PetSpark::open(settings.clone()).await.unwrap();
-    let app = petspark.auth();
-    let account = petspark_core::auth::NewAccount {
-        email: "ada@example.org".into(),
-        password: petspark_core::auth::Password::new(TestApp::PASSWORD),
-        display_name: "Ada".into(),
-    };
-    let ada = app.register(account, petspark_core::auth::Client::default()).await.unwrap();
-    let ada = app.authenticate(ada.tokens.access.expose()).await.unwrap();
+    let ada = register_ada(&petspark).await;
     let crate::sql::Direct::Sqlite(mut other) = crate::sql::connect(&settings).await else { panic!("not SQLite") };
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     let refused = petspark.pets().create(&ada, PetFields::new("Rex", Species::Dog)).await.unwrap_err();
@@ -176,14 +181,7 @@ async fn a_sqlite_file_that_somebody_locks_is_503_for_writers_and_readable_meanw
 async fn a_full_disk_is_503_and_what_was_acknowledged_stays() {
     let folder = tempfile::tempdir().unwrap();
     let petspark = PetSpark::open(settings(Engine::Sqlite, &folder).await).await.unwrap();
-    let app = petspark.auth();
-    let account = petspark_core::auth::NewAccount {
-        email: "ada@example.org".into(),
-        password: petspark_core::auth::Password::new(TestApp::PASSWORD),
-        display_name: "Ada".into(),
-    };
-    let ada = app.register(account, petspark_core::auth::Client::default()).await.unwrap();
-    let ada = app.authenticate(ada.tokens.access.expose()).await.unwrap();
+    let ada = register_ada(&petspark).await;
     petspark.database().limit_pages_for_tests(40).await;
     let mut acknowledged = 0;
     let bio = "x".repeat(1000);
