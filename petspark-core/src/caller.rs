@@ -1,54 +1,116 @@
-//! Who is asking. Every service method that has a rule takes a [`Caller`] and decides by it.
+//! Who is asking, and from where. Every service method that has a rule takes a [`Caller`] and
+//! decides by it; what it did is written down under the caller's name.
+
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::auth::Role;
+use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 
-/// Who is asking: a signed-in user, an operator at a terminal, or the system itself.
+/// Who is asking: a signed-in user, nobody in particular, an operator at a terminal, or the
+/// system itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller(Who);
+pub struct Caller {
+    who: Who,
+    origin: Origin,
+}
+
+/// Where a request comes from, for the record. Nothing is allowed or refused to a [`Caller`] by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The client's address, proxies seen through.
+    pub ip: Option<IpAddr>,
+    /// What the request is called in the log.
+    pub request_id: Option<Arc<str>>,
+}
+
+/// How a user's session proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// When the password was last given in this session.
+    pub(crate) authenticated_at: Timestamp,
+    /// When a second factor was last given in this session, if ever.
+    pub(crate) second_factor_at: Option<Timestamp>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Who {
-    User { id: UserId, role: Role, session: SessionId },
+    Anonymous,
+    User { id: UserId, role: Role, session: SessionId, proof: Proof },
     Operator { name: String },
+    System,
 }
 
 impl Caller {
     /// A user who proved to be one; made by [`Auth::authenticate`](crate::auth::Auth::authenticate).
-    pub(crate) fn user(id: UserId, role: Role, session: SessionId) -> Self {
-        Self(Who::User { id, role, session })
+    pub(crate) fn user(id: UserId, role: Role, session: SessionId, proof: Proof) -> Self {
+        Who::User { id, role, session, proof }.into()
+    }
+
+    /// Nobody who has proven anything: signing in, asking for a new password.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Who::Anonymous.into()
+    }
+
+    /// PetSpark itself, in a job. May do anything.
+    #[must_use]
+    pub fn system() -> Self {
+        Who::System.into()
     }
 
     /// Somebody with the database's own credentials in their hands, who may do anything; `name`
-    /// says who, for the record.
+    /// says who, for the record: `cli:USER@HOST`.
     pub fn operator(name: impl Into<String>) -> Self {
-        Self(Who::Operator { name: name.into() })
+        Who::Operator { name: name.into() }.into()
+    }
+
+    /// The same caller, asking from there.
+    #[must_use]
+    pub fn from(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// Where the request comes from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// The user, if it is one.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
-        match self.0 {
+        match self.who {
             Who::User { id, .. } => Some(id),
-            Who::Operator { .. } => None,
+            Who::Anonymous | Who::Operator { .. } | Who::System => None,
         }
     }
 
     /// The session, if a user is asking.
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
-        match self.0 {
+        match self.who {
             Who::User { session, .. } => Some(session),
-            Who::Operator { .. } => None,
+            Who::Anonymous | Who::Operator { .. } | Who::System => None,
         }
     }
 
-    /// Whether the caller has at least this role. An operator has every role.
+    /// How the user proved who they are, if a user is asking.
+    pub(crate) fn proof(&self) -> Option<Proof> {
+        match self.who {
+            Who::User { proof, .. } => Some(proof),
+            Who::Anonymous | Who::Operator { .. } | Who::System => None,
+        }
+    }
+
+    /// Whether the caller has at least this role. An operator and the system have every role.
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
-        match &self.0 {
+        match &self.who {
             Who::User { role: own, .. } => *own >= role,
-            Who::Operator { .. } => true,
+            Who::Operator { .. } | Who::System => true,
+            Who::Anonymous => false,
         }
     }
 
@@ -59,12 +121,20 @@ impl Caller {
     }
 }
 
-/// For logs and audit: `user:<id>` or the operator's name.
+impl From<Who> for Caller {
+    fn from(who: Who) -> Self {
+        Self { who, origin: Origin::default() }
+    }
+}
+
+/// For logs and audit: `user:<id>`, the operator's name, `anonymous` or `system`.
 impl std::fmt::Display for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
+        match &self.who {
             Who::User { id, .. } => write!(f, "user:{id}"),
             Who::Operator { name } => f.write_str(name),
+            Who::Anonymous => f.write_str("anonymous"),
+            Who::System => f.write_str("system"),
         }
     }
 }

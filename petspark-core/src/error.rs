@@ -45,6 +45,11 @@ pub trait Failure: Error + Send + Sync + 'static {
         None
     }
 
+    /// More for a program, to go with the error as it is.
+    fn details(&self) -> Option<serde_json::Value> {
+        None
+    }
+
     /// When it makes sense to try again.
     fn retry_after(&self) -> Option<Duration> {
         None

@@ -27,6 +27,14 @@ macro_rules! ids {
                 Self(Uuid::now_v7())
             }
 
+            /// An id that nobody can guess: 122 random bits (UUIDv4).
+            ///
+            /// # Errors
+            /// [`Fault`](crate::Fault) when the system has no randomness to give.
+            pub(crate) fn random() -> Result<Self, crate::Fault> {
+                Ok(Self(uuid::Builder::from_random_bytes(crate::secret::random()?).into_uuid()))
+            }
+
             /// The id as sixteen bytes.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8; 16] {
@@ -73,6 +81,14 @@ ids! {
     SessionId,
     /// Names a pet.
     PetId,
+    /// Names a job.
+    JobId,
+    /// Names a row of the audit log.
+    AuditId,
+    /// Names a one-time token, such as the one behind a link in a mail.
+    OneTimeTokenId,
+    /// Names an API key.
+    ApiKeyId,
 }
 
 #[cfg(test)]

@@ -30,8 +30,10 @@
 //! takes the [`Caller`] who is asking and decides. Errors are enums that implement [`Failure`]:
 //! a [`Kind`], a stable code, and a message that is safe to show.
 
+#![allow(dead_code, reason = "accounts are in the making")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod audit;
 pub mod auth;
 mod caller;
 pub mod clock;
@@ -39,6 +41,7 @@ pub mod config;
 pub mod database;
 mod error;
 mod id;
+pub mod jobs;
 mod page;
 pub mod pets;
 mod petspark;
@@ -49,10 +52,10 @@ pub mod seed;
 pub mod testing;
 mod text;
 
-pub use caller::Caller;
+pub use caller::{Caller, Origin};
 pub use clock::{Clock, Timestamp};
 pub use error::{Failure, Fault, FieldErrors, Kind, chain};
-pub use id::{InvalidId, PetId, SessionId, UserId};
+pub use id::{ApiKeyId, AuditId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, UserId};
 pub use page::{InvalidPage, Page, PageRequest};
 pub use petspark::{Migrate, PetSpark, StartError};
 pub use secret::{Secret, Weakness};

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::database::{Database, MigrationError, OpenError};
 use crate::error::{Failure, Fault, Kind};
+use crate::jobs::Jobs;
 use crate::pets::Pets;
 use crate::seed::Seeds;
 
@@ -20,6 +21,7 @@ struct Inner {
     database: Database,
     auth: Auth,
     pets: Pets,
+    jobs: Jobs,
     clock: Clock,
 }
 
@@ -113,7 +115,8 @@ impl PetSpark {
         let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
             .map_err(StartError::Auth)?;
         let pets = Pets::open(database.clone(), clock.clone());
-        Ok(Self(Arc::new(Inner { settings, database, auth, pets, clock })))
+        let jobs = Jobs::open(database.clone(), clock.clone());
+        Ok(Self(Arc::new(Inner { settings, database, auth, pets, jobs, clock })))
     }
 
     /// Accounts, sessions, tokens.
@@ -126,6 +129,12 @@ impl PetSpark {
     #[must_use]
     pub fn pets(&self) -> &Pets {
         &self.0.pets
+    }
+
+    /// Work that is done later.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.0.jobs
     }
 
     /// Demonstration data.

@@ -51,6 +51,12 @@ impl TestApp {
         PetSpark::open_with(settings, Migrate::Never, self.clock.clone()).await.expect("the same database again")
     }
 
+    /// Does every job that is due. One that fails fails the test.
+    pub async fn run_jobs(&self) {
+        let faults = self.petspark.jobs().run_due().await.expect("the queue");
+        assert!(faults.is_empty(), "jobs failed: {:?}", faults.iter().map(crate::Fault::chain).collect::<Vec<_>>());
+    }
+
     /// The folder of this test.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {

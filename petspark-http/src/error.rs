@@ -153,6 +153,7 @@ impl<F: Failure> From<F> for ApiError {
             Some(fields) => Self::invalid_fields(fields),
             None => Self::new(status, failure.code(), failure.to_string()),
         };
+        error.0.details = failure.details().or(error.0.details.take());
         error.0.retry_after = failure.retry_after();
         if status.is_server_error() {
             error.0.cause = Some(chain(&failure));

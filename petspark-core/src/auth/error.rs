@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::hash_pool::Busy;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::secret::Secret;
 
 /// Why an account operation was refused.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,45 @@ pub enum AuthError {
     /// The right password, but the account is suspended or banned.
     #[error("This account is suspended.")]
     Suspended,
+    /// The right password, but the address was never proven, and this server asks for that.
+    #[error("Please confirm your e-mail address first: follow the link that was sent to it.")]
+    NotVerified,
+    /// The right password, and now the second factor is wanted.
+    #[error("Please enter the code of your second factor.")]
+    SecondFactorNeeded {
+        /// Goes with the code; see `details.mfaToken`.
+        mfa_token: Secret,
+    },
+    /// The link was used, has expired, or was never ours.
+    #[error("This link is no longer valid. Please ask for a new one.")]
+    OneTimeTokenInvalid,
+    /// Too long since signing in for something this sensitive.
+    #[error("Please sign in again to do this.")]
+    StepUpRequired,
+    /// The caller's role needs a second factor, and there is none in this session.
+    #[error("Your role needs a second factor. Please set one up, or sign in with it.")]
+    SecondFactorRequired,
+    /// The password that was given to confirm a change is not the caller's.
+    #[error("The current password is wrong.")]
+    WrongPassword,
+    /// A code that isn't the one now expected, or was used before.
+    #[error("This code is wrong, or was used before.")]
+    WrongCode,
+    /// No such session, or none of the caller's.
+    #[error("There is no such session.")]
+    SessionNotFound,
+    /// No such API key.
+    #[error("There is no such API key.")]
+    ApiKeyNotFound,
+    /// No such signing key.
+    #[error("There is no such key.")]
+    KeyNotFound,
+    /// Tried too often.
+    #[error("Too many attempts. Please try again later.")]
+    TooMany {
+        /// When it makes sense to try again.
+        retry_after: Duration,
+    },
     /// Needs a role that the caller doesn't have.
     #[error("You are not allowed to do this.")]
     Forbidden,
@@ -62,9 +102,17 @@ impl Failure for AuthError {
             | Self::RefreshInvalid
             | Self::RefreshExpired
             | Self::RefreshReused
+            | Self::SecondFactorNeeded { .. }
             | Self::Unauthenticated => Kind::Unauthenticated,
-            Self::Suspended | Self::Forbidden => Kind::Forbidden,
-            Self::UserNotFound => Kind::NotFound,
+            Self::Suspended
+            | Self::NotVerified
+            | Self::StepUpRequired
+            | Self::SecondFactorRequired
+            | Self::WrongPassword
+            | Self::Forbidden => Kind::Forbidden,
+            Self::OneTimeTokenInvalid | Self::WrongCode => Kind::Invalid,
+            Self::UserNotFound | Self::SessionNotFound | Self::ApiKeyNotFound | Self::KeyNotFound => Kind::NotFound,
+            Self::TooMany { .. } => Kind::RateLimited,
             Self::EmailTaken | Self::LastAdmin => Kind::Conflict,
             Self::Busy => Kind::Unavailable,
             Self::Fault(fault) => fault.kind(),
@@ -82,7 +130,18 @@ impl Failure for AuthError {
             Self::Unauthenticated => "AUTH_006",
             Self::UserNotFound => "AUTH_007",
             Self::RefreshReused => "AUTH_008",
+            Self::OneTimeTokenInvalid => "AUTH_009",
+            Self::SecondFactorNeeded { .. } => "AUTH_010",
+            Self::NotVerified => "AUTH_011",
             Self::Suspended => "AUTH_012",
+            Self::StepUpRequired => "AUTH_013",
+            Self::SecondFactorRequired => "AUTH_014",
+            Self::SessionNotFound => "AUTH_015",
+            Self::ApiKeyNotFound => "AUTH_016",
+            Self::WrongPassword => "AUTH_017",
+            Self::WrongCode => "AUTH_018",
+            Self::KeyNotFound => "AUTH_019",
+            Self::TooMany { .. } => "RATE_LIMITED",
             Self::Forbidden => "ADMIN_001",
             Self::LastAdmin => "ADMIN_002",
             Self::Busy => "UNAVAILABLE",
@@ -97,8 +156,16 @@ impl Failure for AuthError {
         }
     }
 
+    fn details(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::SecondFactorNeeded { mfa_token } => Some(serde_json::json!({ "mfaToken": mfa_token.expose() })),
+            _ => None,
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::TooMany { retry_after } => Some(*retry_after),
             Self::Busy => Some(Duration::from_secs(1)),
             Self::Fault(fault) => fault.retry_after(),
             _ => None,

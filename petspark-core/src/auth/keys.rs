@@ -1,12 +1,12 @@
-//! The keys that sign tokens, all derived from one secret, and where that secret comes from on
-//! a first start.
+//! The keys that sign tokens, derived from a few secrets, and where a secret comes from on a
+//! first start.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use hkdf::Hkdf;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::Fault;
@@ -16,14 +16,52 @@ use crate::secret::{Secret, random};
 /// The file in the data folder that keeps the secret made on first start.
 const FILE_NAME: &str = "jwt-secret";
 
-/// The key for refresh tokens. Derived (RFC 5869), so that a key for one kind of token is
-/// worthless for another kind.
-pub(super) fn refresh_key(secret: &Secret) -> Result<Zeroizing<[u8; 32]>, Fault> {
-    let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, secret.expose().as_bytes())
-        .expand(b"petspark refresh token v1", &mut *key)
-        .map_err(|error| Fault::internal(error.to_string()))?;
-    Ok(key)
+/// How much of a key's digest names it.
+pub(super) const KEY_ID_LEN: usize = 4;
+
+/// The secrets that everything is signed with: the first signs, all verify. So a new one can be
+/// put in front, and the old one stay until nothing signed by it is valid any more.
+pub(crate) struct Secrets(Vec<Secret>);
+
+/// A key for one purpose, and its name.
+pub(super) struct DerivedKey {
+    pub(super) id: [u8; KEY_ID_LEN],
+    pub(super) key: Zeroizing<[u8; 32]>,
+}
+
+impl Secrets {
+    /// The secrets in `text`, separated by commas or line ends, newest first.
+    pub(crate) fn parse(text: &Secret) -> Self {
+        let parts = text.expose().split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
+        Self(parts.map(Secret::new).collect())
+    }
+
+    /// All of them, newest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter()
+    }
+
+    /// A key of every secret for one purpose, newest first. Derived (RFC 5869), so that a key for
+    /// one kind of token is worthless for another kind.
+    pub(super) fn derive(&self, purpose: &str) -> Result<Vec<DerivedKey>, Fault> {
+        self.0.iter().map(|secret| DerivedKey::new(secret, purpose)).collect()
+    }
+}
+
+impl DerivedKey {
+    fn new(secret: &Secret, purpose: &str) -> Result<Self, Fault> {
+        let mut key = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(None, secret.expose().as_bytes())
+            .expand(purpose.as_bytes(), &mut *key)
+            .map_err(|error| Fault::internal(error.to_string()))?;
+        Ok(Self::named(key))
+    }
+
+    pub(super) fn named(key: Zeroizing<[u8; 32]>) -> Self {
+        let mut id = [0; KEY_ID_LEN];
+        id.copy_from_slice(&Sha256::digest(*key)[..KEY_ID_LEN]);
+        Self { id, key }
+    }
 }
 
 /// Reads the secret in `data_dir`, after making one if there is none. Of several processes that

@@ -4,16 +4,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
+use super::keys::{DerivedKey, KEY_ID_LEN};
+use super::signer::Signer;
 use crate::error::Fault;
 use crate::id::SessionId;
 
 const PREFIX: &str = "psr_";
 const VERSION: u8 = 1;
-const KEY_ID_LEN: usize = 4;
 /// Version, key id, session, generation.
 const BODY_LEN: usize = 1 + KEY_ID_LEN + 16 + 8;
 const MAC_LEN: usize = 32;
@@ -25,29 +23,20 @@ pub(super) struct Presented {
     pub(super) generation: i64,
 }
 
-pub(super) struct RefreshTokens {
-    mac: Hmac<Sha256>,
-    key_id: [u8; KEY_ID_LEN],
-}
+pub(super) struct RefreshTokens(Signer);
 
 impl RefreshTokens {
-    pub(super) fn new(key: &Zeroizing<[u8; 32]>) -> Result<Self, Fault> {
-        let mac = Hmac::new_from_slice(&**key).map_err(Fault::internal)?;
-        let mut key_id = [0; KEY_ID_LEN];
-        key_id.copy_from_slice(&Sha256::digest(**key)[..KEY_ID_LEN]);
-        Ok(Self { mac, key_id })
+    pub(super) fn new(keys: &[DerivedKey]) -> Result<Self, Fault> {
+        Signer::new(keys).map(Self)
     }
 
     pub(super) fn issue(&self, session: SessionId, generation: i64) -> String {
-        let mut bytes = Vec::with_capacity(BODY_LEN + MAC_LEN);
-        bytes.push(VERSION);
-        bytes.extend(self.key_id);
-        bytes.extend(session.as_bytes());
-        bytes.extend(generation.to_be_bytes());
-        let mut mac = self.mac.clone();
-        mac.update(&bytes);
-        bytes.extend(mac.finalize().into_bytes());
-        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+        let mut body = Vec::with_capacity(BODY_LEN + MAC_LEN);
+        body.push(VERSION);
+        body.extend(self.0.key_id());
+        body.extend(session.as_bytes());
+        body.extend(generation.to_be_bytes());
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(self.0.sign(body)))
     }
 
     /// What the token says, if it is one of ours. Compared in constant time; garbage never gets
@@ -55,15 +44,11 @@ impl RefreshTokens {
     pub(super) fn verify(&self, token: &str) -> Option<Presented> {
         let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
         let bytes: [u8; BODY_LEN + MAC_LEN] = bytes.try_into().ok()?;
-        let (body, tag) = bytes.split_at(BODY_LEN);
-        let mut mac = self.mac.clone();
-        mac.update(body);
-        mac.verify_slice(tag).ok()?;
-        let (head, rest) = body.split_at(1 + KEY_ID_LEN);
-        let (session, generation) = rest.split_at(16);
-        if head[0] != VERSION || head[1..] != self.key_id {
+        let (head, rest) = bytes[..BODY_LEN].split_at(1 + KEY_ID_LEN);
+        if head[0] != VERSION || !self.0.verify(head[1..].try_into().ok()?, &bytes) {
             return None;
         }
+        let (session, generation) = rest.split_at(16);
         Some(Presented {
             session: SessionId::from_bytes(session.try_into().ok()?),
             generation: i64::from_be_bytes(generation.try_into().ok()?),
@@ -74,9 +59,10 @@ impl RefreshTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zeroize::Zeroizing;
 
     fn tokens(key: u8) -> RefreshTokens {
-        RefreshTokens::new(&Zeroizing::new([key; 32])).unwrap()
+        RefreshTokens::new(&[DerivedKey::named(Zeroizing::new([key; 32]))]).unwrap()
     }
 
     #[test]
@@ -85,6 +71,17 @@ mod tests {
         assert_eq!(tokens(1).issue(session, 3), tokens(1).issue(session, 3));
         assert_ne!(tokens(1).issue(session, 3), tokens(1).issue(session, 4));
         assert_eq!(tokens(1).verify(&tokens(1).issue(session, 3)), Some(Presented { session, generation: 3 }));
+    }
+
+    #[test]
+    fn a_token_by_an_older_secret_counts_and_the_newest_signs() {
+        let keys =
+            |keys: &[u8]| keys.iter().map(|key| DerivedKey::named(Zeroizing::new([*key; 32]))).collect::<Vec<_>>();
+        let both = RefreshTokens::new(&keys(&[2, 1])).unwrap();
+        let session = SessionId::new();
+        assert!(both.verify(&tokens(1).issue(session, 0)).is_some());
+        assert_eq!(both.issue(session, 0), tokens(2).issue(session, 0));
+        assert_eq!(tokens(1).verify(&both.issue(session, 0)), None);
     }
 
     #[test]

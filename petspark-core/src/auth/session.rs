@@ -1,13 +1,14 @@
 //! Sessions: what a client is told when it signs in, and the memory of which sessions are alive
 //! that keeps the database out of every request.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
 
 use super::user::{Role, User, UserStatus};
+use crate::caller::{Origin, Proof};
+use crate::clock::Timestamp;
 use crate::database::text_enum;
 use crate::error::{Failure as _, Fault, Kind};
 use crate::id::{SessionId, UserId};
@@ -34,8 +35,10 @@ pub struct Client {
     pub kind: Option<ClientKind>,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
+    /// What the device calls itself, if it says.
+    pub device_name: Option<String>,
     /// Where the request came from.
-    pub ip: Option<IpAddr>,
+    pub origin: Origin,
 }
 
 /// A new session's tokens.
@@ -67,9 +70,15 @@ pub(super) struct SessionState {
     pub(super) status: UserStatus,
     pub(super) deleted: bool,
     pub(super) session_version: i64,
+    pub(super) authenticated_at: Timestamp,
+    pub(super) second_factor_at: Option<Timestamp>,
 }
 
 impl SessionState {
+    pub(super) fn proof(&self) -> Proof {
+        Proof { authenticated_at: self.authenticated_at, second_factor_at: self.second_factor_at }
+    }
+
     /// Whether an access token of this user and session version counts.
     pub(super) fn accepts(&self, user: UserId, session_version: i64) -> bool {
         self.user_id == user
@@ -176,6 +185,8 @@ mod tests {
             status: UserStatus::Active,
             deleted: false,
             session_version: 0,
+            authenticated_at: Timestamp::from_micros(0),
+            second_factor_at: None,
         }
     }
 

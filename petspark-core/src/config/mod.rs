@@ -19,6 +19,7 @@ pub use value::{ByteSize, DatabaseUrl, Value, WebUrl};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::auth::Secrets;
 use crate::database::text_enum;
 use crate::secret::Secret;
 
@@ -91,9 +92,12 @@ pub struct DatabaseSettings {
 /// Accounts, passwords and tokens.
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
-    /// `JWT_SECRET`: signs access tokens, and refresh tokens through a key derived from it.
+    /// `JWT_SECRET`: signs tokens by keys derived from it. Several, newest first, separated by
+    /// commas: the first signs, all verify.
     /// `None` makes a random one and keeps it in the data folder (development only).
     pub jwt_secret: Option<Secret>,
+    /// Encrypts secrets in the database; `None` uses `jwt_secret`.
+    pub encryption_key: Option<Secret>,
     /// Life of an access token.
     pub access_token_ttl: Duration,
     /// A session ends when its refresh token was not used for this long.
@@ -102,6 +106,10 @@ pub struct AuthSettings {
     pub session_absolute_ttl: Duration,
     /// After a rotation, how long the token before it is answered with the same successor.
     pub refresh_grace: Duration,
+    /// How long after signing in sensitive things can be changed without proving oneself anew.
+    pub step_up_ttl: Duration,
+    /// Sessions that a user can have at the same time; one more ends the one unused for longest.
+    pub max_sessions: u32,
     /// Passwords hashed at the same time; each takes 19 MiB.
     pub hash_concurrency: u32,
     /// How long a looked-up session is believed without asking the database again.
@@ -184,6 +192,11 @@ impl Settings {
     fn check(&self, problems: &mut Loader) {
         if let Some(problem) = self.auth.signing_problem(self.environment) {
             problems.problem("auth.jwt_secret", problem);
+        }
+        let weak =
+            self.auth.encryption_key.as_ref().and_then(|keys| Secrets::parse(keys).iter().find_map(Secret::weakness));
+        if let (Environment::Production, Some(weakness)) = (self.environment, weak) {
+            problems.problem("auth.encryption_key", weakness.to_string());
         }
         if self.auth.session_cache_ttl > seconds(60) {
             problems.problem("auth.session_cache_ttl", "must be at most 1m");
@@ -295,7 +308,10 @@ impl AuthSettings {
         }
         match &self.jwt_secret {
             None => Some(format!("is missing, and production needs one; set JWT_SECRET or JWT_SECRET_FILE, {REMEDY}")),
-            Some(secret) => secret.weakness().map(|weakness| format!("{weakness}; set it to a random one, {REMEDY}")),
+            Some(secrets) => {
+                let weak = Secrets::parse(secrets).iter().find_map(Secret::weakness);
+                weak.map(|weakness| format!("{weakness}; set it to a random one, {REMEDY}"))
+            }
         }
     }
 
@@ -303,7 +319,12 @@ impl AuthSettings {
         let jwt_secret = from.secret(
             "auth.jwt_secret",
             Some("JWT_SECRET"),
-            "Signs access tokens: 32 random bytes or more. Development makes one and keeps it in the data folder; production refuses to start without.",
+            "Signs tokens: 32 random bytes or more. To change it put the new one in front of the old, separated by a comma, and drop the old after the longest session. Development makes one and keeps it in the data folder; production refuses to start without.",
+        );
+        let encryption_key = from.secret(
+            "auth.encryption_key",
+            None,
+            "Encrypts secrets in the database, such as those of second factors: 32 random bytes or more, several as in JWT_SECRET. Default: JWT_SECRET.",
         );
         let mut get = |key, default, about| from.get(Setting { key, env: None, default, about });
         let access_token_ttl = get("auth.access_token_ttl", seconds(900), "Life of an access token, 60s to 1h.");
@@ -324,6 +345,20 @@ impl AuthSettings {
             seconds(2),
             "How long a looked-up session is believed without asking the database again: what another process ended is noticed by then. At most 1m.",
         );
+        let step_up_ttl = get(
+            "auth.step_up_ttl",
+            seconds(600),
+            "How long after signing in an address, a password or a second factor can be changed without proving oneself anew.",
+        );
+        let max_sessions = from.get(Setting {
+            key: "auth.max_sessions",
+            env: None,
+            default: 48,
+            about: "Sessions that a user can have at the same time; one more ends the one unused for longest.",
+        });
+        if max_sessions == 0 {
+            from.problem("auth.max_sessions", "must be at least 1");
+        }
         let hash_concurrency = from.get(Setting {
             key: "auth.hash_concurrency",
             env: None,
@@ -335,10 +370,13 @@ impl AuthSettings {
         }
         Self {
             jwt_secret,
+            encryption_key,
             access_token_ttl,
             session_idle_ttl,
             session_absolute_ttl,
             refresh_grace,
+            step_up_ttl,
+            max_sessions: max_sessions.max(1),
             hash_concurrency: hash_concurrency.max(1),
             session_cache_ttl,
         }

@@ -5,10 +5,6 @@ use sqlx::error::DatabaseError;
 use crate::error::Fault;
 
 /// Whether `error` says that the unique index `name` (`{table}_{columns}_key`) would be violated.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for UPDATEs, which have no ON CONFLICT; the first is changing an e-mail address")
-)]
 pub(crate) fn violates(error: &sqlx::Error, name: &str) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     if !error.is_unique_violation() {

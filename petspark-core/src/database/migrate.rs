@@ -38,7 +38,14 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations![1 "0001_users", 2 "0002_sessions", 3 "0003_pets"];
+const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_users",
+    2 "0002_sessions",
+    3 "0003_pets",
+    4 "0004_jobs",
+    5 "0005_audit_log",
+    6 "0006_accounts",
+];
 
 impl Migration {
     /// Every migration in this build, oldest first.

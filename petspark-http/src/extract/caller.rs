@@ -20,10 +20,9 @@ impl FromRequestParts<App> for Signed {
         let nobody = || ApiError::from(AuthError::Unauthenticated).without_token();
         let token = bearer(&parts.headers).ok_or_else(nobody)?;
         let caller = app.petspark().auth().authenticate(token).await?;
-        if let Some(context) = parts.extensions.get::<RequestContext>() {
-            context.set_user(caller.user_id());
-        }
-        Ok(Self(caller))
+        let Some(context) = parts.extensions.get::<RequestContext>() else { return Ok(Self(caller)) };
+        context.set_user(caller.user_id());
+        Ok(Self(caller.from(context.origin())))
     }
 }
 

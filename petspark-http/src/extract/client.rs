@@ -14,6 +14,8 @@ pub(crate) struct ClientInfo(pub(crate) Client);
 
 /// A `User-Agent` is kept up to this many bytes.
 const MAX_USER_AGENT: usize = 256;
+/// A device's name, up to this many characters.
+const MAX_DEVICE_NAME: usize = 80;
 
 impl<S: Send + Sync> FromRequestParts<S> for ClientInfo {
     type Rejection = Infallible;
@@ -23,7 +25,14 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientInfo {
         Ok(Self(Client {
             kind: text("x-petspark-client").and_then(|kind| kind.parse().ok()),
             user_agent: text(header::USER_AGENT.as_str()).map(|agent| agent.chars().take(MAX_USER_AGENT).collect()),
-            ip: parts.extensions.get::<RequestContext>().and_then(RequestContext::client_ip),
+            device_name: text("x-petspark-device").and_then(device_name),
+            origin: parts.extensions.get::<RequestContext>().map(RequestContext::origin).unwrap_or_default(),
         }))
     }
+}
+
+/// What a client says its device is called: shown to its user, so one line and not long.
+fn device_name(text: &str) -> Option<String> {
+    let name: String = text.chars().filter(|c| !c.is_control()).take(MAX_DEVICE_NAME).collect();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }

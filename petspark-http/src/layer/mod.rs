@@ -16,7 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, header};
-use petspark_core::UserId;
+use petspark_core::{Origin, UserId};
 
 pub(crate) use request_id::RequestId;
 
@@ -36,9 +36,9 @@ struct Known {
 }
 
 impl RequestContext {
-    /// Where the request came from, proxies seen through.
-    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
-        self.0.client_ip
+    /// Where the request came from, proxies seen through, for the record.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { ip: self.0.client_ip, request_id: Some(self.0.id.as_str().into()) }
     }
 
     /// Remembers who signed the request.

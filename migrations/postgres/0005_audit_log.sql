@@ -1,0 +1,20 @@
+-- Who did what to whom, from where, and whether it worked. Only ever added to. Holds ids, never
+-- names or addresses of people, so that erasing somebody leaves nothing of them here but an id.
+-- No foreign keys: a row outlives what it speaks of.
+CREATE TABLE audit_log (
+    id           uuid        NOT NULL PRIMARY KEY,
+    at           timestamptz NOT NULL,
+    actor        text        NOT NULL,
+    action       text        NOT NULL,
+    subject      text,
+    succeeded    boolean     NOT NULL,
+    reason       text,
+    ip           text,
+    request_id   text,
+    details      jsonb       NOT NULL
+);
+
+CREATE INDEX audit_log_at_idx ON audit_log (at, id);
+CREATE INDEX audit_log_actor_idx ON audit_log (actor, at, id);
+CREATE INDEX audit_log_subject_idx ON audit_log (subject, at, id);
+CREATE INDEX audit_log_action_idx ON audit_log (action, at, id);

@@ -1,0 +1,81 @@
+//! The audit log: who did what to whom, from where, and whether it worked. A row is written in
+//! the transaction that makes the change, so that neither is there without the other. What is
+//! worth a row is decided by the services.
+
+mod action;
+mod store;
+
+pub use action::Action;
+
+use serde_json::{Map, Value};
+
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::database::{Database, Tx};
+use crate::error::Fault;
+use crate::id::{SessionId, UserId};
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    User(UserId),
+    Session(SessionId),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Session(id) => write!(f, "session:{id}"),
+        }
+    }
+}
+
+/// Something that happened, to be written down.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    action: Action,
+    subject: Option<Subject>,
+    succeeded: bool,
+    reason: Option<String>,
+    details: Map<String, Value>,
+}
+
+impl Event {
+    pub(crate) fn new(action: Action) -> Self {
+        Self { action, subject: None, succeeded: true, reason: None, details: Map::new() }
+    }
+
+    pub(crate) fn on(self, subject: Subject) -> Self {
+        Self { subject: Some(subject), ..self }
+    }
+
+    /// It was tried, and refused.
+    pub(crate) fn failed(self) -> Self {
+        Self { succeeded: false, ..self }
+    }
+
+    /// Why, in the words of who did it.
+    pub(crate) fn reason(self, reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+
+    /// More for a program. Never a secret, never an address or name of a person: rows can't be
+    /// changed when somebody is to be forgotten.
+    pub(crate) fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// Writes down that `caller` did this, in the transaction that does it.
+pub(crate) async fn record(tx: &mut Tx, now: Timestamp, caller: &Caller, event: Event) -> Result<(), Fault> {
+    store::insert(tx, now, caller, &event).await
+}
+
+/// The same for what changes nothing else, such as a refused attempt.
+pub(crate) async fn record_now(db: &Database, now: Timestamp, caller: &Caller, event: Event) -> Result<(), Fault> {
+    let mut tx = db.begin().await?;
+    store::insert(&mut tx, now, caller, &event).await?;
+    tx.commit().await
+}

@@ -1,0 +1,8 @@
+//! All SQL of accounts, a file for each kind of row. Decides nothing.
+
+mod sessions;
+mod users;
+
+pub(super) use sessions::*;
+pub(super) use users::*;
+pub(crate) use users::{NewUserRow, insert_users};

@@ -1,0 +1,123 @@
+//! All SQL of sessions. Decides nothing.
+
+use std::time::Duration;
+
+use sqlx::{query, query_as};
+
+use crate::auth::session::{Client, SessionState};
+use crate::auth::user::UserStatus;
+use crate::clock::Timestamp;
+use crate::database::{Database, Tx, on, on_reader, on_writer};
+use crate::error::Fault;
+use crate::id::{SessionId, UserId};
+
+pub(in crate::auth) struct NewSession<'a> {
+    pub(in crate::auth) id: SessionId,
+    pub(in crate::auth) user_id: UserId,
+    pub(in crate::auth) now: Timestamp,
+    pub(in crate::auth) idle_ttl: Duration,
+    pub(in crate::auth) absolute_ttl: Duration,
+    pub(in crate::auth) client: &'a Client,
+}
+
+pub(in crate::auth) async fn insert_session(tx: &mut Tx, session: &NewSession<'_>) -> Result<(), Fault> {
+    let client = session.client;
+    on!(tx, conn => query(
+        "INSERT INTO sessions (id, user_id, generation, acknowledged_generation, rotated_at, created_at, \
+             idle_expires_at, absolute_expires_at, authenticated_at, last_seen_at, client, device_name, user_agent, ip) \
+         VALUES ($1, $2, 0, 0, $3, $3, $4, $5, $3, $3, $6, $7, $8, $9)"
+    )
+        .bind(session.id).bind(session.user_id).bind(session.now)
+        .bind(session.now.after(session.idle_ttl.min(session.absolute_ttl)))
+        .bind(session.now.after(session.absolute_ttl))
+        .bind(client.kind.map(|kind| kind.as_str())).bind(client.device_name.as_deref())
+        .bind(client.user_agent.as_deref()).bind(client.origin.ip.map(|ip| ip.to_string()))
+        .execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::auth) struct Rotated {
+    pub(in crate::auth) user_id: UserId,
+    pub(in crate::auth) generation: i64,
+    pub(in crate::auth) session_version: i64,
+}
+
+/// Moves a session from `generation` to the next. One statement: of any number of callers with
+/// the same token one gets a row.
+///
+/// All rows are fetched although there is one at most: SQLite commits after the last, and who
+/// stops at the first doesn't hear that the disk is full.
+pub(in crate::auth) async fn rotate_session(
+    db: &Database,
+    id: SessionId,
+    generation: i64,
+    now: Timestamp,
+    idle_ttl: Duration,
+) -> Result<Option<Rotated>, Fault> {
+    Ok(on_writer!(db, pool => query_as(
+        "UPDATE sessions SET generation = generation + 1, rotated_at = $3, \
+             idle_expires_at = CASE WHEN absolute_expires_at < $4 THEN absolute_expires_at ELSE $4 END \
+         WHERE id = $1 AND generation = $2 AND revoked_at IS NULL \
+           AND idle_expires_at > $3 AND absolute_expires_at > $3 \
+           AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id \
+                       AND users.status = 'active' AND users.deleted_at IS NULL) \
+         RETURNING user_id, generation, \
+             (SELECT session_version FROM users WHERE users.id = sessions.user_id) AS session_version"
+    ).bind(id).bind(generation).bind(now).bind(now.after(idle_ttl)).fetch_all(pool).await)?
+    .pop())
+}
+
+/// A session as a refresh that lost, or came too late, needs to see it.
+#[derive(sqlx::FromRow)]
+pub(in crate::auth) struct SessionRow {
+    pub(in crate::auth) user_id: UserId,
+    pub(in crate::auth) generation: i64,
+    pub(in crate::auth) rotated_at: Timestamp,
+    pub(in crate::auth) idle_expires_at: Timestamp,
+    pub(in crate::auth) absolute_expires_at: Timestamp,
+    pub(in crate::auth) revoked_at: Option<Timestamp>,
+    pub(in crate::auth) status: UserStatus,
+    pub(in crate::auth) deleted: bool,
+    pub(in crate::auth) session_version: i64,
+}
+
+/// Read on the writing side: the row must show the rotation that was just lost to.
+pub(in crate::auth) async fn find_session(db: &Database, id: SessionId) -> Result<Option<SessionRow>, Fault> {
+    Ok(on_writer!(db, pool => query_as(
+        "SELECT s.user_id, s.generation, s.rotated_at, s.idle_expires_at, s.absolute_expires_at, s.revoked_at, \
+                u.status, u.deleted_at IS NOT NULL AS deleted, u.session_version \
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
+    ).bind(id).fetch_optional(pool).await)?)
+}
+
+pub(in crate::auth) async fn find_session_state(db: &Database, id: SessionId) -> Result<Option<SessionState>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT s.user_id, s.revoked_at IS NOT NULL AS revoked, u.role, u.status, \
+                u.deleted_at IS NOT NULL AS deleted, u.session_version, s.authenticated_at, s.second_factor_at \
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
+    ).bind(id).fetch_optional(pool).await)?)
+}
+
+pub(in crate::auth) async fn revoke_session(
+    db: &Database,
+    id: SessionId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    on_writer!(db, pool => query(
+        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL"
+    ).bind(now).bind(reason).bind(id).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+pub(in crate::auth) async fn revoke_sessions_of(
+    tx: &mut Tx,
+    user: UserId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE user_id = $3 AND revoked_at IS NULL"
+    ).bind(now).bind(reason).bind(user).execute(conn).await?.rows_affected()))
+}

@@ -1,0 +1,132 @@
+//! All SQL of users. Decides nothing.
+
+use sqlx::{QueryBuilder, query, query_as, query_scalar};
+
+use crate::auth::user::{DisplayName, Email, Role, User, UserStatus};
+use crate::clock::Timestamp;
+use crate::database::{Database, Tx, on, on_reader};
+use crate::error::Fault;
+use crate::id::UserId;
+use crate::page::{Key, PageRequest, Start};
+
+/// A user to be stored.
+pub(crate) struct NewUserRow {
+    pub(crate) id: UserId,
+    pub(crate) email: Email,
+    pub(crate) email_verified_at: Option<Timestamp>,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) display_name: DisplayName,
+    pub(crate) role: Role,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Stores users whose id and e-mail are free, and says how many those were.
+pub(crate) async fn insert_users(tx: &mut Tx, users: &[NewUserRow]) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => {
+        let mut sql = QueryBuilder::new(
+            "INSERT INTO users (id, email, email_verified_at, password_hash, display_name, role, status, \
+             created_at, updated_at, last_seen_at) ",
+        );
+        sql.push_values(users, |mut row, user| {
+            row.push_bind(user.id).push_bind(user.email.as_str().to_owned()).push_bind(user.email_verified_at)
+                .push_bind(user.password_hash.clone()).push_bind(user.display_name.as_str().to_owned())
+                .push_bind(user.role).push_bind(UserStatus::Active).push_bind(user.created_at)
+                .push_bind(user.created_at).push_bind(None::<Timestamp>);
+        });
+        sql.push(" ON CONFLICT DO NOTHING");
+        sql.build().execute(conn).await?.rows_affected()
+    }))
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::auth) struct LoginRow {
+    #[sqlx(flatten)]
+    pub(in crate::auth) user: User,
+    pub(in crate::auth) password_hash: Option<String>,
+    pub(in crate::auth) session_version: i64,
+}
+
+pub(in crate::auth) async fn find_login(db: &Database, email: &Email) -> Result<Option<LoginRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+                password_hash, session_version \
+         FROM users WHERE email = $1 AND deleted_at IS NULL"
+    ).bind(email.as_str()).fetch_optional(pool).await)?)
+}
+
+pub(in crate::auth) async fn find_user(db: &Database, id: UserId) -> Result<Option<User>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at \
+         FROM users WHERE id = $1 AND deleted_at IS NULL"
+    ).bind(id).fetch_optional(pool).await)?)
+}
+
+/// Users, newest first: one more than the page has, to see whether there are more.
+pub(in crate::auth) async fn list_users(
+    db: &Database,
+    role: Option<Role>,
+    status: Option<UserStatus>,
+    page: &PageRequest,
+    after: Option<Key>,
+) -> Result<Vec<User>, Fault> {
+    Ok(on_reader!(db, pool => {
+        let mut sql = QueryBuilder::new(
+            "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at \
+             FROM users WHERE deleted_at IS NULL",
+        );
+        if let Some(role) = role {
+            sql.push(" AND role = ").push_bind(role);
+        }
+        if let Some(status) = status {
+            sql.push(" AND status = ").push_bind(status);
+        }
+        if let Some(Key { at, id }) = after {
+            sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(UserId::from_bytes(id)).push(")");
+        }
+        sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(page.limit()) + 1);
+        if let Start::Offset(offset) = page.start() {
+            sql.push(" OFFSET ").push_bind(i64::from(*offset));
+        }
+        sql.build_query_as().fetch_all(pool).await?
+    }))
+}
+
+pub(in crate::auth) async fn count_users(db: &Database) -> Result<u64, Fault> {
+    let count: i64 = on_reader!(db, pool => query_scalar("SELECT count(*) FROM users").fetch_one(pool).await)?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Replaces a hash, unless it was replaced by somebody else meanwhile.
+pub(in crate::auth) async fn replace_password_hash(tx: &mut Tx, id: UserId, old: &str, new: &str) -> Result<(), Fault> {
+    on!(tx, conn => query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
+        .bind(new).bind(id).bind(old).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+pub(in crate::auth) async fn touch_user(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<(), Fault> {
+    on!(tx, conn => query("UPDATE users SET last_seen_at = $1 WHERE id = $2")
+        .bind(now).bind(id).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+/// Whether there is an active administrator besides `id`.
+pub(in crate::auth) async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, Fault> {
+    let count: i64 = on!(tx, conn => query_scalar(
+        "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'active' AND deleted_at IS NULL AND id <> $1"
+    ).bind(id).fetch_one(conn).await)?;
+    Ok(count > 0)
+}
+
+/// Sets the role and counts up the session version, which ends the user's access tokens.
+/// Says whether there is such a user.
+pub(in crate::auth) async fn set_role(tx: &mut Tx, id: UserId, role: Role, now: Timestamp) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE users SET role = $1, session_version = session_version + 1, updated_at = $2 \
+         WHERE id = $3 AND deleted_at IS NULL"
+    ).bind(role).bind(now).bind(id).execute(conn).await?.rows_affected() > 0))
+}
+
+pub(in crate::auth) async fn find_role(tx: &mut Tx, id: UserId) -> Result<Option<Role>, Fault> {
+    Ok(on!(tx, conn => query_scalar("SELECT role FROM users WHERE id = $1 AND deleted_at IS NULL")
+        .bind(id).fetch_optional(conn).await)?)
+}

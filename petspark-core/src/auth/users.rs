@@ -1,0 +1,215 @@
+//! Users as their administrators see them: making, finding, listing them, and their roles.
+
+use super::password::{self, Password};
+use super::sign_in::NewAccount;
+use super::store::{self, NewUserRow};
+use super::user::{DisplayName, Email, Role, User, UserStatus};
+use super::{Auth, AuthError, require_admin};
+use crate::audit::{self, Action, Event, Subject};
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::database::Tx;
+use crate::error::FieldErrors;
+use crate::id::UserId;
+use crate::page::{Key, ListIdentity, Page, PageRequest, Start};
+
+/// A user whom an operator makes.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// E-mail, password and name, by the same rules as for everybody.
+    pub account: NewAccount,
+    /// What they may do.
+    pub role: Role,
+    /// Whether the address is known to be theirs.
+    pub email_verified: bool,
+}
+
+/// Which users to list.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Only with this role.
+    pub role: Option<Role>,
+    /// Only with this status.
+    pub status: Option<UserStatus>,
+}
+
+impl Auth {
+    /// The caller's own account.
+    ///
+    /// # Errors
+    /// [`AuthError::Unauthenticated`] when no user is asking.
+    pub async fn me(&self, caller: &Caller) -> Result<User, AuthError> {
+        let id = caller.user_id().ok_or(AuthError::Unauthenticated)?;
+        store::find_user(&self.0.db, id).await?.ok_or(AuthError::Unauthenticated)
+    }
+
+    /// Makes a user, without signing them in.
+    ///
+    /// # Errors
+    /// As [`Auth::register`]; [`AuthError::Forbidden`] unless an administrator asks.
+    pub async fn create_user(&self, caller: &Caller, user: NewUser) -> Result<User, AuthError> {
+        require_admin(caller)?;
+        let row = self.new_user_row(user).await?;
+        let mut tx = self.0.db.begin().await?;
+        if store::insert_users(&mut tx, std::slice::from_ref(&row)).await? == 0 {
+            return Err(AuthError::EmailTaken);
+        }
+        let event = Event::new(Action::UserCreated).on(Subject::User(row.id)).detail("role", row.role.as_str());
+        audit::record(&mut tx, row.created_at, caller, event).await?;
+        tx.commit().await?;
+        Ok(user_of(row, None))
+    }
+
+    /// One user, by id or e-mail.
+    ///
+    /// # Errors
+    /// [`AuthError::UserNotFound`]; [`AuthError::Forbidden`] unless an administrator asks.
+    pub async fn get_user(&self, caller: &Caller, id_or_email: &str) -> Result<User, AuthError> {
+        require_admin(caller)?;
+        let found = match (id_or_email.parse::<UserId>(), Email::parse(id_or_email)) {
+            (Ok(id), _) => store::find_user(&self.0.db, id).await?,
+            (_, Ok(email)) => store::find_login(&self.0.db, &email).await?.map(|row| row.user),
+            _ => None,
+        };
+        found.ok_or(AuthError::UserNotFound)
+    }
+
+    /// Users, newest first.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] for a foreign cursor; [`AuthError::Forbidden`] unless an administrator asks.
+    pub async fn list_users(
+        &self,
+        caller: &Caller,
+        filter: &UserFilter,
+        page: &PageRequest,
+    ) -> Result<Page<User>, AuthError> {
+        require_admin(caller)?;
+        let list = ListIdentity::new(&("users", filter));
+        let after = match page.start() {
+            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
+            _ => None,
+        };
+        let rows = store::list_users(&self.0.db, filter.role, filter.status, page, after).await?;
+        Ok(Page::of(page, rows, None, |user| Key { at: user.created_at, id: *user.id.as_bytes() }, &list))
+    }
+
+    /// How many users there are, deleted ones included.
+    ///
+    /// # Errors
+    /// [`AuthError::Forbidden`] unless an administrator asks.
+    pub async fn count_users(&self, caller: &Caller) -> Result<u64, AuthError> {
+        require_admin(caller)?;
+        Ok(store::count_users(&self.0.db).await?)
+    }
+
+    /// Gives a user another role and ends their sessions; says how many those were. Who has the
+    /// role already stays signed in. The last
+    /// active administrator keeps the role, unless `even_the_last_admin`.
+    ///
+    /// # Errors
+    /// [`AuthError::UserNotFound`], [`AuthError::LastAdmin`]; [`AuthError::Forbidden`] unless an
+    /// administrator asks.
+    pub async fn set_role(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        role: Role,
+        even_the_last_admin: bool,
+    ) -> Result<u64, AuthError> {
+        let (tx, ended) = self.change_role(caller, user, role, even_the_last_admin).await?;
+        let Some(ended) = ended else { return Ok(0) };
+        tx.commit().await?;
+        self.0.sessions.forget_all();
+        tracing::info!(%user, %role, by = %caller, "role changed");
+        Ok(ended)
+    }
+
+    /// What [`Auth::set_role`] would do: the same steps, undone at the end.
+    ///
+    /// # Errors
+    /// As [`Auth::set_role`].
+    pub async fn preview_role(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        role: Role,
+        even_the_last_admin: bool,
+    ) -> Result<u64, AuthError> {
+        Ok(self.change_role(caller, user, role, even_the_last_admin).await?.1.unwrap_or(0))
+    }
+
+    /// Changes the role in a transaction that is yet to be committed. `None` if they have it
+    /// already: nothing to change, and so no reason to sign them out.
+    async fn change_role(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        role: Role,
+        even_the_last_admin: bool,
+    ) -> Result<(Tx, Option<u64>), AuthError> {
+        require_admin(caller)?;
+        let now = self.0.clock.now();
+        let mut tx = self.0.db.begin().await?;
+        // Two administrators who demote each other at the same moment take turns here.
+        tx.take_turns("administrators").await?;
+        let current = store::find_role(&mut tx, user).await?.ok_or(AuthError::UserNotFound)?;
+        if current == role {
+            return Ok((tx, None));
+        }
+        if current == Role::Admin && !even_the_last_admin && !store::has_other_admin(&mut tx, user).await? {
+            return Err(AuthError::LastAdmin);
+        }
+        if !store::set_role(&mut tx, user, role, now).await? {
+            return Err(AuthError::UserNotFound);
+        }
+        let ended = store::revoke_sessions_of(&mut tx, user, "role_changed", now).await?;
+        let event = Event::new(Action::RoleChanged)
+            .on(Subject::User(user))
+            .detail("from", current.as_str())
+            .detail("to", role.as_str());
+        audit::record(&mut tx, now, caller, event).await?;
+        Ok((tx, Some(ended)))
+    }
+
+    /// Checks a new user and hashes their password. Nothing is stored.
+    pub(super) async fn new_user_row(&self, user: NewUser) -> Result<NewUserRow, AuthError> {
+        let mut errors = FieldErrors::default();
+        let email = errors.check("email", Email::parse(&user.account.email));
+        let display_name = errors.check("displayName", DisplayName::parse(&user.account.display_name));
+        errors.check("password", user.account.password.check_new());
+        let (email, display_name) = errors.finish(email.zip(display_name)).map_err(AuthError::Invalid)?;
+        let password_hash = password::hash(&self.0.hashing, user.account.password).await??;
+        let now = self.0.clock.now();
+        Ok(NewUserRow {
+            id: UserId::new(),
+            email,
+            email_verified_at: user.email_verified.then_some(now),
+            password_hash: Some(password_hash),
+            display_name,
+            role: user.role,
+            created_at: now,
+        })
+    }
+
+    /// Hashes a password without an account to it yet: for [seeding](crate::seed).
+    pub(crate) async fn hash_password(&self, password: Password) -> Result<String, AuthError> {
+        password.check_new().map_err(|problem| AuthError::Invalid(FieldErrors::one("password", problem)))?;
+        Ok(password::hash(&self.0.hashing, password).await??)
+    }
+}
+
+/// The user that a stored row is.
+pub(super) fn user_of(row: NewUserRow, last_seen_at: Option<Timestamp>) -> User {
+    User {
+        id: row.id,
+        email: row.email.as_str().to_owned(),
+        email_verified_at: row.email_verified_at,
+        display_name: row.display_name.as_str().to_owned(),
+        role: row.role,
+        status: UserStatus::Active,
+        created_at: row.created_at,
+        updated_at: row.created_at,
+        last_seen_at,
+    }
+}
