@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = migrations![
     4 "0004_jobs",
     5 "0005_audit_log",
     6 "0006_accounts",
+    7 "0007_one_time_tokens",
 ];
 
 impl Migration {
