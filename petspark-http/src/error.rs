@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::rate_limit::whole_seconds;
+
 /// An error on its way to the client. Boxed: answers without one should not carry its room.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError(Box<Parts>);
@@ -71,6 +73,13 @@ impl ApiError {
         error
     }
 
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        let message = "Too many requests. Please try again later.";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED", message);
+        error.0.retry_after = Some(wait);
+        error
+    }
+
     pub(crate) fn internal(cause: impl Into<String>) -> Self {
         let mut error =
             Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "Something went wrong on our side.");
@@ -127,7 +136,8 @@ impl ApiError {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.remove(header::CONTENT_LENGTH);
         if let Some(after) = self.0.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            // Rounded up: who comes back in time shall not come back too early.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after).max(1)));
         }
         if let Some(challenge) = &self.0.challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge.clone());

@@ -18,6 +18,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod cookie;
 mod cors;
 mod error;
 mod extract;
@@ -25,11 +26,15 @@ mod layer;
 mod listen;
 mod openapi;
 mod patience;
+mod rate_limit;
 mod routes;
 mod settings;
+mod transport;
 pub mod wire;
 
+pub use cookie::{CookieSettings, SameSite};
 pub use listen::{BindError, Drained, Peer, Server};
+pub use rate_limit::{Limit, RateLimitSettings};
 pub use settings::{BuildInfo, HttpSettings, Origin};
 
 use std::sync::Arc;
@@ -37,6 +42,9 @@ use std::time::Instant;
 
 use axum::Router;
 use petspark_core::PetSpark;
+use tower_http::cors::CorsLayer;
+
+use rate_limit::RateLimits;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -47,6 +55,8 @@ struct Inner {
     settings: HttpSettings,
     started: Instant,
     readiness: routes::Readiness,
+    rate_limits: Option<RateLimits>,
+    cors: Option<CorsLayer>,
 }
 
 impl App {
@@ -65,6 +75,14 @@ impl App {
     pub(crate) fn readiness(&self) -> &routes::Readiness {
         &self.0.readiness
     }
+
+    pub(crate) fn rate_limits(&self) -> Option<&RateLimits> {
+        self.0.rate_limits.as_ref()
+    }
+
+    pub(crate) fn cors(&self) -> Option<&CorsLayer> {
+        self.0.cors.as_ref()
+    }
 }
 
 /// All of PetSpark's routes, with everything that surrounds a request: ids, time limit, the
@@ -75,7 +93,7 @@ pub fn router(petspark: PetSpark) -> Router {
 
 /// The same by other settings than the defaults.
 pub fn router_with(petspark: PetSpark, settings: HttpSettings) -> Router {
-    let (router, document) = routes::api().split_for_parts();
+    let (router, document) = routes::api(&settings).split_for_parts();
     let mut document = openapi::complete(document);
     document.info.version = settings.build.version.to_string();
     let docs = if settings.docs { routes::docs(&document) } else { Ok(Router::new()) };
@@ -94,11 +112,18 @@ pub fn surrounded(router: Router, petspark: PetSpark, settings: HttpSettings) ->
 }
 
 fn surround(router: Router<App>, petspark: PetSpark, settings: HttpSettings) -> Router {
-    let router = match cors::layer(&settings.cors_origins) {
-        Some(cors) => router.layer(cors),
+    let cors = cors::layer(&settings.cors_origins);
+    let router = match &cors {
+        Some(cors) => router.layer(cors.clone()),
         None => router,
     };
-    let app =
-        App(Arc::new(Inner { petspark, settings, started: Instant::now(), readiness: routes::Readiness::default() }));
+    let app = App(Arc::new(Inner {
+        rate_limits: RateLimits::new(&settings.rate_limit),
+        cors,
+        petspark,
+        settings,
+        started: Instant::now(),
+        readiness: routes::Readiness::default(),
+    }));
     router.layer(axum::middleware::from_fn_with_state(app.clone(), layer::surround)).with_state(app)
 }

@@ -8,6 +8,9 @@ use http::HeaderValue;
 use ipnet::IpNet;
 use petspark_core::config::{Environment, Loader, Setting, Value};
 
+use crate::cookie::CookieSettings;
+use crate::rate_limit::RateLimitSettings;
+
 /// Everything `petspark-http` can be told.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
@@ -31,8 +34,10 @@ pub struct HttpSettings {
     pub max_connections: u32,
     /// Whether to serve `/docs` and `/api/openapi.json`.
     pub docs: bool,
-    /// Whether requests are limited.
-    pub rate_limit: bool,
+    /// How many requests one address may make.
+    pub rate_limit: RateLimitSettings,
+    /// How browsers get their refresh tokens.
+    pub cookie: CookieSettings,
     /// What `/api/version` tells.
     pub build: BuildInfo,
 }
@@ -149,12 +154,6 @@ impl HttpSettings {
             default: true,
             about: "Whether to serve /docs and /api/openapi.json.",
         });
-        let rate_limit = from.get(Setting {
-            key: "rate_limit.enabled",
-            env: None,
-            default: true,
-            about: "Whether requests are limited. Load tests turn it off; production refuses that unless a proxy limits. Not used yet.",
-        });
         Self {
             host,
             port,
@@ -166,24 +165,15 @@ impl HttpSettings {
             shutdown_timeout,
             max_connections,
             docs,
-            rate_limit,
+            rate_limit: RateLimitSettings::read(from),
+            cookie: CookieSettings::read(from),
             build: BuildInfo::default(),
         }
     }
 
     /// Rules about more than one setting.
     fn check(&self, from: &mut Loader) {
-        let limited_by_proxy = from.get(Setting {
-            key: "rate_limit.by_proxy",
-            env: None,
-            default: false,
-            about: "Whether a proxy in front limits requests, so that rate_limit.enabled may be false in production.",
-        });
-        let production = from.environment() == Environment::Production;
-        if production && !self.rate_limit && !limited_by_proxy {
-            from.problem("rate_limit.enabled", "can't be false in production, unless rate_limit.by_proxy is true");
-        }
-        if production && !self.cors_origins.iter().all(Origin::is_https) {
+        if from.environment() == Environment::Production && !self.cors_origins.iter().all(Origin::is_https) {
             from.problem("http.cors_origins", "must be https origins in production");
         }
         if self.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {

@@ -1,6 +1,6 @@
 //! A JSON body under a size limit.
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::error::ApiError;
+use crate::layer::RequestContext;
 
 /// Most bytes of a body when nothing is said: 10 MiB.
 pub(crate) const DEFAULT_BODY: usize = 10 * 1024 * 1024;
@@ -24,7 +25,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let is_json = has_json_type(request.headers());
-        let bytes = read(request.into_body(), MAX).await?;
+        let bytes = read(request, MAX).await?;
         if bytes.is_empty()
             && let Ok(value) = serde_json::from_slice(b"{}")
         {
@@ -45,11 +46,16 @@ fn has_json_type(headers: &HeaderMap) -> bool {
 }
 
 /// Reads the body; one that says itself that it is too large isn't read at all.
-async fn read(body: Body, max: usize) -> Result<Vec<u8>, ApiError> {
+async fn read(request: Request, max: usize) -> Result<Vec<u8>, ApiError> {
+    let (parts, body) = request.into_parts();
     if body.size_hint().lower() > max as u64 {
         return Err(ApiError::payload_too_large(max));
     }
-    match Limited::new(body, max).collect().await {
+    let waits = |waits| parts.extensions.get::<RequestContext>().map(|context| context.set_waits_for_body(waits));
+    waits(true);
+    let collected = Limited::new(body, max).collect().await;
+    waits(false);
+    match collected {
         Ok(collected) => Ok(collected.to_bytes().into()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::payload_too_large(max)),
         Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "The body ended before its end.")),

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
-use petspark_core::auth::Client;
+use petspark_core::auth::{Client, ClientKind};
 
 use crate::layer::RequestContext;
+use crate::transport::is_browser;
 
 /// The device that signs in; for the user's list of sessions, and nothing is decided by it.
 pub(crate) struct ClientInfo(pub(crate) Client);
@@ -23,7 +24,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientInfo {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         Ok(Self(Client {
-            kind: text("x-petspark-client").and_then(|kind| kind.parse().ok()),
+            kind: text("x-petspark-client")
+                .and_then(|kind| kind.parse().ok())
+                .or_else(|| is_browser(&parts.headers).then_some(ClientKind::Web)),
             user_agent: text(header::USER_AGENT.as_str()).map(|agent| agent.chars().take(MAX_USER_AGENT).collect()),
             device_name: text("x-petspark-device").and_then(device_name),
             origin: parts.extensions.get::<RequestContext>().map(RequestContext::origin).unwrap_or_default(),

@@ -1,5 +1,5 @@
-//! What surrounds every request: its id, its time limit, the error envelope, the access log.
-//! One layer and not five: each would box the request's future once more.
+//! What surrounds every request: its id, its rate and time limits, the error envelope, the access
+//! log. One layer and not five: each would box the request's future once more.
 
 mod client_ip;
 mod request_id;
@@ -7,6 +7,7 @@ mod request_id;
 use std::any::Any;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -15,14 +16,15 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use petspark_core::{Origin, UserId};
 
 pub(crate) use request_id::RequestId;
 
-use crate::App;
 use crate::error::ApiError;
 use crate::listen::Peer;
+use crate::rate_limit::{Class, Counted};
+use crate::{App, cors};
 
 /// What is known of a request besides itself. A handler's extractors add to it for the log.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ struct Known {
     id: RequestId,
     client_ip: Option<IpAddr>,
     user: OnceLock<UserId>,
+    /// Whether we are waiting for more of the body.
+    waits_for_body: AtomicBool,
 }
 
 impl RequestContext {
@@ -48,6 +52,11 @@ impl RequestContext {
             let _ = self.0.user.set(user);
         }
     }
+
+    /// Remembers whether the client is the one who is waited for.
+    pub(crate) fn set_waits_for_body(&self, waits: bool) {
+        self.0.waits_for_body.store(waits, Ordering::Relaxed);
+    }
 }
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,6 +69,7 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
         id: RequestId::of(request.headers()),
         client_ip: peer.map(|peer| client_ip::client_ip(peer, request.headers(), &app.settings().trusted_proxies)),
         user: OnceLock::new(),
+        waits_for_body: AtomicBool::new(false),
     }));
     let mut line = LogLine {
         known: context.0.clone(),
@@ -70,19 +80,43 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
         path: request.uri().path().to_owned(),
         user_agent: request.headers().get(header::USER_AGENT).cloned(),
     };
+    let class = Class::of(&line.method, line.route.as_ref().map(MatchedPath::as_str));
+    let counted = app.rate_limits().zip(context.0.client_ip).and_then(|(limits, ip)| limits.count(class, ip));
+    let origin = request.headers().get(header::ORIGIN).cloned();
     request.extensions_mut().insert(context.clone());
 
-    let answer =
-        tokio::time::timeout(app.settings().request_timeout, AssertUnwindSafe(next.run(request)).catch_unwind());
-    let mut response = match answer.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => ApiError::internal(format!("a handler panicked: {}", panic_message(&*panic))).into_response(),
-        Err(_) => ApiError::unavailable("the request took longer than http.request_timeout").into_response(),
+    let answer = match counted.as_ref().and_then(Counted::wait) {
+        Some(wait) => Err(ApiError::rate_limited(wait)),
+        None => answer(&app, &context, next.run(request)).await,
+    };
+    let mut response = match (answer, origin, app.cors()) {
+        (Ok(response), ..) => response,
+        (Err(error), Some(origin), Some(cors)) => cors::complete(cors, origin, error.into_response()).await,
+        (Err(error), ..) => error.into_response(),
     };
     let error = write_envelope(&mut response, context.0.id.as_str());
-    finish_headers(&mut response, &context.0.id);
+    finish_headers(&mut response, &context.0.id, class);
+    if let Some(counted) = counted {
+        counted.write(response.headers_mut());
+    }
     line.write(&response, error.as_ref());
     response
+}
+
+/// The answer from within, unless there is none.
+async fn answer(
+    app: &App,
+    context: &RequestContext,
+    inside: impl Future<Output = Response>,
+) -> Result<Response, ApiError> {
+    match tokio::time::timeout(app.settings().request_timeout, AssertUnwindSafe(inside).catch_unwind()).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(panic)) => Err(ApiError::internal(format!("a handler panicked: {}", panic_message(&*panic)))),
+        Err(_) if context.0.waits_for_body.load(Ordering::Relaxed) => {
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body took too long to arrive."))
+        }
+        Err(_) => Err(ApiError::unavailable("the request took longer than http.request_timeout")),
+    }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
@@ -109,8 +143,14 @@ fn write_envelope(response: &mut Response, request_id: &str) -> Option<ApiError>
     Some(error)
 }
 
-fn finish_headers(response: &mut Response, id: &RequestId) {
+fn finish_headers(response: &mut Response, id: &RequestId, class: Class) {
     let headers = response.headers_mut();
+    if class.is_account() {
+        // The same address answers browsers by a cookie and others in the body: a cache that mixes
+        // them up would sign one person in as another.
+        headers.append(header::VARY, HeaderValue::from_static("origin, sec-fetch-site"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
     headers.insert(X_REQUEST_ID, id.header_value());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

@@ -8,6 +8,7 @@ use petspark_core::auth::{AuthError, NewAccount, Password};
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{AUTH_BODY, ClientInfo, Json, Signed, bearer};
+use crate::transport::{Transport, WithCookie};
 use crate::wire::{Credentials, Data, LogoutBody, RefreshBody, Registration, Session, Success, TokenPair, User};
 
 /// Make an account and sign in.
@@ -19,12 +20,13 @@ use crate::wire::{Credentials, Data, LogoutBody, RefreshBody, Registration, Sess
 pub(super) async fn register(
     State(app): State<App>,
     ClientInfo(client): ClientInfo,
+    transport: Transport,
     Json(body): Json<Registration, AUTH_BODY>,
 ) -> Result<impl IntoResponse, ApiError> {
     let account =
         NewAccount { email: body.email, password: Password::new(body.password), display_name: body.display_name };
     let signed_in = app.petspark().auth().register(account, client).await?;
-    Ok((StatusCode::CREATED, Data { data: Session::from(signed_in) }))
+    Ok((StatusCode::CREATED, transport.signed_in(signed_in)))
 }
 
 /// Sign in.
@@ -37,38 +39,46 @@ pub(super) async fn register(
 pub(super) async fn login(
     State(app): State<App>,
     ClientInfo(client): ClientInfo,
+    transport: Transport,
     Json(body): Json<Credentials, AUTH_BODY>,
-) -> Result<Data<Session>, ApiError> {
+) -> Result<WithCookie<Data<Session>>, ApiError> {
     let signed_in = app.petspark().auth().login(&body.email, Password::new(body.password), client).await?;
-    Ok(Data { data: signed_in.into() })
+    Ok(transport.signed_in(signed_in))
 }
 
-/// Exchange a refresh token for the next pair of tokens.
+/// Exchange a refresh token for the next pair of tokens. Browsers have it in their cookie, and
+/// must send `X-PetSpark-Client`.
 #[utoipa::path(post, path = "/auth/refresh", operation_id = "refreshTokens", tag = "auth", security(()), request_body = RefreshBody, responses(
     (status = 200, description = "The next pair", body = Data<TokenPair>),
+    (status = 400, description = "VALIDATION_FAILED: also when cookie and body have different tokens", body = ErrorBody),
     (status = 401, description = "AUTH_003 missing, AUTH_004 invalid, AUTH_005 expired, AUTH_008 used before", body = ErrorBody),
+    (status = 403, description = "CSRF_REFUSED: a cookie, sent by a page that may not", body = ErrorBody),
 ))]
 pub(super) async fn refresh(
     State(app): State<App>,
+    transport: Transport,
     Json(body): Json<RefreshBody, AUTH_BODY>,
-) -> Result<Data<TokenPair>, ApiError> {
-    let token = body.refresh_token.filter(|token| !token.is_empty()).ok_or(AuthError::RefreshMissing)?;
+) -> Result<WithCookie<Data<TokenPair>>, ApiError> {
+    let token = transport.presented(body.refresh_token)?.ok_or(AuthError::RefreshMissing)?;
     let tokens = app.petspark().auth().refresh(&token).await?;
-    Ok(Data { data: tokens.into() })
+    Ok(transport.renewed(&tokens))
 }
 
 /// End the session that the refresh token or the access token belongs to. An expired access
 /// token will do.
 #[utoipa::path(post, path = "/auth/logout", operation_id = "logout", tag = "auth", security((), ("bearer" = [])), request_body = LogoutBody, responses(
-    (status = 200, description = "Signed out", body = Data<Success>),
+    (status = 200, description = "Signed out; the cookie is taken back", body = Data<Success>),
+    (status = 403, description = "CSRF_REFUSED: a cookie, sent by a page that may not", body = ErrorBody),
 ))]
 pub(super) async fn logout(
     State(app): State<App>,
     headers: HeaderMap,
+    transport: Transport,
     Json(body): Json<LogoutBody, AUTH_BODY>,
-) -> Result<Success, ApiError> {
-    app.petspark().auth().logout(body.refresh_token.as_deref(), bearer(&headers)).await?;
-    Ok(Success::YES)
+) -> Result<WithCookie<Success>, ApiError> {
+    let token = transport.presented(body.refresh_token)?;
+    app.petspark().auth().logout(token.as_deref(), bearer(&headers)).await?;
+    Ok(transport.signed_out())
 }
 
 /// The caller's own account.

@@ -8,18 +8,23 @@ mod pets;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::App;
+use crate::settings::HttpSettings;
+use crate::{App, cors};
 
 pub(crate) use docs::docs;
 pub(crate) use health::Readiness;
 
 /// Every documented route.
-pub(crate) fn api() -> OpenApiRouter<App> {
-    let version_one = OpenApiRouter::new()
-        .routes(routes!(auth::register))
-        .routes(routes!(auth::login))
+pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
+    // Where the cookie is a credential.
+    let by_cookie = OpenApiRouter::new()
         .routes(routes!(auth::refresh))
         .routes(routes!(auth::logout))
+        .route_layer(cors::same_origin(&settings.cors_origins));
+    let version_one = OpenApiRouter::new()
+        .merge(by_cookie)
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
         .routes(routes!(auth::me))
         .routes(routes!(pets::list, pets::create))
         .routes(routes!(pets::get, pets::put, pets::patch, pets::delete));

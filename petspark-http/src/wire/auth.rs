@@ -88,18 +88,20 @@ impl From<auth::User> for User {
 pub(crate) struct TokenPair {
     /// Goes with every request as `Authorization: Bearer`.
     access_token: String,
-    /// Gets the next pair; using it invalidates it.
-    refresh_token: String,
+    /// Gets the next pair; using it invalidates it. Browsers get it as a cookie instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     /// Seconds that the access token is valid.
     #[schema(example = 900)]
     expires_in: u64,
 }
 
-impl From<auth::Tokens> for TokenPair {
-    fn from(tokens: auth::Tokens) -> Self {
+impl TokenPair {
+    /// The refresh token is left out unless it goes `with_refresh`.
+    pub(crate) fn of(tokens: &auth::Tokens, with_refresh: bool) -> Self {
         Self {
             access_token: tokens.access.expose().to_owned(),
-            refresh_token: tokens.refresh.expose().to_owned(),
+            refresh_token: with_refresh.then(|| tokens.refresh.expose().to_owned()),
             expires_in: tokens.access_ttl.as_secs(),
         }
     }
@@ -113,8 +115,8 @@ pub(crate) struct Session {
     tokens: TokenPair,
 }
 
-impl From<auth::SignedIn> for Session {
-    fn from(signed_in: auth::SignedIn) -> Self {
-        Self { user: signed_in.user.into(), tokens: signed_in.tokens.into() }
+impl Session {
+    pub(crate) fn of(signed_in: auth::SignedIn, with_refresh: bool) -> Self {
+        Self { tokens: TokenPair::of(&signed_in.tokens, with_refresh), user: signed_in.user.into() }
     }
 }

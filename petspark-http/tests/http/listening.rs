@@ -179,6 +179,15 @@ async fn a_request_that_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_arrive_is_the_clients_fault() {
+    let settings = HttpSettings { request_timeout: Duration::from_millis(50), ..HttpSettings::default() };
+    let api = crate::support::Api::with(TestApp::open(Engine::Sqlite).await, settings);
+    let stalled = axum::body::Body::from_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+    let answer = api.post("/api/v1/auth/login").raw("application/json", stalled).send().await;
+    answer.assert_error(408, "REQUEST_TIMEOUT");
+}
+
+#[tokio::test]
 async fn http_2_is_spoken_too() {
     let server = run(hello(), short()).await;
     let stream = TcpStream::connect(server.address).await.unwrap();

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod browsers;
 mod contract;
 mod envelope;
 mod listening;
 mod operations;
 mod pets;
+mod rate_limits;
 mod support;

@@ -1,5 +1,8 @@
 //! Health, readiness, version, documents, CORS.
 
+use std::time::Duration;
+
+use axum::routing::get;
 use http::Method;
 use petspark_core::config::Value as _;
 use petspark_core::testing::{Engine, TestApp, on_both};
@@ -79,7 +82,7 @@ async fn the_documentation_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn only_listed_origins_may_call_from_a_browser() {
+async fn asvs_3_4_2_only_listed_origins_may_call_from_a_browser() {
     let origin = Origin::parse("https://app.example.org").unwrap();
     let api = Api::with(
         TestApp::open(Engine::Sqlite).await,
@@ -96,6 +99,8 @@ async fn only_listed_origins_may_call_from_a_browser() {
     assert_eq!(allowed.status, 200);
     assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example.org");
     assert_eq!(allowed.header("access-control-allow-credentials"), "true");
+    assert_eq!(allowed.header("access-control-max-age"), "3600");
+    assert!(allowed.lines("vary").contains("origin"));
     for from in [
         "https://evil.example",
         "null",
@@ -108,5 +113,32 @@ async fn only_listed_origins_may_call_from_a_browser() {
     let error = api.get("/api/v1/auth/me").header("origin", "https://app.example.org").send().await;
     error.assert_error(401, "AUTH_006");
     assert_eq!(error.header("access-control-allow-origin"), "https://app.example.org");
-    assert!(error.header("vary").to_lowercase().contains("origin"));
+    assert!(error.lines("vary").contains("origin"));
+    let plain = Api::new(TestApp::open(Engine::Sqlite).await);
+    let answer = plain.get("/api/v1/auth/me").header("origin", "https://app.example.org").send().await;
+    assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control-")), "without a list, nobody");
+}
+
+/// A page shall see what went wrong, also where no handler got to say it.
+#[tokio::test]
+async fn an_answer_that_no_handler_made_can_be_read_by_listed_origins_too() {
+    let settings = HttpSettings {
+        cors_origins: vec![Origin::parse("https://app.example.org").unwrap()],
+        request_timeout: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let app = TestApp::open(Engine::Sqlite).await;
+    let router = axum::Router::new()
+        .route("/never", get(|| async { std::future::pending::<()>().await }))
+        .route("/panic", get(|| async { panic!("on purpose") as &'static str }));
+    let router = petspark_http::surrounded(router, app.petspark.clone(), settings);
+    let api = Api { app, router };
+    for (path, status) in [("/never", 503), ("/panic", 500)] {
+        let answer = api.get(path).header("origin", "https://app.example.org").send().await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("access-control-allow-origin"), "https://app.example.org");
+        assert!(answer.header("access-control-expose-headers").contains("retry-after"));
+        let evil = api.get(path).header("origin", "https://evil.example").send().await;
+        assert_eq!((evil.status.as_u16(), evil.header("access-control-allow-origin")), (status, ""));
+    }
 }

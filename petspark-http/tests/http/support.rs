@@ -1,11 +1,14 @@
 //! Sends requests through the router and reads answers.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use petspark_core::testing::TestApp;
-use petspark_http::HttpSettings;
+use petspark_http::{HttpSettings, Peer};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -66,6 +69,13 @@ impl Call<'_> {
         self
     }
 
+    /// From this address, as a socket would tell it.
+    pub(crate) fn from(mut self, ip: &str) -> Self {
+        let peer = Peer(SocketAddr::new(ip.parse().unwrap(), 50_000));
+        self.request = self.request.extension(ConnectInfo(peer));
+        self
+    }
+
     pub(crate) fn bearer(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
     }
@@ -101,6 +111,12 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Every line of a header that may be there more than once, in lower case.
+    pub(crate) fn lines(&self, name: &str) -> String {
+        let lines: Vec<_> = self.headers.get_all(name).iter().map(|line| line.to_str().unwrap()).collect();
+        lines.join(", ").to_lowercase()
     }
 
     pub(crate) fn text(&self, pointer: &str) -> &str {
