@@ -44,6 +44,7 @@ use axum::Router;
 use petspark_core::PetSpark;
 use tower_http::cors::CorsLayer;
 
+use cookie::RefreshCookie;
 use rate_limit::RateLimits;
 
 /// What every handler can reach.
@@ -74,6 +75,11 @@ impl App {
 
     pub(crate) fn readiness(&self) -> &routes::Readiness {
         &self.0.readiness
+    }
+
+    pub(crate) fn refresh_cookie(&self) -> RefreshCookie {
+        let Inner { petspark, settings, .. } = &*self.0;
+        RefreshCookie::of(settings.cookie, petspark.settings().environment, settings.host.is_loopback())
     }
 
     pub(crate) fn rate_limits(&self) -> Option<&RateLimits> {

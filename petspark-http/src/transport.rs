@@ -2,7 +2,6 @@
 //! in the body. And the other way round: which of the two a request's refresh token is in.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -20,8 +19,6 @@ pub(crate) struct Transport {
     cookie: RefreshCookie,
     to_browser: bool,
     in_body: bool,
-    /// How long a session can live.
-    session_ttl: Duration,
     /// The refresh token in the request's cookie.
     held: Option<String>,
     /// Whether the request has a header that a page of another origin can't add unless we let it.
@@ -53,14 +50,12 @@ impl FromRequestParts<App> for Transport {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let (settings, headers) = (app.settings(), &parts.headers);
-        let environment = app.petspark().settings().environment;
-        let cookie = RefreshCookie::of(settings.cookie, environment, settings.host.is_loopback());
+        let cookie = app.refresh_cookie();
         let to_browser = is_browser(headers);
         Ok(Self {
             held: cookie.find(headers).map(str::to_owned),
             cookie,
             to_browser,
-            session_ttl: app.petspark().settings().auth.session_absolute_ttl,
             in_body: !to_browser || settings.cookie.body_copy,
             has_own_header: headers.contains_key("x-petspark-client") || headers.contains_key(header::AUTHORIZATION),
         })
@@ -101,7 +96,7 @@ impl Transport {
     }
 
     fn cookie_of(&self, tokens: &auth::Tokens) -> Option<HeaderValue> {
-        self.to_browser.then(|| self.cookie.set(tokens.refresh.expose(), self.session_ttl)).flatten()
+        self.to_browser.then(|| self.cookie.set(tokens.refresh.expose(), tokens.refresh_ttl)).flatten()
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Client {
     pub device_name: Option<String>,
     /// Where the request came from.
     pub origin: Origin,
+    /// A refresh token that the device holds from before: its session ends when a new one begins.
+    pub replaces: Option<Secret>,
 }
 
 /// A new session's tokens.
@@ -50,6 +52,8 @@ pub struct Tokens {
     pub access_ttl: Duration,
     /// Gets the next pair of tokens. Using it invalidates it.
     pub refresh: Secret,
+    /// How long the session can live, however much it is used.
+    pub refresh_ttl: Duration,
 }
 
 /// A user and the session they just began.

@@ -27,7 +27,10 @@ impl Auth {
         )
         .await?;
         match rotated {
-            Some(row) => self.tokens(row.user_id, presented.session, row.session_version, row.generation, now),
+            Some(row) => {
+                let tokens = self.tokens(row.user_id, presented.session, row.session_version, row.generation, now)?;
+                Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens })
+            }
             None => self.refresh_not_rotated(presented, now).await,
         }
     }
@@ -47,7 +50,8 @@ impl Auth {
         }
         let is_predecessor = row.generation == presented.generation + 1;
         if is_predecessor && now.since(row.rotated_at) <= self.0.settings.refresh_grace {
-            return self.tokens(row.user_id, presented.session, row.session_version, row.generation, now);
+            let tokens = self.tokens(row.user_id, presented.session, row.session_version, row.generation, now)?;
+            return Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens });
         }
         store::revoke_session(&self.0.db, presented.session, "refresh_reuse", now).await?;
         self.0.sessions.forget(presented.session).await;

@@ -7,6 +7,8 @@ use super::store::{self, NewSession};
 use super::user::{Email, Role, UserStatus};
 use super::users::{NewUser, user_of};
 use super::{Auth, AuthError};
+use crate::audit::{self, Action, Event, Subject};
+use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
 use crate::error::Fault;
@@ -37,7 +39,7 @@ impl Auth {
             return Err(AuthError::EmailTaken);
         }
         let session = self.begin_session(&mut tx, user_id, now, &client).await?;
-        tx.commit().await?;
+        self.commit_session(tx, &client).await?;
         Ok(SignedIn { user: user_of(row, Some(now)), tokens: self.tokens(user_id, session, 0, 0, now)? })
     }
 
@@ -68,7 +70,7 @@ impl Auth {
             store::replace_password_hash(&mut tx, row.user.id, old, new).await?;
         }
         let session = self.begin_session(&mut tx, row.user.id, now, &client).await?;
-        tx.commit().await?;
+        self.commit_session(tx, &client).await?;
         row.user.last_seen_at = Some(now);
         let tokens = self.tokens(row.user.id, session, row.session_version, 0, now)?;
         Ok(SignedIn { user: row.user, tokens })
@@ -93,7 +95,29 @@ impl Auth {
         };
         store::insert_session(tx, &session).await?;
         store::touch_user(tx, user_id, now).await?;
+        if let Some(replaced) = self.replaced_by(client)
+            && store::revoke_session_in(tx, replaced, "replaced", now).await?
+        {
+            let caller = Caller::anonymous().from(client.origin.clone());
+            let event = Event::new(Action::SessionRevoked).on(Subject::Session(replaced)).reason("replaced");
+            audit::record(tx, now, &caller, event.detail("by", id.to_string())).await?;
+        }
         Ok(id)
+    }
+
+    /// Commits what [`Auth::begin_session`] is part of.
+    pub(super) async fn commit_session(&self, tx: Tx, client: &Client) -> Result<(), Fault> {
+        tx.commit().await?;
+        if let Some(replaced) = self.replaced_by(client) {
+            self.0.sessions.forget(replaced).await;
+        }
+        Ok(())
+    }
+
+    /// The session that the device had before. A token that isn't ours is none.
+    fn replaced_by(&self, client: &Client) -> Option<SessionId> {
+        let token = client.replaces.as_ref()?;
+        self.0.refresh.verify(token.expose()).map(|presented| presented.session)
     }
 
     pub(super) fn tokens(
@@ -109,6 +133,7 @@ impl Auth {
             access: Secret::new(access),
             access_ttl: self.0.access.ttl(),
             refresh: Secret::new(self.0.refresh.issue(session, generation)),
+            refresh_ttl: self.0.settings.session_absolute_ttl,
         })
     }
 }

@@ -5,8 +5,10 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
+use petspark_core::Secret;
 use petspark_core::auth::{Client, ClientKind};
 
+use crate::App;
 use crate::layer::RequestContext;
 use crate::transport::is_browser;
 
@@ -18,10 +20,10 @@ const MAX_USER_AGENT: usize = 256;
 /// A device's name, up to this many characters.
 const MAX_DEVICE_NAME: usize = 80;
 
-impl<S: Send + Sync> FromRequestParts<S> for ClientInfo {
+impl FromRequestParts<App> for ClientInfo {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         Ok(Self(Client {
             kind: text("x-petspark-client")
@@ -30,6 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientInfo {
             user_agent: text(header::USER_AGENT.as_str()).map(|agent| agent.chars().take(MAX_USER_AGENT).collect()),
             device_name: text("x-petspark-device").and_then(device_name),
             origin: parts.extensions.get::<RequestContext>().map(RequestContext::origin).unwrap_or_default(),
+            replaces: app.refresh_cookie().find(&parts.headers).map(Secret::new),
         }))
     }
 }

@@ -59,6 +59,36 @@ on_both! {
         assert_eq!(api.get(ME).bearer(renewed.text("/data/accessToken")).send().await.status, 200);
     }
 
+    async fn the_cookie_lives_as_long_as_the_session_can(app: TestApp) {
+        let api = Api::with(app, settings());
+        let registered = register(&api).await;
+        api.app.clock.advance(std::time::Duration::from_secs(20 * 86_400));
+        let renewed = from_app(api.post(REFRESH), &cookie_of(&registered)).send().await;
+        assert!(renewed.header("set-cookie").ends_with("; Max-Age=6048000"), "{renewed:?}");
+        let again = from_app(api.post(REFRESH), &cookie_of(&registered)).send().await;
+        assert_eq!(again.header("set-cookie"), renewed.header("set-cookie"), "asked twice, the same answer");
+    }
+
+    async fn asvs_7_2_4_a_sign_in_ends_the_session_that_the_browser_had(app: TestApp) {
+        let api = Api::with(app, settings());
+        let first = register(&api).await;
+        let credentials = json!({"email": "ada@example.org", "password": TestApp::PASSWORD});
+        let wrong = json!({"email": "ada@example.org", "password": "wrong horse"});
+        from_app(api.post(LOGIN), &cookie_of(&first)).json(&wrong).send().await.assert_error(401, "AUTH_001");
+        assert_eq!(api.get(ME).bearer(first.text("/data/accessToken")).send().await.status, 200);
+
+        let second = from_app(api.post(LOGIN), &cookie_of(&first)).json(&credentials).send().await;
+        assert_eq!(second.status, 200);
+        api.get(ME).bearer(first.text("/data/accessToken")).send().await.assert_error(401, "AUTH_006");
+        from_app(api.post(REFRESH), &cookie_of(&first)).send().await.assert_error(401, "AUTH_004");
+        assert_eq!(from_app(api.post(REFRESH), &cookie_of(&second)).send().await.status, 200);
+
+        // A cookie that isn't ours is in nobody's way.
+        let third = from_app(api.post(LOGIN), "__Host-petspark_rt=nonsense").json(&credentials).send().await;
+        assert_eq!(third.status, 200);
+        assert_eq!(api.get(ME).bearer(second.text("/data/accessToken")).send().await.status, 200);
+    }
+
     async fn signing_out_takes_the_cookie_back(app: TestApp) {
         let api = Api::with(app, settings());
         let cleared = "__Host-petspark_rt=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0";

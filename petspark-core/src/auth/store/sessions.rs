@@ -41,6 +41,7 @@ pub(in crate::auth) struct Rotated {
     pub(in crate::auth) user_id: UserId,
     pub(in crate::auth) generation: i64,
     pub(in crate::auth) session_version: i64,
+    pub(in crate::auth) absolute_expires_at: Timestamp,
 }
 
 /// Moves a session from `generation` to the next. One statement: of any number of callers with
@@ -62,7 +63,7 @@ pub(in crate::auth) async fn rotate_session(
            AND idle_expires_at > $3 AND absolute_expires_at > $3 \
            AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id \
                        AND users.status = 'active' AND users.deleted_at IS NULL) \
-         RETURNING user_id, generation, \
+         RETURNING user_id, generation, absolute_expires_at, \
              (SELECT session_version FROM users WHERE users.id = sessions.user_id) AS session_version"
     ).bind(id).bind(generation).bind(now).bind(now.after(idle_ttl)).fetch_all(pool).await)?
     .pop())
@@ -109,6 +110,18 @@ pub(in crate::auth) async fn revoke_session(
         "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL"
     ).bind(now).bind(reason).bind(id).execute(pool).await.map(drop))?;
     Ok(())
+}
+
+/// The same in a transaction; says whether the session was alive.
+pub(in crate::auth) async fn revoke_session_in(
+    tx: &mut Tx,
+    id: SessionId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL"
+    ).bind(now).bind(reason).bind(id).execute(conn).await?.rows_affected() > 0))
 }
 
 pub(in crate::auth) async fn revoke_sessions_of(
