@@ -111,18 +111,31 @@ impl fmt::Display for FieldErrors {
 #[derive(Debug)]
 pub struct Fault {
     kind: Kind,
+    lasting: bool,
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl Fault {
     /// A defect: what should not be able to happen did.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind: Kind::Internal, source: source.into() }
+        Self { kind: Kind::Internal, lasting: false, source: source.into() }
     }
 
     /// Something that PetSpark needs is away or busy, and may be back in a moment.
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind: Kind::Unavailable, source: source.into() }
+        Self { kind: Kind::Unavailable, lasting: false, source: source.into() }
+    }
+
+    /// Something that stays as it is however often it is tried: a job that meets it is not
+    /// tried again.
+    pub fn lasting(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { lasting: true, ..Self::internal(source) }
+    }
+
+    /// Whether trying again is in vain.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        self.lasting
     }
 
     /// The cause and what caused it, in one line, for a log.

@@ -42,6 +42,7 @@ pub mod database;
 mod error;
 mod id;
 pub mod jobs;
+pub mod mail;
 mod page;
 pub mod pets;
 mod petspark;

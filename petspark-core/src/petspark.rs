@@ -9,6 +9,7 @@ use crate::config::{DatabaseUrl, Settings};
 use crate::database::{Database, MigrationError, OpenError};
 use crate::error::{Failure, Fault, Kind};
 use crate::jobs::Jobs;
+use crate::mail::Mailer;
 use crate::pets::Pets;
 use crate::seed::Seeds;
 
@@ -22,6 +23,7 @@ struct Inner {
     auth: Auth,
     pets: Pets,
     jobs: Jobs,
+    mail: Mailer,
     clock: Clock,
 }
 
@@ -55,6 +57,9 @@ pub enum StartError {
     /// The signing key can't be read or made, or doesn't work.
     #[error("can't prepare the signing key: {}", .0.chain())]
     Auth(Fault),
+    /// Mails can't be sent like this: a setting lacks, or a text or certificate is no good.
+    #[error("{0}")]
+    Mail(String),
 }
 
 impl Failure for StartError {
@@ -62,7 +67,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
-            Self::SigningSecret(_) => Kind::Invalid,
+            Self::SigningSecret(_) | Self::Mail(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -71,7 +76,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
-            Self::SigningSecret(_) => "CONFIG_INVALID",
+            Self::SigningSecret(_) | Self::Mail(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -116,7 +121,10 @@ impl PetSpark {
             .map_err(StartError::Auth)?;
         let pets = Pets::open(database.clone(), clock.clone());
         let jobs = Jobs::open(database.clone(), clock.clone());
-        Ok(Self(Arc::new(Inner { settings, database, auth, pets, jobs, clock })))
+        let mail =
+            Mailer::open(database.clone(), clock.clone(), &settings, auth.link_tokens()).map_err(StartError::Mail)?;
+        jobs.handle(mail.clone());
+        Ok(Self(Arc::new(Inner { settings, database, auth, pets, jobs, mail, clock })))
     }
 
     /// Accounts, sessions, tokens.
@@ -135,6 +143,12 @@ impl PetSpark {
     #[must_use]
     pub fn jobs(&self) -> &Jobs {
         &self.0.jobs
+    }
+
+    /// Mails, and whether they leave.
+    #[must_use]
+    pub fn mail(&self) -> &Mailer {
+        &self.0.mail
     }
 
     /// Demonstration data.

@@ -3,7 +3,14 @@
 //!
 //! PostgreSQL is found by `PETSPARK_TEST_POSTGRES_URL`, which `scripts/test` sets. Without it
 //! the PostgreSQL half of a test fails: an engine that isn't tested isn't supported.
-#![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a test that can't be set up must fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that can't be set up must fail"
+)]
+
+mod mails;
 
 use tempfile::TempDir;
 
@@ -16,6 +23,7 @@ use crate::petspark::{Migrate, PetSpark};
 use crate::secret::Secret;
 
 pub use crate::on_both;
+pub use mails::TestMail;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +55,13 @@ impl TestApp {
 
     /// A second PetSpark on the same database, as another server or the operator's tool would be.
     pub async fn another(&self) -> PetSpark {
-        let settings = self.petspark.settings().clone();
+        self.another_with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn another_with(&self, change: impl FnOnce(&mut Settings)) -> PetSpark {
+        let mut settings = self.petspark.settings().clone();
+        change(&mut settings);
         PetSpark::open_with(settings, Migrate::Never, self.clock.clone()).await.expect("the same database again")
     }
 

@@ -84,6 +84,13 @@ impl Auth {
     }
 }
 
+impl Auth {
+    /// For links in mails.
+    pub(crate) fn link_tokens(&self) -> Arc<DerivedTokens> {
+        Arc::clone(&self.0.derived)
+    }
+}
+
 /// Lets administrators pass, operators and the system among them.
 fn require_admin(caller: &Caller) -> Result<(), AuthError> {
     if caller.has_role(Role::Admin) { Ok(()) } else { Err(AuthError::Forbidden) }

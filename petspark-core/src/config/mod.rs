@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::auth::Secrets;
 use crate::database::text_enum;
+use crate::mail::MailSettings;
 use crate::secret::Secret;
 
 text_enum! {
@@ -56,8 +57,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Accounts and sessions.
     pub auth: AuthSettings,
-    /// `SMTP_URL`: the mail server.
-    pub smtp_url: Option<Secret>,
+    /// How mails leave.
+    pub mail: MailSettings,
     /// Where uploads go.
     pub s3: S3Settings,
     /// Payments.
@@ -168,18 +169,14 @@ impl Settings {
         let public_web_url = from.find(
             "public_web_url",
             Some("PUBLIC_WEB_URL"),
-            "Where links in mails lead, for example https://app.example.org. Checked now, used once mails are sent.",
+            "Where links in mails lead, for example https://app.example.org. Development has http://localhost:3000; production needs one to send mails.",
         );
         let settings = Self {
             environment,
             public_web_url,
             database: DatabaseSettings::read(from, &data_dir),
             auth: AuthSettings::read(from),
-            smtp_url: from.secret(
-                "mail.smtp_url",
-                Some("SMTP_URL"),
-                "Mail server: smtps://user:password@host:465. Not used yet.",
-            ),
+            mail: MailSettings::read(from),
             s3: S3Settings::read(from),
             stripe: StripeSettings::read(from),
             data_dir,
@@ -198,6 +195,9 @@ impl Settings {
         if let (Environment::Production, Some(weakness)) = (self.environment, weak) {
             problems.problem("auth.encryption_key", weakness.to_string());
         }
+        if let Some((key, problem)) = self.mail.problem(self.environment, self.public_web_url.as_ref()) {
+            problems.problem(key, problem);
+        }
         if self.auth.session_cache_ttl > seconds(60) {
             problems.problem("auth.session_cache_ttl", "must be at most 1m");
         }
@@ -210,6 +210,7 @@ impl Settings {
             ("database.busy_timeout", database.busy_timeout),
             ("database.idle_timeout", database.idle_timeout),
             ("database.max_lifetime", database.max_lifetime),
+            ("mail.timeout", self.mail.timeout),
             ("auth.session_idle_ttl", self.auth.session_idle_ttl),
             ("auth.session_absolute_ttl", self.auth.session_absolute_ttl),
         ]);

@@ -108,7 +108,7 @@ impl Jobs {
             match done {
                 Ok(()) => store::finish(&self.0.db, job.id).await?,
                 Err(fault) => {
-                    store::fail(&self.0.db, &job, &fault.chain(), self.0.clock.now()).await?;
+                    store::fail(&self.0.db, &job, &fault.chain(), fault.is_lasting(), self.0.clock.now()).await?;
                     faults.push(fault);
                 }
             }

@@ -44,8 +44,8 @@ pub(super) async fn finish(db: &Database, id: JobId) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) async fn fail(db: &Database, job: &Job, error: &str, now: Timestamp) -> Result<(), Fault> {
-    let dead = (job.attempts >= job.max_attempts).then_some(now);
+pub(super) async fn fail(db: &Database, job: &Job, error: &str, lasting: bool, now: Timestamp) -> Result<(), Fault> {
+    let dead = (lasting || job.attempts >= job.max_attempts).then_some(now);
     on_writer!(db, pool => query("UPDATE jobs SET running = $1, due_at = $2, last_error = $3, dead_at = $4 WHERE id = $5")
         .bind(false).bind(now.after(LEASE)).bind(error).bind(dead).bind(job.id).execute(pool).await.map(drop))?;
     Ok(())

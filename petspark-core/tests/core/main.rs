@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod mail;
 mod migrations;
 mod outages;
 mod pets;
 mod schema;
 mod seeding;
 mod settings;
+mod smtp_sink;
 mod sql;
