@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn asvs_3_3_1_only_a_loopback_development_server_does_without_secure() {
+    fn asvs_3_3_1_to_3_3_3_only_a_loopback_development_server_does_without_secure() {
         use Environment::{Development, Production};
         let strict = "__Host-petspark_rt=psr_x; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=60";
         assert_eq!(cookie(SameSite::Strict, Production, false), strict);

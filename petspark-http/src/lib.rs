@@ -38,6 +38,7 @@ pub use rate_limit::{Limit, RateLimitSettings};
 pub use settings::{BuildInfo, HttpSettings, Origin};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::Router;
@@ -58,6 +59,7 @@ struct Inner {
     readiness: routes::Readiness,
     rate_limits: Option<RateLimits>,
     cors: Option<CorsLayer>,
+    unknown_proxy_seen: AtomicBool,
 }
 
 impl App {
@@ -88,6 +90,13 @@ impl App {
 
     pub(crate) fn cors(&self) -> Option<&CorsLayer> {
         self.0.cors.as_ref()
+    }
+
+    /// Whether a proxy that isn't trusted is seen for the first time: it is worth one line in the
+    /// log, not one a request.
+    pub(crate) fn first_unknown_proxy(&self) -> bool {
+        let seen = &self.0.unknown_proxy_seen;
+        !seen.load(Ordering::Relaxed) && !seen.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -126,6 +135,7 @@ fn surround(router: Router<App>, petspark: PetSpark, settings: HttpSettings) -> 
     let app = App(Arc::new(Inner {
         rate_limits: RateLimits::new(&settings.rate_limit),
         cors,
+        unknown_proxy_seen: AtomicBool::new(false),
         petspark,
         settings,
         started: Instant::now(),

@@ -202,6 +202,7 @@ impl Default for HttpSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use petspark_core::config::Sources;
 
     #[test]
     fn an_origin_is_scheme_host_and_port_only() {
@@ -219,5 +220,29 @@ mod tests {
         ] {
             assert!(Origin::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// What production says to these environment variables.
+    fn problems(variables: &[(&str, &str)]) -> Vec<String> {
+        let all = [&[("PETSPARK_ENV", "production")], variables].concat();
+        let environment = all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut loader = Loader::new(Sources { environment, ..Sources::default() });
+        let _ = HttpSettings::read(&mut loader);
+        loader.finish().err().map_or_else(Vec::new, |problems| problems.0.into_iter().map(|p| p.key).collect())
+    }
+
+    #[test]
+    fn production_takes_https_origins_or_none_and_keeps_its_limits() {
+        assert!(problems(&[]).is_empty(), "no browsers, no origins");
+        assert!(problems(&[("CORS_ORIGIN", "https://app.example.org,https://www.example.org")]).is_empty());
+        for origins in ["*", "http://app.example.org", "https://app.example.org,http://app.example.org", "null"] {
+            assert_eq!(problems(&[("CORS_ORIGIN", origins)]), ["http.cors_origins"], "{origins}");
+        }
+        assert_eq!(problems(&[("TRUSTED_PROXIES", "0.0.0.0/0")]), ["http.trusted_proxies"]);
+        let off = ("PETSPARK__RATE_LIMIT__ENABLED", "false");
+        assert_eq!(problems(&[off]), ["rate_limit.enabled"]);
+        assert!(problems(&[off, ("PETSPARK__RATE_LIMIT__BY_PROXY", "true")]).is_empty());
+        assert_eq!(problems(&[("PETSPARK__RATE_LIMIT__AUTH", "many")]), ["rate_limit.auth"]);
+        assert_eq!(problems(&[("PETSPARK__AUTH__COOKIE__SAME_SITE", "lax")]), ["auth.cookie.same_site"]);
     }
 }

@@ -24,6 +24,17 @@ pub(super) fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
     client
 }
 
+/// Whether the peer looks like a proxy of ours that nobody told us of: then all its clients count
+/// as one, and are limited as one.
+pub(super) fn is_unknown_proxy(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    let is_near = match peer {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
+    };
+    is_near && headers.contains_key("x-forwarded-for") && !trusted.iter().any(|network| network.contains(&peer))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +63,18 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["198.51.100.1, nonsense, 10.0.0.2"]), "10.0.0.2");
         assert_eq!(client("10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_proxy_that_nobody_named_is_noticed() {
+        let forwarded = HeaderMap::from_iter([("x-forwarded-for".parse().unwrap(), HeaderValue::from_static("a"))]);
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let unknown = |peer: &str, headers: &HeaderMap| is_unknown_proxy(peer.parse().unwrap(), headers, &trusted);
+        for near in ["127.0.0.1", "192.168.1.1", "::1", "fd00::1", "::ffff:172.16.0.1"] {
+            assert!(unknown(near, &forwarded), "{near}");
+            assert!(!unknown(near, &HeaderMap::new()), "{near}");
+        }
+        assert!(!unknown("10.0.0.1", &forwarded), "a trusted one");
+        assert!(!unknown("203.0.113.1", &forwarded), "anybody on the internet");
     }
 }

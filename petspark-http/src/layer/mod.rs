@@ -65,6 +65,12 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) async fn surround(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(address))| address.ip());
+    if let Some(peer) = peer
+        && client_ip::is_unknown_proxy(peer, request.headers(), &app.settings().trusted_proxies)
+        && app.first_unknown_proxy()
+    {
+        tracing::warn!(%peer, "X-Forwarded-For from a peer that is not in TRUSTED_PROXIES: if it is your proxy, all its clients are limited as one");
+    }
     let context = RequestContext(Arc::new(Known {
         id: RequestId::of(request.headers()),
         client_ip: peer.map(|peer| client_ip::client_ip(peer, request.headers(), &app.settings().trusted_proxies)),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::get;
 use petspark_core::testing::{Engine, TestApp};
-use petspark_http::{Drained, HttpSettings, Server};
+use petspark_http::{Drained, HttpSettings, Limit, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -185,6 +185,23 @@ async fn a_body_that_does_not_arrive_is_the_clients_fault() {
     let stalled = axum::body::Body::from_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
     let answer = api.post("/api/v1/auth/login").raw("application/json", stalled).send().await;
     answer.assert_error(408, "REQUEST_TIMEOUT");
+}
+
+#[tokio::test]
+async fn a_peer_on_a_socket_is_limited_by_its_address() {
+    let app = TestApp::open(Engine::Sqlite).await;
+    let mut settings = short();
+    settings.rate_limit.general = Limit::new(1, Duration::from_secs(3600), 1);
+    let router = petspark_http::surrounded(hello(), app.petspark.clone(), settings.clone());
+    let server = run(router, settings).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(GET).await.unwrap();
+    assert!(read_answer(&mut first).await.starts_with("HTTP/1.1 200"));
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut refused = String::new();
+    second.read_to_string(&mut refused).await.unwrap();
+    assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after: 3600"), "{refused}");
 }
 
 #[tokio::test]
