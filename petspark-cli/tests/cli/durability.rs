@@ -61,6 +61,7 @@ pub(crate) const ADA: &str = r#"{"email":"ada@example.org","password":"correct h
 
 on_both! {
     fn no_acknowledged_write_is_lost_when_the_server_is_killed(place) {
+        let place = place.unlimited();
         let (mut server, address) = start(&place, "--migrate");
         let ada: Value = serde_json::from_str(ADA).unwrap();
         let (status, session) = Client::connect(&address).call("POST", "/api/v1/auth/register", "", &ada).unwrap();

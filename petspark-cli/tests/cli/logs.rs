@@ -16,7 +16,7 @@ use crate::support::{Place, exit_code, signal, wait_for};
 const FORMATS: [&str; 2] = ["json", "text"];
 
 fn place(format: &str) -> Place {
-    Place::sqlite().with("LOG_LEVEL", "info").with("PETSPARK__LOG__FORMAT", format)
+    Place::sqlite().unlimited().with("LOG_LEVEL", "info").with("PETSPARK__LOG__FORMAT", format)
 }
 
 /// Sends requests that make long log lines, and wants an answer to each.

@@ -39,6 +39,11 @@ impl Place {
         self
     }
 
+    /// For tests that ask more than one address may.
+    pub(crate) fn unlimited(self) -> Self {
+        self.with("PETSPARK__RATE_LIMIT__ENABLED", "false")
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
