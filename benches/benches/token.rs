@@ -7,18 +7,37 @@ use std::cell::RefCell;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fixture::{ENGINES, Fixture, runtime};
+use petspark_core::Caller;
+use petspark_core::auth::KeyStep;
 use petspark_core::testing::Engine;
 
+/// By secret and by Ed25519 key; each for a token that was seen before, as nearly all are, and
+/// for one that is new.
 fn verify(criterion: &mut Criterion) {
     let runtime = runtime();
-    let Fixture { app, user, .. } = Fixture::new(&runtime, Engine::Sqlite);
-    let token = user.signed_in.tokens.access;
     // The engine doesn't matter: the session's state is in memory after the first time.
-    criterion.bench_function("token/verify", |bencher| {
-        bencher
-            .to_async(&runtime)
-            .iter(|| async { app.petspark.auth().authenticate(token.expose()).await.expect("a caller") });
+    let Fixture { app, user, .. } = Fixture::new(&runtime, Engine::Sqlite);
+    let auth = app.petspark.auth();
+    let by_secret = user.signed_in.tokens.access;
+    let by_key = runtime.block_on(async {
+        let operator = Caller::operator("bench");
+        let made = auth.change_keys(&operator, &KeyStep::Generate).await.expect("a key").made.expect("a key");
+        auth.change_keys(&operator, &KeyStep::Promote { kid: made.kid, force: true }).await.expect("to sign with it");
+        auth.refresh(user.signed_in.tokens.refresh.expose()).await.expect("the next tokens").access
     });
+    let mut group = criterion.benchmark_group("token/verify");
+    for (name, token) in [("hs256", by_secret), ("eddsa", by_key)] {
+        group.bench_function(format!("{name}/seen"), |bencher| {
+            bencher.to_async(&runtime).iter(|| async { auth.authenticate(token.expose()).await.expect("a caller") });
+        });
+        group.bench_function(format!("{name}/new"), |bencher| {
+            bencher.to_async(&runtime).iter(|| async {
+                auth.forget_tokens_for_tests();
+                auth.authenticate(token.expose()).await.expect("a caller")
+            });
+        });
+    }
+    group.finish();
 }
 
 fn refresh(criterion: &mut Criterion) {

@@ -23,12 +23,10 @@ const RESERVED: &[&str] = &[
     "checklist",
     "doctor",
     "help",
-    "key",
     "login",
     "media",
     "report",
     "session",
-    "token",
     "verify",
 ];
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 /// A secret text. `Debug` and serialization show only that there is one; memory is wiped on drop.
 #[derive(Clone)]
@@ -13,6 +14,15 @@ impl Secret {
     /// Wraps `text`; nothing is checked or trimmed.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
+    }
+
+    /// A new one of 256 random bits, in 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Fault`](crate::Fault) when the system has no randomness to give.
+    pub fn generate() -> Result<Self, crate::Fault> {
+        let bytes = Zeroizing::new(random::<32>()?);
+        Ok(Self::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
     }
 
     /// The secret itself. Every call is a place to look at when secrets leak.

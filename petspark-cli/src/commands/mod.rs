@@ -3,6 +3,7 @@
 
 mod completions;
 mod config;
+mod key;
 mod man;
 mod migrate;
 mod plugin;
@@ -10,6 +11,7 @@ mod progress;
 mod seed;
 #[cfg(feature = "serve")]
 mod serve;
+mod token;
 mod user;
 mod version;
 
@@ -22,6 +24,8 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(serve::Serve),
         Box::new(migrate::Migrate),
         Box::new(user::User),
+        Box::new(token::Token),
+        Box::new(key::Key),
         Box::new(seed::Seed),
         Box::new(config::Config),
         Box::new(plugin::Plugins),

@@ -12,6 +12,7 @@ mod durability;
 mod exit_codes;
 mod external;
 mod golden;
+mod key;
 #[cfg(feature = "serve")]
 mod logs;
 mod migrate;

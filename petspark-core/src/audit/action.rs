@@ -19,6 +19,12 @@ text_enum! {
         SessionRevoked = "session_revoked",
         /// An account was made.
         UserCreated = "user_created",
+        /// A signing key was made and published.
+        SigningKeyCreated = "sensitive_create_signing_key",
+        /// A signing key began to sign.
+        SigningKeyPromoted = "sensitive_update_signing_key",
+        /// A signing key was retired.
+        SigningKeyRetired = "sensitive_delete_signing_key",
         /// A user was given another role.
         RoleChanged = "authz_change",
     }

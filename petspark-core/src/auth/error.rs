@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::hash_pool::Busy;
+use super::signing_keys::KeyProblem;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
 use crate::secret::Secret;
 
@@ -73,6 +74,9 @@ pub enum AuthError {
     /// No such signing key.
     #[error("There is no such key.")]
     KeyNotFound,
+    /// A step of a signing key's life that can't be taken now.
+    #[error(transparent)]
+    Key(#[from] KeyProblem),
     /// Tried too often.
     #[error("Too many attempts. Please try again later.")]
     TooMany {
@@ -113,7 +117,8 @@ impl Failure for AuthError {
             Self::OneTimeTokenInvalid | Self::WrongCode => Kind::Invalid,
             Self::UserNotFound | Self::SessionNotFound | Self::ApiKeyNotFound | Self::KeyNotFound => Kind::NotFound,
             Self::TooMany { .. } => Kind::RateLimited,
-            Self::EmailTaken | Self::LastAdmin => Kind::Conflict,
+            Self::Key(KeyProblem::ShortOverlap(_)) => Kind::Invalid,
+            Self::EmailTaken | Self::LastAdmin | Self::Key(_) => Kind::Conflict,
             Self::Busy => Kind::Unavailable,
             Self::Fault(fault) => fault.kind(),
         }
@@ -141,6 +146,7 @@ impl Failure for AuthError {
             Self::WrongPassword => "AUTH_017",
             Self::WrongCode => "AUTH_018",
             Self::KeyNotFound => "AUTH_019",
+            Self::Key(_) => "AUTH_020",
             Self::TooMany { .. } => "RATE_LIMITED",
             Self::Forbidden => "ADMIN_001",
             Self::LastAdmin => "ADMIN_002",

@@ -13,7 +13,9 @@ mod session;
 mod sessions;
 mod sign_in;
 mod signer;
+mod signing_keys;
 pub(crate) mod store;
+mod token_report;
 mod user;
 mod users;
 
@@ -22,6 +24,8 @@ pub(crate) use keys::Secrets;
 pub use password::Password;
 pub use session::{Client, ClientKind, SignedIn, Tokens};
 pub use sign_in::NewAccount;
+pub use signing_keys::{KeyProblem, KeyState, KeyStep, KeysChanged, PUBLISHED_FOR, SigningKey};
+pub use token_report::{RuleVerdict, TokenReport, Verdict};
 pub use user::{DisplayName, Email, Role, User, UserStatus};
 pub use users::{NewUser, UserFilter};
 
@@ -34,6 +38,7 @@ use hash_pool::HashPool;
 use refresh_token::RefreshTokens;
 use sealed::Sealer;
 use session::SessionStates;
+use signing_keys::SigningKeys;
 
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -50,6 +55,7 @@ struct Inner {
     clock: Clock,
     settings: AuthSettings,
     access: AccessTokens,
+    keys: SigningKeys,
     refresh: RefreshTokens,
     derived: Arc<DerivedTokens>,
     sealer: Arc<Sealer>,
@@ -67,16 +73,18 @@ impl Auth {
             Some(keys) => Sealer::new(&Secrets::parse(keys))?,
             None => Sealer::new(&secrets)?,
         };
-        let newest = secrets.iter().next().ok_or_else(|| Fault::internal("JWT_SECRET is empty"))?;
-        let access = AccessTokens::new(newest, settings.access_token_ttl);
-        access.self_test(clock.now())?;
+        let sealer = Arc::new(sealer);
+        let keys = SigningKeys::new(&secrets, sealer.clone(), settings.access_token_ttl)?;
+        let access = AccessTokens::new(settings.access_token_ttl);
+        access.self_test(&keys.ring_of(&[], clock.now())?, clock.now())?;
         Ok(Self(Arc::new(Inner {
             refresh: RefreshTokens::new(&secrets.derive("petspark refresh token v1")?)?,
             derived: Arc::new(DerivedTokens::new(&secrets.derive("petspark derived token v1")?)?),
-            sealer: Arc::new(sealer),
+            sealer,
             hashing: HashPool::start(settings.hash_concurrency).map_err(Fault::internal)?,
             sessions: SessionStates::new(settings.session_cache_ttl),
             access,
+            keys,
             db,
             clock,
             settings,
@@ -107,5 +115,13 @@ impl Auth {
                 if recent { Ok(()) } else { Err(AuthError::StepUpRequired) }
             }
         }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Auth {
+    /// For benches: the next token is verified as if it had never been seen.
+    pub fn forget_tokens_for_tests(&self) {
+        self.0.access.forget();
     }
 }

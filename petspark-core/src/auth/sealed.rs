@@ -32,6 +32,11 @@ impl Sealer {
         Ok([&[VERSION][..], &key.id, &nonce, &sealed].concat())
     }
 
+    /// Whether one of the older keys sealed this: it should be sealed again before that key goes.
+    pub(crate) fn is_outdated(&self, sealed: &[u8]) -> bool {
+        self.0.first().is_none_or(|newest| sealed.get(1..HEAD_LEN) != Some(&newest.id[..]))
+    }
+
     /// What was sealed, if it is unchanged and one of our keys sealed it.
     pub(crate) fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (head, rest) = sealed.split_at_checked(HEAD_LEN)?;
@@ -64,6 +69,7 @@ mod tests {
         assert_eq!(&**sealer("new,old").open("totp of ada", &sealed).unwrap(), b"seed");
         assert!(sealer("new,old").open("totp of bob", &sealed).is_none());
         assert!(sealer("new").open("totp of ada", &sealed).is_none());
+        assert!(sealer("new,old").is_outdated(&sealed) && !sealer("old").is_outdated(&sealed));
         assert!(!sealed.windows(4).any(|window| window == b"seed"));
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();

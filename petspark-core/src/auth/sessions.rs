@@ -1,5 +1,6 @@
 //! Sessions after signing in: renewing, proving, ending them.
 
+use super::access_token::{Claims, Rejected};
 use super::refresh_token::Presented;
 use super::session::Tokens;
 use super::store;
@@ -28,7 +29,8 @@ impl Auth {
         .await?;
         match rotated {
             Some(row) => {
-                let tokens = self.tokens(row.user_id, presented.session, row.session_version, row.generation, now)?;
+                let tokens =
+                    self.tokens(row.user_id, presented.session, row.session_version, row.generation, now).await?;
                 Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens })
             }
             None => self.refresh_not_rotated(presented, now).await,
@@ -50,7 +52,7 @@ impl Auth {
         }
         let is_predecessor = row.generation == presented.generation + 1;
         if is_predecessor && now.since(row.rotated_at) <= self.0.settings.refresh_grace {
-            let tokens = self.tokens(row.user_id, presented.session, row.session_version, row.generation, now)?;
+            let tokens = self.tokens(row.user_id, presented.session, row.session_version, row.generation, now).await?;
             return Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens });
         }
         store::revoke_session(&self.0.db, presented.session, "refresh_reuse", now).await?;
@@ -67,13 +69,27 @@ impl Auth {
     pub async fn logout(&self, refresh: Option<&str>, access: Option<&str>) -> Result<(), AuthError> {
         let now = self.0.clock.now();
         let by_refresh = refresh.and_then(|token| self.0.refresh.verify(token)).map(|presented| presented.session);
-        let by_access =
-            access.and_then(|token| self.0.access.verify_expired_too(token, now).ok()).map(|claims| claims.sid);
+        let by_access = match access {
+            Some(token) => self.0.access.verify_expired_too(&*self.key_ring().await?, token, now).ok(),
+            None => None,
+        };
+        let by_access = by_access.map(|claims| claims.sid);
         for session in [by_refresh, by_access.filter(|session| by_refresh != Some(*session))].into_iter().flatten() {
             store::revoke_session(&self.0.db, session, "logout", now).await?;
             self.0.sessions.forget(session).await;
         }
         Ok(())
+    }
+
+    /// The claims of an access token that is valid now.
+    async fn claims_of(&self, token: &str) -> Result<Claims, AuthError> {
+        let now = self.0.clock.now();
+        let mut verified = self.0.access.verify(&*self.key_ring().await?, token, now).await;
+        if verified == Err(Rejected::UnknownKey) {
+            // Another server may have made the key a moment ago.
+            verified = self.0.access.verify(&*self.key_ring_with_news().await?, token, now).await;
+        }
+        verified.map_err(|_| AuthError::Unauthenticated)
     }
 
     /// Who presents this access token. A token whose session was ended, or whose user may not
@@ -82,7 +98,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Unauthenticated`]; [`AuthError::Fault`] if the session's state can't be known.
     pub async fn authenticate(&self, access_token: &str) -> Result<Caller, AuthError> {
-        let claims = self.0.access.verify(access_token, self.0.clock.now()).map_err(|_| AuthError::Unauthenticated)?;
+        let claims = self.claims_of(access_token).await?;
         let look_up = || store::find_session_state(&self.0.db, claims.sid);
         match self.0.sessions.get(claims.sid, look_up).await? {
             Some(state) if state.accepts(claims.sub, claims.sv) => {

@@ -40,7 +40,7 @@ impl Auth {
         }
         let session = self.begin_session(&mut tx, user_id, now, &client).await?;
         self.commit_session(tx, &client).await?;
-        Ok(SignedIn { user: user_of(row, Some(now)), tokens: self.tokens(user_id, session, 0, 0, now)? })
+        Ok(SignedIn { user: user_of(row, Some(now)), tokens: self.tokens(user_id, session, 0, 0, now).await? })
     }
 
     /// Signs in with e-mail and password.
@@ -72,7 +72,7 @@ impl Auth {
         let session = self.begin_session(&mut tx, row.user.id, now, &client).await?;
         self.commit_session(tx, &client).await?;
         row.user.last_seen_at = Some(now);
-        let tokens = self.tokens(row.user.id, session, row.session_version, 0, now)?;
+        let tokens = self.tokens(row.user.id, session, row.session_version, 0, now).await?;
         Ok(SignedIn { user: row.user, tokens })
     }
 
@@ -120,7 +120,7 @@ impl Auth {
         self.0.refresh.verify(token.expose()).map(|presented| presented.session)
     }
 
-    pub(super) fn tokens(
+    pub(super) async fn tokens(
         &self,
         user: UserId,
         session: SessionId,
@@ -128,7 +128,8 @@ impl Auth {
         generation: i64,
         now: Timestamp,
     ) -> Result<Tokens, AuthError> {
-        let access = self.0.access.issue(user, session, session_version, generation, now)?;
+        let ring = self.key_ring().await?;
+        let access = self.0.access.issue(&ring, user, session, session_version, generation, now)?;
         Ok(Tokens {
             access: Secret::new(access),
             access_ttl: self.0.access.ttl(),

@@ -3,6 +3,7 @@
 mod auth;
 mod docs;
 mod health;
+mod keys;
 mod pets;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -32,5 +33,6 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))
+        .routes(routes!(keys::jwks))
         .nest("/api/v1", version_one)
 }

@@ -1,10 +1,12 @@
 //! The shapes of requests and answers, and nothing else: rules are core's.
 
 mod auth;
+mod key;
 mod pet;
 mod words;
 
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User};
+pub(crate) use key::KeySet;
 pub use pet::Pet;
 pub(crate) use pet::{PetBody, PetQuery};
 pub(crate) use words::PetSort;

@@ -7,6 +7,7 @@ mod accounts;
 mod browsers;
 mod contract;
 mod envelope;
+mod keys;
 mod listening;
 mod operations;
 mod pets;

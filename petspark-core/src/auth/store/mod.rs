@@ -1,8 +1,10 @@
 //! All SQL of accounts, a file for each kind of row. Decides nothing.
 
 mod sessions;
+mod signing_keys;
 mod users;
 
 pub(super) use sessions::*;
+pub(super) use signing_keys::*;
 pub(super) use users::*;
 pub(crate) use users::{NewUserRow, insert_users};

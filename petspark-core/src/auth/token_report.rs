@@ -1,0 +1,159 @@
+//! What a token says and which rules it keeps, for an operator who wonders why one is refused.
+//! Whether it counts is decided by [`Auth::authenticate`] alone, and only repeated here.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto;
+use serde_json::{Map, Value};
+
+use super::access_token::{AUDIENCE, ISSUER, LEEWAY, MAX_BYTES, TYPE};
+use super::signing_keys::KeyRing;
+use super::{Auth, AuthError, require_admin, store};
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::database::text_enum;
+use crate::id::{SessionId, UserId};
+
+text_enum! {
+    /// What a rule says of a token.
+    pub enum Verdict {
+        /// It is kept.
+        Pass = "pass",
+        /// It is broken.
+        Fail = "fail",
+        /// Can't be told, because of another rule that is broken.
+        Unknown = "unknown",
+    }
+}
+
+/// A rule, and whether a token keeps it.
+#[derive(Clone, Debug)]
+pub struct RuleVerdict {
+    /// Which, in a word.
+    pub rule: &'static str,
+    /// Whether it is kept.
+    pub verdict: Verdict,
+    /// What was found. Never any part of the signature.
+    pub found: String,
+}
+
+/// What is to be known of a token. Its signature isn't in it.
+#[derive(Clone, Debug)]
+pub struct TokenReport {
+    /// Whether a request with this token would be let in now.
+    pub accepted: bool,
+    /// The header, as far as it can be read.
+    pub header: Map<String, Value>,
+    /// The claims, as far as they can be read; believed only if the signature is right.
+    pub claims: Map<String, Value>,
+    /// Every rule.
+    pub rules: Vec<RuleVerdict>,
+}
+
+impl Auth {
+    /// Takes an access token apart.
+    ///
+    /// # Errors
+    /// [`AuthError::Forbidden`] unless an administrator asks; [`AuthError::Fault`].
+    pub async fn inspect_token(&self, caller: &Caller, token: &str) -> Result<TokenReport, AuthError> {
+        require_admin(caller)?;
+        let now = self.0.clock.now();
+        let ring = self.key_ring_with_news().await?;
+        let mut parts = token.splitn(3, '.');
+        let mut part = || parts.next().unwrap_or_default();
+        let (header, claims, signature) = (object(part()), object(part()), part());
+        let whole = header.is_some() && claims.is_some() && !signature.is_empty() && token.len() <= MAX_BYTES;
+        let form = rule("form", whole, format!("{} bytes, {} parts", token.len(), token.split('.').count()));
+        let (header, claims) = (header.unwrap_or_default(), claims.unwrap_or_default());
+        let mut rules = vec![form, rule("type", header.get("typ") == Some(&TYPE.into()), shown(&header, "typ"))];
+        rules.extend(by_key(&ring, &header, token));
+        rules.push(rule("issuer", claims.get("iss") == Some(&ISSUER.into()), shown(&claims, "iss")));
+        rules.push(rule("audience", claims.get("aud") == Some(&AUDIENCE.into()), shown(&claims, "aud")));
+        rules.extend(by_time(&claims, now));
+        rules.push(self.by_session(&claims).await?);
+        let accepted = match self.authenticate(token).await {
+            Ok(_) => true,
+            Err(AuthError::Unauthenticated) => false,
+            Err(error) => return Err(error),
+        };
+        Ok(TokenReport { accepted, header, claims, rules })
+    }
+
+    async fn by_session(&self, claims: &Map<String, Value>) -> Result<RuleVerdict, AuthError> {
+        let id = |name| claims.get(name).and_then(Value::as_str);
+        let ids = id("sid")
+            .and_then(|id| id.parse::<SessionId>().ok())
+            .zip(id("sub").and_then(|id| id.parse::<UserId>().ok()));
+        let Some((session, user)) = ids else {
+            return Ok(rule("session", false, "the token names none".to_owned()));
+        };
+        let version = claims.get("sv").and_then(Value::as_i64).unwrap_or(-1);
+        let state = store::find_session_state(&self.0.db, session).await?;
+        let alive = state.as_ref().is_some_and(|state| state.accepts(user, version));
+        let found = match state {
+            None => "there is no such session",
+            Some(state) if state.revoked => "the session was ended",
+            Some(state) if state.session_version != version => "all sessions of the user were ended",
+            Some(_) if !alive => "the user may not sign in",
+            Some(_) => "alive",
+        };
+        Ok(rule("session", alive, found.to_owned()))
+    }
+}
+
+fn rule(rule: &'static str, kept: bool, found: String) -> RuleVerdict {
+    RuleVerdict { rule, verdict: if kept { Verdict::Pass } else { Verdict::Fail }, found }
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// Cut short: whoever made the token chose how much this is.
+fn shown(from: &Map<String, Value>, name: &str) -> String {
+    from.get(name).map_or_else(|| "missing".to_owned(), |value| value.to_string().chars().take(80).collect())
+}
+
+/// Key, algorithm and signature.
+fn by_key(ring: &KeyRing, header: &Map<String, Value>, token: &str) -> [RuleVerdict; 3] {
+    let unknown = |rule| RuleVerdict { rule, verdict: Verdict::Unknown, found: "the key is unknown".to_owned() };
+    let Some(verifier) = header.get("kid").and_then(Value::as_str).and_then(|kid| ring.verifier(kid)) else {
+        return [rule("key", false, shown(header, "kid")), unknown("algorithm"), unknown("signature")];
+    };
+    let pinned = verifier.validation.algorithms[0];
+    let is_pinned = header.get("alg").and_then(|alg| serde_json::from_value(alg.clone()).ok()) == Some(pinned);
+    let signed = token
+        .rsplit_once('.')
+        .is_some_and(|(message, tag)| crypto::verify(tag, message.as_bytes(), &verifier.key, pinned).unwrap_or(false));
+    let found = if signed { "right" } else { "wrong" };
+    [
+        rule("key", true, verifier.kid.to_string()),
+        rule("algorithm", is_pinned, shown(header, "alg")),
+        rule("signature", signed, found.to_owned()),
+    ]
+}
+
+/// The three times, each with its distance to now.
+fn by_time(claims: &Map<String, Value>, now: Timestamp) -> [RuleVerdict; 3] {
+    let now = now.as_seconds();
+    let one = |name: &'static str, kept: &dyn Fn(i64) -> bool| {
+        let at = claims.get(name).and_then(Value::as_i64);
+        let found = match at {
+            Some(at) if at > now => format!("in {} s", at.saturating_sub(now)),
+            Some(at) => format!("{} s ago", now.saturating_sub(at)),
+            None => shown(claims, name),
+        };
+        (at.is_some_and(kept), found)
+    };
+    let latest = now.saturating_add(LEEWAY);
+    let (expires, not_before, issued) = (
+        one("exp", &|at| at >= 0 && now < at.saturating_add(LEEWAY)),
+        one("nbf", &|at| at <= latest),
+        one("iat", &|at| at <= latest),
+    );
+    [
+        rule("expires", expires.0, expires.1),
+        rule("not before", not_before.0, not_before.1),
+        rule("issued", issued.0, issued.1),
+    ]
+}
