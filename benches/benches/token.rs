@@ -49,7 +49,12 @@ fn refresh(criterion: &mut Criterion) {
         group.bench_function(format!("refresh/{name}"), |bencher| {
             bencher.to_async(&runtime).iter(|| async {
                 let current = latest.borrow().clone();
-                let next = app.petspark.auth().refresh(current.expose()).await.expect("the next tokens");
+                let next = app
+                    .petspark
+                    .auth()
+                    .refresh(current.expose(), petspark_core::Origin::default())
+                    .await
+                    .expect("the next tokens");
                 *latest.borrow_mut() = next.refresh;
             });
         });

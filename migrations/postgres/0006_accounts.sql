@@ -15,4 +15,3 @@ CREATE INDEX users_erase_at_idx ON users (erase_at) WHERE erase_at IS NOT NULL;
 -- second factor, and presenting one is no theft.
 ALTER TABLE sessions ADD COLUMN second_factor_at timestamptz;
 ALTER TABLE sessions ADD COLUMN floor_generation bigint NOT NULL DEFAULT 0;
-ALTER TABLE sessions ADD COLUMN last_seen_at timestamptz;

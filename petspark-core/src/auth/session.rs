@@ -1,7 +1,8 @@
 //! Sessions: what a client is told when it signs in, and the memory of which sessions are alive
 //! that keeps the database out of every request.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -76,6 +77,26 @@ pub(super) struct SessionState {
     pub(super) session_version: i64,
     pub(super) authenticated_at: Timestamp,
     pub(super) second_factor_at: Option<Timestamp>,
+    #[sqlx(try_from = "i64")]
+    pub(super) acknowledged: Acknowledged,
+}
+
+/// The newest generation whose access token was used, as far as this process knows.
+#[derive(Clone, Debug)]
+pub(super) struct Acknowledged(Arc<AtomicI64>);
+
+impl From<i64> for Acknowledged {
+    fn from(generation: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(generation)))
+    }
+}
+
+impl Acknowledged {
+    /// Whether `generation` is newer; to one of those who ask at the same time.
+    pub(super) fn advance_to(&self, generation: i64) -> bool {
+        // Reading first: nearly every request has an old generation, and shares this with others.
+        self.0.load(Ordering::Relaxed) < generation && self.0.fetch_max(generation, Ordering::Relaxed) < generation
+    }
 }
 
 impl SessionState {
@@ -191,6 +212,7 @@ mod tests {
             session_version: 0,
             authenticated_at: Timestamp::from_micros(0),
             second_factor_at: None,
+            acknowledged: 0.into(),
         }
     }
 

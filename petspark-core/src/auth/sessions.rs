@@ -1,22 +1,36 @@
-//! Sessions after signing in: renewing, proving, ending them.
+//! Sessions after signing in: renewing, proving, and signing out. Looking at sessions and ending
+//! those elsewhere is `session_control`'s business.
 
 use super::access_token::{Claims, Rejected};
 use super::refresh_token::Presented;
 use super::session::Tokens;
-use super::store;
+use super::store::{self, SessionRow};
 use super::user::UserStatus;
 use super::{Auth, AuthError};
-use crate::caller::Caller;
+use crate::audit::{self, Action, Event, Subject};
+use crate::caller::{Caller, Origin};
 use crate::clock::Timestamp;
+use crate::id::SessionId;
+
+/// What a refresh token is that its session has moved on from.
+enum Outdated {
+    /// Presented again because the answer got lost, or by another tab at the same moment.
+    Benign,
+    /// Outdated on purpose a moment ago, by a new password or a second factor.
+    Overtaken,
+    /// Somebody has a copy.
+    Stolen,
+}
 
 impl Auth {
     /// Exchanges a refresh token for the next pair. Callers who present the same token at the
-    /// same time, or again within the grace period because the answer got lost, all get the
-    /// same successor. Any other second use ends the session.
+    /// same time, or again because the answer got lost, all get the same successor: within the
+    /// grace period, and later as long as nobody has used the successor's access token. Any
+    /// other second use ends the session, and only this one.
     ///
     /// # Errors
     /// [`AuthError::RefreshInvalid`], [`AuthError::RefreshExpired`], [`AuthError::RefreshReused`].
-    pub async fn refresh(&self, token: &str) -> Result<Tokens, AuthError> {
+    pub async fn refresh(&self, token: &str, origin: Origin) -> Result<Tokens, AuthError> {
         let presented = self.0.refresh.verify(token).ok_or(AuthError::RefreshInvalid)?;
         let now = self.0.clock.now();
         let rotated = store::rotate_session(
@@ -33,32 +47,61 @@ impl Auth {
                     self.tokens(row.user_id, presented.session, row.session_version, row.generation, now).await?;
                 Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens })
             }
-            None => self.refresh_not_rotated(presented, now).await,
+            None => self.refresh_not_rotated(presented, now, origin).await,
         }
     }
 
-    async fn refresh_not_rotated(&self, presented: Presented, now: Timestamp) -> Result<Tokens, AuthError> {
-        let row = store::find_session(&self.0.db, presented.session).await?.ok_or(AuthError::RefreshInvalid)?;
+    async fn refresh_not_rotated(
+        &self,
+        presented: Presented,
+        now: Timestamp,
+        origin: Origin,
+    ) -> Result<Tokens, AuthError> {
+        let session = presented.session;
+        let row = store::find_session(&self.0.db, session).await?.ok_or(AuthError::RefreshInvalid)?;
         if row.revoked_at.is_some() || row.deleted || row.status != UserStatus::Active {
             return Err(AuthError::RefreshInvalid);
         }
         if row.idle_expires_at <= now || row.absolute_expires_at <= now {
             return Err(AuthError::RefreshExpired);
         }
+        let caller = Caller::anonymous().from(origin);
         if row.generation < presented.generation {
             // Signed by us, yet newer than the database: a restored backup, or a leaked key.
-            tracing::error!(session = %presented.session, "a refresh token is newer than its session");
+            tracing::error!(%session, "a refresh token is newer than its session");
+            let event =
+                Event::new(Action::TokenReuse).on(Subject::Session(session)).failed().reason("newer_than_session");
+            audit::record_now(&self.0.db, now, &caller, event).await?;
             return Err(AuthError::RefreshInvalid);
         }
-        let is_predecessor = row.generation == presented.generation + 1;
-        if is_predecessor && now.since(row.rotated_at) <= self.0.settings.refresh_grace {
-            let tokens = self.tokens(row.user_id, presented.session, row.session_version, row.generation, now).await?;
-            return Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens });
+        match self.judge(presented, &row, now) {
+            Outdated::Benign => {
+                let tokens = self.tokens(row.user_id, session, row.session_version, row.generation, now).await?;
+                Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens })
+            }
+            Outdated::Overtaken => Err(AuthError::RefreshInvalid),
+            Outdated::Stolen => {
+                let mut tx = self.0.db.begin().await?;
+                store::revoke_session(&mut tx, session, "refresh_reuse", now).await?;
+                let event = Event::new(Action::TokenReuse).on(Subject::User(row.user_id)).failed();
+                audit::record(&mut tx, now, &caller, event.detail("session", session.to_string())).await?;
+                tx.commit().await?;
+                self.0.sessions.forget(session).await;
+                tracing::warn!(%session, user = %row.user_id, "a refresh token was used twice; its session was ended");
+                Err(AuthError::RefreshReused)
+            }
         }
-        store::revoke_session(&self.0.db, presented.session, "refresh_reuse", now).await?;
-        self.0.sessions.forget(presented.session).await;
-        tracing::warn!(session = %presented.session, user = %row.user_id, "a refresh token was used twice; its session was ended");
-        Err(AuthError::RefreshReused)
+    }
+
+    fn judge(&self, presented: Presented, row: &SessionRow, now: Timestamp) -> Outdated {
+        let is_recent = now.since(row.rotated_at) <= self.0.settings.refresh_grace;
+        if presented.generation < row.floor_generation {
+            let nothing_since = row.generation == row.floor_generation;
+            return if is_recent && nothing_since { Outdated::Overtaken } else { Outdated::Stolen };
+        }
+        let is_predecessor = row.generation == presented.generation + 1;
+        let has_arrived = row.acknowledged_generation >= row.generation;
+        if is_predecessor && (is_recent || !has_arrived) { Outdated::Benign } else { Outdated::Stolen }
     }
 
     /// Ends the session that either token belongs to. An access token may have expired; a token
@@ -66,7 +109,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::Fault`] when the database can't be reached: then the session lives on.
-    pub async fn logout(&self, refresh: Option<&str>, access: Option<&str>) -> Result<(), AuthError> {
+    pub async fn logout(&self, refresh: Option<&str>, access: Option<&str>, origin: Origin) -> Result<(), AuthError> {
         let now = self.0.clock.now();
         let by_refresh = refresh.and_then(|token| self.0.refresh.verify(token)).map(|presented| presented.session);
         let by_access = match access {
@@ -75,8 +118,7 @@ impl Auth {
         };
         let by_access = by_access.map(|claims| claims.sid);
         for session in [by_refresh, by_access.filter(|session| by_refresh != Some(*session))].into_iter().flatten() {
-            store::revoke_session(&self.0.db, session, "logout", now).await?;
-            self.0.sessions.forget(session).await;
+            self.end_session(session, "logout", now, &origin).await?;
         }
         Ok(())
     }
@@ -92,6 +134,23 @@ impl Auth {
         verified.map_err(|_| AuthError::Unauthenticated)
     }
 
+    async fn end_session(
+        &self,
+        session: SessionId,
+        reason: &str,
+        now: Timestamp,
+        origin: &Origin,
+    ) -> Result<(), AuthError> {
+        let mut tx = self.0.db.begin().await?;
+        let Some(user) = store::revoke_session(&mut tx, session, reason, now).await? else { return Ok(()) };
+        let caller = Caller::anonymous().from(origin.clone());
+        let event = Event::new(Action::Logout).on(Subject::User(user)).detail("session", session.to_string());
+        audit::record(&mut tx, now, &caller, event).await?;
+        tx.commit().await?;
+        self.0.sessions.forget(session).await;
+        Ok(())
+    }
+
     /// Who presents this access token. A token whose session was ended, or whose user may not
     /// sign in any more, is nobody's; roles are those of now, not those of when it was issued.
     ///
@@ -100,11 +159,16 @@ impl Auth {
     pub async fn authenticate(&self, access_token: &str) -> Result<Caller, AuthError> {
         let claims = self.claims_of(access_token).await?;
         let look_up = || store::find_session_state(&self.0.db, claims.sid);
-        match self.0.sessions.get(claims.sid, look_up).await? {
-            Some(state) if state.accepts(claims.sub, claims.sv) => {
-                Ok(Caller::user(claims.sub, state.role, claims.sid, state.proof()))
-            }
-            _ => Err(AuthError::Unauthenticated),
+        let state = match self.0.sessions.get(claims.sid, look_up).await? {
+            Some(state) if state.accepts(claims.sub, claims.sv) => state,
+            _ => return Err(AuthError::Unauthenticated),
+        };
+        if state.acknowledged.advance_to(claims.generation)
+            && let Err(fault) = store::acknowledge(&self.0.db, claims.sid, claims.generation).await
+        {
+            // The token is good all the same; the next look-up of the session tries again.
+            tracing::warn!(cause = fault.chain(), "the use of a new token could not be noted");
         }
+        Ok(Caller::user(claims.sub, state.role, claims.sid, state.proof()))
     }
 }

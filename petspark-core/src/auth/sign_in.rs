@@ -93,15 +93,18 @@ impl Auth {
             absolute_ttl: settings.session_absolute_ttl,
             client,
         };
-        store::insert_session(tx, &session).await?;
+        // First the user's row: whoever signs in as them at the same moment waits here, so that
+        // the sessions counted below are all there are.
         store::touch_user(tx, user_id, now).await?;
+        store::insert_session(tx, &session).await?;
         if let Some(replaced) = self.replaced_by(client)
-            && store::revoke_session_in(tx, replaced, "replaced", now).await?
+            && store::revoke_session(tx, replaced, "replaced", now).await?.is_some()
         {
             let caller = Caller::anonymous().from(client.origin.clone());
             let event = Event::new(Action::SessionRevoked).on(Subject::Session(replaced)).reason("replaced");
             audit::record(tx, now, &caller, event.detail("by", id.to_string())).await?;
         }
+        store::revoke_surplus(tx, user_id, settings.max_sessions, now).await?;
         Ok(id)
     }
 

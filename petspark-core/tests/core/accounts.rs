@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use petspark_core::auth::{AuthError, Client, NewAccount, NewUser, Password, Role, UserFilter};
 use petspark_core::testing::{TestApp, on_both};
-use petspark_core::{Caller, Failure as _, Kind, PageRequest};
+use petspark_core::{Caller, Failure as _, Kind, Origin, PageRequest};
 
 #[tokio::test]
 async fn production_needs_a_strong_secret_also_when_settings_are_built_in_code() {
@@ -47,10 +47,10 @@ on_both! {
         let ada = app.register("ada").await;
         let token = ada.signed_in.tokens.refresh.expose();
         let auth = app.petspark.auth();
-        let results = join_all((0..50).map(|_| auth.refresh(token))).await;
+        let results = join_all((0..50).map(|_| auth.refresh(token, Origin::default()))).await;
         let successors: BTreeSet<_> = results.into_iter().map(|result| result.unwrap().refresh.expose().to_owned()).collect();
         assert_eq!(successors.len(), 1);
-        let next = auth.refresh(successors.first().unwrap()).await.unwrap();
+        let next = auth.refresh(successors.first().unwrap(), Origin::default()).await.unwrap();
         assert!(!successors.contains(next.refresh.expose()));
     }
 
@@ -59,13 +59,13 @@ on_both! {
         let auth = app.petspark.auth();
         let other = auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()).await.unwrap();
         let first = ada.signed_in.tokens.refresh.expose().to_owned();
-        let second = auth.refresh(&first).await.unwrap();
-        let third = auth.refresh(second.refresh.expose()).await.unwrap();
-        assert!(matches!(auth.refresh(&first).await, Err(AuthError::RefreshReused)));
-        assert!(matches!(auth.refresh(third.refresh.expose()).await, Err(AuthError::RefreshInvalid)));
+        let second = auth.refresh(&first, Origin::default()).await.unwrap();
+        let third = auth.refresh(second.refresh.expose(), Origin::default()).await.unwrap();
+        assert!(matches!(auth.refresh(&first, Origin::default()).await, Err(AuthError::RefreshReused)));
+        assert!(matches!(auth.refresh(third.refresh.expose(), Origin::default()).await, Err(AuthError::RefreshInvalid)));
         assert!(auth.authenticate(third.access.expose()).await.is_err());
         assert!(auth.authenticate(other.tokens.access.expose()).await.is_ok());
-        assert!(auth.refresh(other.tokens.refresh.expose()).await.is_ok());
+        assert!(auth.refresh(other.tokens.refresh.expose(), Origin::default()).await.is_ok());
     }
 
     async fn a_session_that_is_used_daily_still_ends_after_ninety_days(app: TestApp) {
@@ -73,22 +73,22 @@ on_both! {
         let mut token = app.register("ada").await.signed_in.tokens.refresh;
         for _ in 0..89 {
             app.clock.advance(Duration::from_secs(86_400));
-            token = auth.refresh(token.expose()).await.unwrap().refresh;
+            token = auth.refresh(token.expose(), Origin::default()).await.unwrap().refresh;
         }
         app.clock.advance(Duration::from_secs(86_401));
-        assert!(matches!(auth.refresh(token.expose()).await, Err(AuthError::RefreshExpired)));
+        assert!(matches!(auth.refresh(token.expose(), Origin::default()).await, Err(AuthError::RefreshExpired)));
     }
 
     async fn another_process_with_the_same_secret_honours_tokens_and_sees_revocation(app: TestApp) {
         let ada = app.register("ada").await;
         let tokens = &ada.signed_in.tokens;
-        app.petspark.auth().logout(Some(tokens.refresh.expose()), None).await.unwrap();
+        app.petspark.auth().logout(Some(tokens.refresh.expose()), None, Origin::default()).await.unwrap();
         let another = app.another().await;
         assert!(matches!(another.auth().authenticate(tokens.access.expose()).await, Err(AuthError::Unauthenticated)));
-        assert!(matches!(another.auth().refresh(tokens.refresh.expose()).await, Err(AuthError::RefreshInvalid)));
+        assert!(matches!(another.auth().refresh(tokens.refresh.expose(), Origin::default()).await, Err(AuthError::RefreshInvalid)));
         let bob = app.register("bob").await;
         assert!(another.auth().authenticate(bob.signed_in.tokens.access.expose()).await.is_ok());
-        assert!(another.auth().refresh(bob.signed_in.tokens.refresh.expose()).await.is_ok());
+        assert!(another.auth().refresh(bob.signed_in.tokens.refresh.expose(), Origin::default()).await.is_ok());
         another.close().await;
     }
 

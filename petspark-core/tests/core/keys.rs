@@ -108,13 +108,13 @@ on_both! {
         let ada = app.register("ada").await;
         let kid = generate(petspark).await;
         promote(petspark, &kid, true).await.unwrap();
-        let tokens = petspark.auth().refresh(ada.signed_in.tokens.refresh.expose()).await.unwrap();
+        let tokens = petspark.auth().refresh(ada.signed_in.tokens.refresh.expose(), petspark_core::Origin::default()).await.unwrap();
         // Twice: the second time from memory.
         assert!(is_accepted(petspark, tokens.access.expose()).await);
         assert!(is_accepted(petspark, tokens.access.expose()).await);
         retire(petspark, &kid, true).await.unwrap();
         assert!(!is_accepted(petspark, tokens.access.expose()).await);
-        let next = petspark.auth().refresh(tokens.refresh.expose()).await.unwrap();
+        let next = petspark.auth().refresh(tokens.refresh.expose(), petspark_core::Origin::default()).await.unwrap();
         assert_eq!(header(next.access.expose())["alg"], "HS256");
         assert!(is_accepted(petspark, next.access.expose()).await);
     }
@@ -212,14 +212,14 @@ on_both! {
         let clock: Clock = app.clock.clone();
         let rotated = PetSpark::open_with(settings.clone(), Migrate::Never, clock.clone()).await.unwrap();
         assert!(is_accepted(&rotated, ada.signed_in.tokens.access.expose()).await);
-        let tokens = rotated.auth().refresh(ada.signed_in.tokens.refresh.expose()).await.unwrap();
+        let tokens = rotated.auth().refresh(ada.signed_in.tokens.refresh.expose(), petspark_core::Origin::default()).await.unwrap();
         promote(&rotated, &kid, true).await.unwrap();
         assert_eq!(header(&login(&rotated, "ada").await)["kid"], *kid);
         settings.auth.jwt_secret = Some(Secret::new(new));
         let done = PetSpark::open_with(settings, Migrate::Never, clock).await.unwrap();
         assert!(is_accepted(&done, tokens.access.expose()).await);
         assert!(!is_accepted(&done, ada.signed_in.tokens.access.expose()).await);
-        assert!(done.auth().refresh(tokens.refresh.expose()).await.is_ok(), "a token of the new secret");
+        assert!(done.auth().refresh(tokens.refresh.expose(), petspark_core::Origin::default()).await.is_ok(), "a token of the new secret");
     }
 
     async fn an_inspected_token_is_told_rule_by_rule_without_its_signature(app: TestApp) {

@@ -9,6 +9,7 @@ mod outages;
 mod pets;
 mod schema;
 mod seeding;
+mod sessions;
 mod settings;
 mod smtp_sink;
 mod sql;

@@ -57,10 +57,11 @@ pub(super) async fn login(
 pub(super) async fn refresh(
     State(app): State<App>,
     transport: Transport,
+    ClientInfo(client): ClientInfo,
     Json(body): Json<RefreshBody, AUTH_BODY>,
 ) -> Result<WithCookie<Data<TokenPair>>, ApiError> {
     let token = transport.presented(body.refresh_token)?.ok_or(AuthError::RefreshMissing)?;
-    let tokens = app.petspark().auth().refresh(&token).await?;
+    let tokens = app.petspark().auth().refresh(&token, client.origin).await?;
     Ok(transport.renewed(&tokens))
 }
 
@@ -74,10 +75,11 @@ pub(super) async fn logout(
     State(app): State<App>,
     headers: HeaderMap,
     transport: Transport,
+    ClientInfo(client): ClientInfo,
     Json(body): Json<LogoutBody, AUTH_BODY>,
 ) -> Result<WithCookie<Success>, ApiError> {
     let token = transport.presented(body.refresh_token)?;
-    app.petspark().auth().logout(token.as_deref(), bearer(&headers)).await?;
+    app.petspark().auth().logout(token.as_deref(), bearer(&headers), client.origin).await?;
     Ok(transport.signed_out())
 }
 

@@ -5,6 +5,7 @@ mod docs;
 mod health;
 mod keys;
 mod pets;
+mod sessions;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,6 +28,8 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::me))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end))
         .routes(routes!(pets::list, pets::create))
         .routes(routes!(pets::get, pets::put, pets::patch, pets::delete));
     OpenApiRouter::new()

@@ -3,12 +3,14 @@
 mod auth;
 mod key;
 mod pet;
+mod session;
 mod words;
 
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User};
 pub(crate) use key::KeySet;
 pub use pet::Pet;
 pub(crate) use pet::{PetBody, PetQuery};
+pub(crate) use session::{Ended, LiveSession};
 pub(crate) use words::PetSort;
 
 use axum::response::{IntoResponse, Response};

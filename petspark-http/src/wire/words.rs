@@ -39,5 +39,6 @@ words! {
     PetStatus of pets::PetStatus, "Who can see a pet. Only moderators set `banned`.";
     PetSort of pets::Sort, "By time of adding; `-` is the last first.";
     Role of auth::Role, "What a user may do. Each includes those before it.";
+    ClientKind of auth::ClientKind, "What kind of program signed in.";
     UserStatus of auth::UserStatus, "Whether a user may sign in.";
 }

@@ -1,6 +1,8 @@
 //! The published document against the server: every operation is real, and refuses strangers
 //! unless it says that it doesn't.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 use petspark_core::testing::{Engine, TestApp};
 use petspark_core::{PageRequest, auth, pets};
@@ -45,7 +47,7 @@ async fn every_documented_operation_exists_and_refuses_strangers_unless_it_is_pu
     let (document, operations) = operations(&api).await;
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["security"], json!([{"bearer": []}]));
-    assert_eq!(operations.len(), 15, "an operation was added or lost: look at its access, then change this number");
+    assert_eq!(operations.len(), 18, "an operation was added or lost: look at its access, then change this number");
     let mut public = Vec::new();
     for operation in operations {
         let answer = api.call(operation.method.clone(), &operation.path).raw("application/json", "{}").send().await;
@@ -108,7 +110,8 @@ async fn every_body_in_the_document_is_closed_and_bounded() {
 async fn every_operation_has_a_name_and_says_how_it_fails() {
     let api = Api::new(TestApp::open(Engine::Sqlite).await);
     let (document, operations) = operations(&api).await;
-    let mut names: Vec<_> =
+    // Generated clients have a method of each name: two of one name, or one without, break them.
+    let names: BTreeSet<_> =
         operations.iter().map(|operation| operation.document["operationId"].as_str().unwrap()).collect();
     names.sort_unstable();
     let expected = [

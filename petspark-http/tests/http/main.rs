@@ -12,4 +12,5 @@ mod listening;
 mod operations;
 mod pets;
 mod rate_limits;
+mod sessions;
 mod support;

@@ -2,14 +2,42 @@
 
 use std::time::Duration;
 
-use sqlx::{query, query_as};
+use sqlx::{QueryBuilder, query, query_as, query_scalar};
 
 use crate::auth::session::{Client, SessionState};
+use crate::auth::session_control::{SessionInfo, SessionSelection};
 use crate::auth::user::UserStatus;
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader, on_writer};
 use crate::error::Fault;
 use crate::id::{SessionId, UserId};
+
+/// The condition for the live sessions that a selection means. A macro, because each engine has
+/// a builder of its own.
+macro_rules! push_selection {
+    ($sql:ident, $which:expr, $now:expr) => {
+        $sql.push("revoked_at IS NULL AND idle_expires_at > ").push_bind($now);
+        $sql.push(" AND absolute_expires_at > ").push_bind($now);
+        if let Some(id) = $which.id {
+            $sql.push(" AND id = ").push_bind(id);
+        }
+        if let Some(user) = $which.user {
+            $sql.push(" AND user_id = ").push_bind(user);
+        }
+        if let Some(except) = $which.except {
+            $sql.push(" AND id <> ").push_bind(except);
+        }
+        if let Some(ip) = $which.ip {
+            $sql.push(" AND ip = ").push_bind(ip.to_string());
+        }
+        if let Some(client) = $which.client {
+            $sql.push(" AND client = ").push_bind(client);
+        }
+        if let Some(before) = $which.created_before {
+            $sql.push(" AND created_at < ").push_bind(before);
+        }
+    };
+}
 
 pub(in crate::auth) struct NewSession<'a> {
     pub(in crate::auth) id: SessionId,
@@ -24,8 +52,8 @@ pub(in crate::auth) async fn insert_session(tx: &mut Tx, session: &NewSession<'_
     let client = session.client;
     on!(tx, conn => query(
         "INSERT INTO sessions (id, user_id, generation, acknowledged_generation, rotated_at, created_at, \
-             idle_expires_at, absolute_expires_at, authenticated_at, last_seen_at, client, device_name, user_agent, ip) \
-         VALUES ($1, $2, 0, 0, $3, $3, $4, $5, $3, $3, $6, $7, $8, $9)"
+             idle_expires_at, absolute_expires_at, authenticated_at, client, device_name, user_agent, ip) \
+         VALUES ($1, $2, 0, 0, $3, $3, $4, $5, $3, $6, $7, $8, $9)"
     )
         .bind(session.id).bind(session.user_id).bind(session.now)
         .bind(session.now.after(session.idle_ttl.min(session.absolute_ttl)))
@@ -74,6 +102,8 @@ pub(in crate::auth) async fn rotate_session(
 pub(in crate::auth) struct SessionRow {
     pub(in crate::auth) user_id: UserId,
     pub(in crate::auth) generation: i64,
+    pub(in crate::auth) acknowledged_generation: i64,
+    pub(in crate::auth) floor_generation: i64,
     pub(in crate::auth) rotated_at: Timestamp,
     pub(in crate::auth) idle_expires_at: Timestamp,
     pub(in crate::auth) absolute_expires_at: Timestamp,
@@ -86,7 +116,8 @@ pub(in crate::auth) struct SessionRow {
 /// Read on the writing side: the row must show the rotation that was just lost to.
 pub(in crate::auth) async fn find_session(db: &Database, id: SessionId) -> Result<Option<SessionRow>, Fault> {
     Ok(on_writer!(db, pool => query_as(
-        "SELECT s.user_id, s.generation, s.rotated_at, s.idle_expires_at, s.absolute_expires_at, s.revoked_at, \
+        "SELECT s.user_id, s.generation, s.acknowledged_generation, s.floor_generation, s.rotated_at, \
+                s.idle_expires_at, s.absolute_expires_at, s.revoked_at, \
                 u.status, u.deleted_at IS NOT NULL AS deleted, u.session_version \
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
     ).bind(id).fetch_optional(pool).await)?)
@@ -95,33 +126,31 @@ pub(in crate::auth) async fn find_session(db: &Database, id: SessionId) -> Resul
 pub(in crate::auth) async fn find_session_state(db: &Database, id: SessionId) -> Result<Option<SessionState>, Fault> {
     Ok(on_reader!(db, pool => query_as(
         "SELECT s.user_id, s.revoked_at IS NOT NULL AS revoked, u.role, u.status, \
-                u.deleted_at IS NOT NULL AS deleted, u.session_version, s.authenticated_at, s.second_factor_at \
+                u.deleted_at IS NOT NULL AS deleted, u.session_version, s.authenticated_at, s.second_factor_at, \
+                s.acknowledged_generation AS acknowledged \
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
     ).bind(id).fetch_optional(pool).await)?)
 }
 
-pub(in crate::auth) async fn revoke_session(
-    db: &Database,
-    id: SessionId,
-    reason: &str,
-    now: Timestamp,
-) -> Result<(), Fault> {
+/// Notes that an access token of this generation was used, so its refresh token has arrived too.
+pub(in crate::auth) async fn acknowledge(db: &Database, id: SessionId, generation: i64) -> Result<(), Fault> {
     on_writer!(db, pool => query(
-        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL"
-    ).bind(now).bind(reason).bind(id).execute(pool).await.map(drop))?;
+        "UPDATE sessions SET acknowledged_generation = $2 WHERE id = $1 AND acknowledged_generation < $2"
+    ).bind(id).bind(generation).execute(pool).await.map(drop))?;
     Ok(())
 }
 
-/// The same in a transaction; says whether the session was alive.
-pub(in crate::auth) async fn revoke_session_in(
+/// Ends one session, and says whose it was if it was alive.
+pub(in crate::auth) async fn revoke_session(
     tx: &mut Tx,
     id: SessionId,
     reason: &str,
     now: Timestamp,
-) -> Result<bool, Fault> {
-    Ok(on!(tx, conn => query(
-        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL"
-    ).bind(now).bind(reason).bind(id).execute(conn).await?.rows_affected() > 0))
+) -> Result<Option<UserId>, Fault> {
+    Ok(on!(tx, conn => query_scalar(
+        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE id = $3 AND revoked_at IS NULL RETURNING user_id"
+    ).bind(now).bind(reason).bind(id).fetch_all(conn).await)?
+    .pop())
 }
 
 pub(in crate::auth) async fn revoke_sessions_of(
@@ -133,4 +162,65 @@ pub(in crate::auth) async fn revoke_sessions_of(
     Ok(on!(tx, conn => query(
         "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE user_id = $3 AND revoked_at IS NULL"
     ).bind(now).bind(reason).bind(user).execute(conn).await?.rows_affected()))
+}
+
+/// Ends those sessions of a user that were unused for longest, but for `keep` of them.
+pub(in crate::auth) async fn revoke_surplus(
+    tx: &mut Tx,
+    user: UserId,
+    keep: u32,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE sessions SET revoked_at = $1, revoke_reason = 'too_many' \
+         WHERE user_id = $2 AND revoked_at IS NULL AND id NOT IN \
+             (SELECT id FROM sessions WHERE user_id = $2 AND revoked_at IS NULL \
+              ORDER BY rotated_at DESC, created_at DESC, id DESC LIMIT $3)"
+    ).bind(now).bind(user).bind(i64::from(keep)).execute(conn).await?.rows_affected()))
+}
+
+/// The live sessions of a user, the one used last first.
+pub(in crate::auth) async fn list_sessions(
+    db: &Database,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Vec<SessionInfo>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, user_id, created_at, rotated_at AS last_seen_at, idle_expires_at, absolute_expires_at, \
+                second_factor_at, client, device_name, user_agent, ip \
+         FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND idle_expires_at > $2 AND absolute_expires_at > $2 \
+         ORDER BY rotated_at DESC, id DESC"
+    ).bind(user).bind(now).fetch_all(pool).await)?)
+}
+
+/// How many live sessions `which` means.
+pub(in crate::auth) async fn count_sessions(
+    db: &Database,
+    which: &SessionSelection,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let count: i64 = on_reader!(db, pool => {
+        let mut sql = QueryBuilder::new("SELECT count(*) FROM sessions WHERE ");
+        push_selection!(sql, which, now);
+        sql.build_query_scalar().fetch_one(pool).await?
+    });
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Ends at most `limit` of the live sessions that `which` means, and says how many those were.
+pub(in crate::auth) async fn revoke_selected(
+    tx: &mut Tx,
+    which: &SessionSelection,
+    limit: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => {
+        let mut sql = QueryBuilder::new("UPDATE sessions SET revoked_at = ");
+        sql.push_bind(now).push(", revoke_reason = ").push_bind(reason.to_owned());
+        sql.push(" WHERE id IN (SELECT id FROM sessions WHERE ");
+        push_selection!(sql, which, now);
+        sql.push(" LIMIT ").push_bind(limit).push(")");
+        sql.build().execute(conn).await?.rows_affected()
+    }))
 }
