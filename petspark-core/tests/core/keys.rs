@@ -244,7 +244,7 @@ on_both! {
         }
         app.clock.advance(15 * MINUTE + Duration::from_secs(5));
         assert_eq!(broken(token).await, (false, vec!["expires"]));
-        auth.logout(None, Some(token)).await.unwrap();
+        auth.logout(None, Some(token), petspark_core::Origin::default()).await.unwrap();
         assert_eq!(broken(token).await, (false, vec!["expires", "session"]));
     }
 
