@@ -4,7 +4,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -71,7 +70,7 @@ impl Database {
             DatabaseUrl::Sqlite(path) => Engine::Sqlite(Box::new(open_sqlite(path, settings).await?)),
             DatabaseUrl::Postgres(url) => Engine::Postgres(Box::new(open_postgres(url.expose(), settings).await?)),
         };
-        Ok(Self(Arc::new(engine)))
+        Ok(Self::new(engine))
     }
 }
 

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, SqlSafeStr, raw_sql};
 
 use super::history::{self, Applied};
-use super::{Database, Engine, Tx, connect, on};
+use super::{Database, Engine, TxConnection, connect, on};
 use crate::clock::Timestamp;
 use crate::error::{Failure, Fault, Kind};
 
@@ -246,7 +246,7 @@ impl<'a> Migrations<'a> {
     async fn apply(&self, step: &Migration, now: Timestamp) -> Result<(), Fault> {
         let started = Instant::now();
         let mut tx = self.0.begin().await?;
-        if let Tx::Postgres(tx) = &mut tx {
+        if let TxConnection::Postgres(tx) = &mut tx.connection {
             // A long step is fine; queueing behind a long query, with everybody else behind us, is not.
             raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'").execute(&mut **tx).await?;
         }

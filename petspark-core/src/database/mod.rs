@@ -5,6 +5,7 @@
 mod connect;
 mod error;
 mod history;
+mod listen;
 mod migrate;
 mod readers;
 mod types;
@@ -18,12 +19,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::broadcast;
 
 use crate::error::Fault;
 
 /// The database that PetSpark lives in. Cheap to clone; clones share the pools.
 #[derive(Clone)]
-pub struct Database(Arc<Engine>);
+pub struct Database(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    /// What transactions of this process announced and committed.
+    news: broadcast::Sender<&'static str>,
+}
 
 pub(crate) enum Engine {
     Sqlite(Box<SqlitePools>),
@@ -46,14 +54,27 @@ pub(crate) struct PostgresPool {
 }
 
 /// A write transaction. Dropping it without [`Tx::commit`] undoes it.
-pub(crate) enum Tx {
+pub(crate) struct Tx {
+    pub(crate) connection: TxConnection,
+    database: Database,
+    after_commit: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+pub(crate) enum TxConnection {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
+/// News that a slow listener may be behind; then it is told that it missed some.
+const NEWS: usize = 64;
+
 impl Database {
+    fn new(engine: Engine) -> Self {
+        Self(Arc::new(Shared { engine, news: broadcast::Sender::new(NEWS) }))
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
-        &self.0
+        &self.0.engine
     }
 
     /// `sqlite` or `postgres`.
@@ -77,10 +98,20 @@ impl Database {
     /// Begins a transaction that may write. On SQLite it holds the write lock from here on
     /// (`BEGIN IMMEDIATE`), so that it can't fail half-way for want of it.
     pub(crate) async fn begin(&self) -> Result<Tx, Fault> {
-        Ok(match self.engine() {
-            Engine::Sqlite(sqlite) => Tx::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?),
-            Engine::Postgres(postgres) => Tx::Postgres(postgres.pool.begin().await?),
-        })
+        let connection = match self.engine() {
+            Engine::Sqlite(sqlite) => TxConnection::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?),
+            Engine::Postgres(postgres) => TxConnection::Postgres(postgres.pool.begin().await?),
+        };
+        Ok(Tx { connection, database: self.clone(), after_commit: Vec::new() })
+    }
+
+    /// What makes a SELECT pass over rows that somebody else is taking, and take the others.
+    /// SQLite has one writer, who meets nobody.
+    pub(crate) fn skip_locked(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite(_) => "",
+            Engine::Postgres(_) => " FOR UPDATE SKIP LOCKED",
+        }
     }
 
     /// Asks the database for the smallest possible answer.
@@ -134,10 +165,10 @@ impl Tx {
     /// Lets one transaction at a time go on for this `topic`, until it ends. For the rare rule
     /// about several rows that no single conditional statement can hold.
     pub(crate) async fn take_turns(&mut self, topic: &str) -> Result<(), Fault> {
-        match self {
+        match &mut self.connection {
             // `BEGIN IMMEDIATE` let nobody else in.
-            Self::Sqlite(_) => {}
-            Self::Postgres(tx) => {
+            TxConnection::Sqlite(_) => {}
+            TxConnection::Postgres(tx) => {
                 sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1 || current_schema(), 0))")
                     .bind(topic)
                     .execute(&mut **tx)
@@ -147,10 +178,18 @@ impl Tx {
         Ok(())
     }
 
+    /// Has `then` done once this is committed, and not at all if it is not. It must not block.
+    pub(crate) fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(then));
+    }
+
     pub(crate) async fn commit(self) -> Result<(), Fault> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+        match self.connection {
+            TxConnection::Sqlite(tx) => tx.commit().await?,
+            TxConnection::Postgres(tx) => tx.commit().await?,
+        }
+        for then in self.after_commit {
+            then();
         }
         Ok(())
     }
@@ -159,12 +198,12 @@ impl Tx {
 /// Runs one body against whichever engine the transaction is on; `$conn` is its connection.
 macro_rules! on {
     ($tx:expr, $conn:ident => $body:expr) => {
-        match $tx {
-            $crate::database::Tx::Sqlite(tx) => {
+        match &mut $tx.connection {
+            $crate::database::TxConnection::Sqlite(tx) => {
                 let $conn = &mut **tx;
                 $body
             }
-            $crate::database::Tx::Postgres(tx) => {
+            $crate::database::TxConnection::Postgres(tx) => {
                 let $conn = &mut **tx;
                 $body
             }
