@@ -16,7 +16,6 @@ use crate::{build_info, commands, external, logging, output};
 const RESERVED: &[&str] = &[
     "admin",
     "apikey",
-    "audit",
     "backup",
     "billing",
     "check",

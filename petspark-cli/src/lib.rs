@@ -48,6 +48,7 @@ mod plugin;
 mod prompt;
 pub mod settings;
 mod signals;
+mod when;
 
 pub use app::App;
 pub use context::Context;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::{Audit, Retain};
 use crate::auth::Auth;
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
@@ -24,6 +25,7 @@ struct Inner {
     pets: Pets,
     jobs: Jobs,
     mail: Mailer,
+    audit: Audit,
     clock: Clock,
 }
 
@@ -120,11 +122,13 @@ impl PetSpark {
         let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
             .map_err(StartError::Auth)?;
         let pets = Pets::open(database.clone(), clock.clone());
-        let jobs = Jobs::open(database.clone(), clock.clone());
+        let jobs = Jobs::open(database.clone(), clock.clone(), &settings);
         let mail =
             Mailer::open(database.clone(), clock.clone(), &settings, auth.link_tokens()).map_err(StartError::Mail)?;
         jobs.handle(mail.clone());
-        Ok(Self(Arc::new(Inner { settings, database, auth, pets, jobs, mail, clock })))
+        let audit = Audit::open(database.clone(), clock.clone());
+        jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
+        Ok(Self(Arc::new(Inner { settings, database, auth, pets, jobs, mail, audit, clock })))
     }
 
     /// Accounts, sessions, tokens.
@@ -149,6 +153,12 @@ impl PetSpark {
     #[must_use]
     pub fn mail(&self) -> &Mailer {
         &self.0.mail
+    }
+
+    /// Who did what.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
     /// Demonstration data.

@@ -1,8 +1,10 @@
 //! The built-in commands, a file each. They translate the command line to calls of the library;
 //! rules of the product are not here.
 
+mod audit;
 mod completions;
 mod config;
+mod job;
 mod key;
 mod man;
 mod migrate;
@@ -24,6 +26,8 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(serve::Serve),
         Box::new(migrate::Migrate),
         Box::new(user::User),
+        Box::new(audit::Audit),
+        Box::new(job::Job),
         Box::new(token::Token),
         Box::new(key::Key),
         Box::new(seed::Seed),

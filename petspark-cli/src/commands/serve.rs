@@ -9,6 +9,8 @@ use futures_util::future::BoxFuture;
 use petspark_core::{Clock, Migrate, PetSpark};
 use petspark_http::{BuildInfo, Drained, Server};
 use serde::Serialize;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -98,20 +100,26 @@ async fn serve(cx: &Context, petspark: &PetSpark, settings: Loaded, signals: &mu
     let url = format!("http://{address}");
     tracing::info!(url, %environment, database = petspark.database().engine_name(), version = build_info::VERSION, "listening");
     announce(cx, url)?;
-    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let (stop, stopped) = watch::channel(false);
+    let worker = work(petspark, stopped.clone());
     let stopped_by = OnceLock::new();
     let drained = tokio::select! {
-        drained = server.run(async { drop(told.await) }) => drained,
+        drained = server.run(ended(stopped)) => drained,
         second = async {
             let first = signals.next().await;
             stopped_by.get_or_init(|| first);
             // It fails only if the server has ended, and then there is nothing to stop.
-            let _ = tell.send(());
+            let _ = stop.send(true);
             signals.next().await
         } => return Ok(Outcome::done().exit(second)),
     };
     match drained {
         Drained::Completely => {
+            tokio::select! {
+                // It ends by itself, or with a panic that was logged.
+                _ = worker => {}
+                exit = signals.next() => return Ok(Outcome::done().exit(exit)),
+            }
             tokio::select! {
                 closed = tokio::time::timeout(CLOSING, petspark.close()) => if closed.is_err() {
                     tracing::warn!("the database doesn't let go; left as it is");
@@ -127,6 +135,22 @@ async fn serve(cx: &Context, petspark: &PetSpark, settings: Loaded, signals: &mu
             Ok(Outcome::done().exit(stopped_by.get().copied().unwrap_or(Exit::Terminated)))
         }
     }
+}
+
+/// Does jobs beside answering requests, until `stopped`.
+fn work(petspark: &PetSpark, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+    let jobs = petspark.jobs().clone();
+    let any = petspark.settings().jobs.workers > 0;
+    tokio::spawn(async move {
+        if any {
+            jobs.run_worker(ended(stopped)).await;
+        }
+    })
+}
+
+/// Waits until it is said to stop, or nobody is left who could say it.
+async fn ended(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// One line, when the server listens: scripts wait for it.

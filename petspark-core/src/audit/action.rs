@@ -27,5 +27,11 @@ text_enum! {
         SigningKeyRetired = "sensitive_delete_signing_key",
         /// A user was given another role.
         RoleChanged = "authz_change",
+        /// Entries of this log were removed because of their age.
+        AuditPurged = "sys_audit_purged",
+        /// An administrator had a job tried again.
+        JobRetried = "sys_job_retried",
+        /// An administrator removed a job undone.
+        JobDropped = "sys_job_dropped",
     }
 }

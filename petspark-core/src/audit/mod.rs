@@ -3,9 +3,14 @@
 //! worth a row is decided by the services.
 
 mod action;
+mod log;
+mod retention;
 mod store;
 
 pub use action::Action;
+pub use log::{Audit, AuditError, AuditFilter, Entry};
+pub use retention::AuditSettings;
+pub(crate) use retention::Retain;
 
 use serde_json::{Map, Value};
 
@@ -13,13 +18,14 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx};
 use crate::error::Fault;
-use crate::id::{SessionId, UserId};
+use crate::id::{JobId, SessionId, UserId};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     User(UserId),
     Session(SessionId),
+    Job(JobId),
 }
 
 impl std::fmt::Display for Subject {
@@ -27,6 +33,7 @@ impl std::fmt::Display for Subject {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Session(id) => write!(f, "session:{id}"),
+            Self::Job(id) => write!(f, "job:{id}"),
         }
     }
 }
@@ -68,14 +75,40 @@ impl Event {
     }
 }
 
-/// Writes down that `caller` did this, in the transaction that does it.
+/// Writes down that `caller` did this, in the transaction that does it. When that is committed,
+/// the log tells it too.
 pub(crate) async fn record(tx: &mut Tx, now: Timestamp, caller: &Caller, event: Event) -> Result<(), Fault> {
-    store::insert(tx, now, caller, &event).await
+    store::insert(tx, now, caller, &event).await?;
+    let caller = caller.clone();
+    tx.after_commit(move || tell(&caller, &event));
+    Ok(())
 }
 
 /// The same for what changes nothing else, such as a refused attempt.
 pub(crate) async fn record_now(db: &Database, now: Timestamp, caller: &Caller, event: Event) -> Result<(), Fault> {
     let mut tx = db.begin().await?;
-    store::insert(&mut tx, now, caller, &event).await?;
+    record(&mut tx, now, caller, event).await?;
     tx.commit().await
+}
+
+/// Blanks what the log tells of a user who is erased, beyond their id; says of how many entries.
+#[cfg_attr(not(test), expect(dead_code, reason = "erasure is on its way"))]
+pub(crate) async fn anonymize(tx: &mut Tx, user: UserId) -> Result<u64, Fault> {
+    store::anonymize(tx, &Subject::User(user).to_string()).await
+}
+
+fn tell(caller: &Caller, event: &Event) {
+    let origin = caller.origin();
+    let details = (!event.details.is_empty()).then(|| Value::Object(event.details.clone()));
+    tracing::info!(
+        target: "petspark::audit",
+        action = event.action.as_str(),
+        actor = %caller,
+        subject = event.subject.map(tracing::field::display),
+        succeeded = event.succeeded,
+        reason = event.reason.as_deref(),
+        ip = origin.ip.map(tracing::field::display),
+        request_id = origin.request_id.as_deref(),
+        details = details.map(tracing::field::display),
+    );
 }

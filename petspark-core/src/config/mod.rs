@@ -19,8 +19,10 @@ pub use value::{ByteSize, DatabaseUrl, Value, WebUrl};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::audit::AuditSettings;
 use crate::auth::Secrets;
 use crate::database::text_enum;
+use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
 use crate::secret::Secret;
 
@@ -59,6 +61,10 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// How mails leave.
     pub mail: MailSettings,
+    /// Work that is done later.
+    pub jobs: JobSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
     /// Where uploads go.
     pub s3: S3Settings,
     /// Payments.
@@ -177,6 +183,8 @@ impl Settings {
             database: DatabaseSettings::read(from, &data_dir),
             auth: AuthSettings::read(from),
             mail: MailSettings::read(from),
+            jobs: JobSettings::read(from),
+            audit: AuditSettings::read(from),
             s3: S3Settings::read(from),
             stripe: StripeSettings::read(from),
             data_dir,

@@ -1,37 +1,101 @@
-//! Work to be done later and at least once: enqueued in the transaction that wants it done,
-//! done by whichever server gets to it. What a job does is its handler's business, and a handler
-//! may run twice for one job.
+//! Work to be done later and at least once: enqueued in the transaction that wants it done, done
+//! by whichever server gets to it, tried again when it fails, and kept for a person to look at
+//! when it keeps failing. What a job does is its handler's business, and a handler may run twice
+//! for one job.
+//!
+//! Handlers of an embedder's own are registered before the worker is started:
+//!
+//! ```
+//! use futures_util::future::BoxFuture;
+//! use petspark_core::jobs::{Handler, Job, NewJob};
+//! use petspark_core::{Fault, PetSpark, config::Settings};
+//!
+//! struct Greet;
+//!
+//! impl Handler for Greet {
+//!     fn kind(&self) -> &'static str {
+//!         "clinic.greet"
+//!     }
+//!
+//!     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
+//!         Box::pin(async move {
+//!             println!("Hello, {}!", job.payload["pet"]);
+//!             Ok(())
+//!         })
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("petspark-doc-jobs-{}", std::process::id()));
+//! let petspark = PetSpark::open(Settings::in_folder(&folder)).await?;
+//! petspark.jobs().handle(Greet);
+//! petspark.jobs().enqueue(NewJob::new("clinic.greet", serde_json::json!({ "pet": "Rex" }))).await?;
+//! // In a server: tokio::spawn(async move { petspark.jobs().run_worker(shutdown).await });
+//! assert!(petspark.jobs().run_due().await?.is_empty());
+//! # petspark.close().await;
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # }
+//! ```
 
+mod admin;
+mod settings;
 mod store;
+mod worker;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+pub use admin::{JobError, JobInfo, JobState};
+pub use settings::JobSettings;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
 use crate::database::{Database, Tx};
 use crate::error::Fault;
 use crate::id::JobId;
 
+/// What is announced when there is something new to do.
+const TOPIC: &str = "jobs";
+
 /// A job to be enqueued.
 #[derive(Clone, Debug)]
-pub(crate) struct NewJob {
+pub struct NewJob {
     kind: &'static str,
     payload: Value,
     after: Duration,
+    priority: i32,
+    max_attempts: i32,
 }
 
 impl NewJob {
     /// `payload` says what to do, by ids: never an address, a name or a secret.
-    pub(crate) fn new(kind: &'static str, payload: Value) -> Self {
-        Self { kind, payload, after: Duration::ZERO }
+    #[must_use]
+    pub fn new(kind: &'static str, payload: Value) -> Self {
+        // With the pauses between them, twelve attempts take some hours.
+        Self { kind, payload, after: Duration::ZERO, priority: 0, max_attempts: 12 }
     }
 
     /// Not before that much time has passed.
-    pub(crate) fn after(self, after: Duration) -> Self {
+    #[must_use]
+    pub fn after(self, after: Duration) -> Self {
         Self { after, ..self }
+    }
+
+    /// Of what is due, the lowest number goes first; 0 when nothing is said.
+    #[must_use]
+    pub fn priority(self, priority: i32) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// Begun at most so often, at least once; 12 times when nothing is said.
+    #[must_use]
+    pub fn max_attempts(self, max_attempts: u16) -> Self {
+        Self { max_attempts: i32::from(max_attempts.max(1)), ..self }
     }
 }
 
@@ -39,6 +103,7 @@ impl NewJob {
 pub(crate) async fn enqueue(tx: &mut Tx, now: Timestamp, job: NewJob) -> Result<JobId, Fault> {
     let id = JobId::new();
     store::insert(tx, id, &job, now).await?;
+    tx.announce(TOPIC).await?;
     Ok(id)
 }
 
@@ -56,6 +121,10 @@ pub struct Job {
     pub attempts: i32,
     /// How often it may be begun.
     pub max_attempts: i32,
+    priority: i32,
+    /// The end of the lease.
+    due_at: Timestamp,
+    schedule: Option<String>,
 }
 
 /// Does the jobs of one kind.
@@ -63,12 +132,20 @@ pub trait Handler: Send + Sync + 'static {
     /// Which kind.
     fn kind(&self) -> &'static str;
 
-    /// Does one, at least once. An error means: again later.
+    /// Does one, at least once: what it did before it failed or its server died is still done.
+    /// An error means again later, unless it is [`Fault::lasting`]. Its text is kept, so it must not
+    /// hold secrets; what looks like an e-mail address is taken out.
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), Fault>>;
 
-    /// How often such a job comes up by itself, if it does.
+    /// How often such a job comes up by itself, if it does: once for all servers together, the
+    /// first time at once.
     fn every(&self) -> Option<Duration> {
         None
+    }
+
+    /// How long one may take; then it counts as failed.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(300)
     }
 }
 
@@ -79,45 +156,90 @@ pub struct Jobs(Arc<Inner>);
 struct Inner {
     db: Database,
     clock: Clock,
-    handlers: Mutex<Vec<Arc<dyn Handler>>>,
+    settings: JobSettings,
+    /// How long a statement of the queue's own may take.
+    patience: Duration,
+    handlers: Mutex<Handlers>,
+    heart: Heart,
+}
+
+#[derive(Default)]
+struct Handlers {
+    all: Vec<Arc<dyn Handler>>,
+    /// How many of them were looked at for schedules.
+    planned: usize,
 }
 
 impl Jobs {
-    pub(crate) fn open(db: Database, clock: Clock) -> Self {
-        Self(Arc::new(Inner { db, clock, handlers: Mutex::default() }))
+    pub(crate) fn open(db: Database, clock: Clock, settings: &Settings) -> Self {
+        // Somewhat more than the database itself allows: its limits don't help when it is silent.
+        let database = &settings.database;
+        let patience = database.acquire_timeout + database.statement_timeout + Duration::from_secs(1);
+        let settings = settings.jobs.clone();
+        Self(Arc::new(Inner { db, clock, settings, patience, handlers: Mutex::default(), heart: Heart::default() }))
     }
 
-    /// Has jobs of this handler's kind done by it.
+    /// Has jobs of this handler's kind done by it. Of two for one kind, the first does them.
     pub fn handle(&self, handler: impl Handler) {
-        self.0.handlers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(handler));
+        self.handlers().all.push(Arc::new(handler));
     }
 
-    /// Does what is due now, one after the other, until nothing is due. A job that fails comes
-    /// again later, and its fault is among those given back.
+    /// Enqueues a job that belongs to no other change.
     ///
     /// # Errors
-    /// [`Fault`] when the queue itself can't be read or written.
-    pub async fn run_due(&self) -> Result<Vec<Fault>, Fault> {
-        let mut faults = Vec::new();
-        while let Some(job) = store::claim(&self.0.db, self.0.clock.now()).await? {
-            let handler = self.handler(&job.kind);
-            let done = match &handler {
-                Some(handler) => handler.run(&job).await,
-                None => Err(Fault::internal(format!("nobody does jobs of the kind {}", job.kind))),
-            };
-            match done {
-                Ok(()) => store::finish(&self.0.db, job.id).await?,
-                Err(fault) => {
-                    store::fail(&self.0.db, &job, &fault.chain(), fault.is_lasting(), self.0.clock.now()).await?;
-                    faults.push(fault);
-                }
-            }
+    /// [`Fault`] when it can't be stored.
+    pub async fn enqueue(&self, job: NewJob) -> Result<JobId, Fault> {
+        let mut tx = self.0.db.begin().await?;
+        let id = enqueue(&mut tx, self.0.clock.now(), job).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Sees to it that there is a job for every schedule.
+    async fn plan(&self) -> Result<(), Fault> {
+        let (new, known): (Vec<_>, usize) = {
+            let handlers = self.handlers();
+            (handlers.all[handlers.planned..].to_vec(), handlers.all.len())
+        };
+        for handler in new.iter().filter(|handler| handler.every().is_some()) {
+            let job = NewJob::new(handler.kind(), Value::Null);
+            store::insert_schedule(&self.0.db, JobId::new(), &job, self.0.clock.now()).await?;
         }
-        Ok(faults)
+        self.handlers().planned = known;
+        Ok(())
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        self.handlers().all.iter().map(|handler| handler.kind()).collect()
     }
 
     fn handler(&self, kind: &str) -> Option<Arc<dyn Handler>> {
-        let handlers = self.0.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        handlers.iter().find(|handler| handler.kind() == kind).cloned()
+        self.handlers().all.iter().find(|handler| handler.kind() == kind).cloned()
+    }
+
+    fn handlers(&self) -> MutexGuard<'_, Handlers> {
+        self.0.handlers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When the worker of this process last went round; `None` if there is none.
+#[derive(Default)]
+struct Heart(Mutex<Option<Instant>>);
+
+impl Heart {
+    fn beat(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    fn stop(&self) {
+        self.set(None);
+    }
+
+    fn silent_for(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|last| last.elapsed())
+    }
+
+    fn set(&self, at: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod audit;
+mod jobs;
 mod keys;
 mod mail;
 mod migrations;

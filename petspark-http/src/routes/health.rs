@@ -41,6 +41,9 @@ pub(crate) struct Checks {
     database: &'static str,
     #[schema(example = "ok")]
     migrations: &'static str,
+    /// Whether work gets done that is done later. Requests are answered all the same.
+    #[schema(example = "ok")]
+    jobs: &'static str,
 }
 
 /// Which build answers.
@@ -127,13 +130,15 @@ impl Readiness {
 
 async fn check(petspark: &PetSpark) -> Ready {
     let database = petspark.database();
-    let checks = Checks {
-        database: verdict("database", async { database.ping().await.map_err(|fault| fault.chain()) }).await,
-        migrations: verdict("migrations", async {
+    let (answers, migrations, jobs) = tokio::join!(
+        verdict("database", async { database.ping().await.map_err(|fault| fault.chain()) }),
+        verdict("migrations", async {
             database.migrations().require_current().await.map_err(|error| error.to_string())
-        })
-        .await,
-    };
+        }),
+        verdict("jobs", async { petspark.jobs().check().await.map_err(|fault| fault.chain()) }),
+    );
+    let checks = Checks { database: answers, migrations, jobs };
+    // Jobs can wait: to be left out of the balance for them would help nobody.
     let ready = [checks.database, checks.migrations].into_iter().all(|verdict| verdict == "ok");
     Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks }
 }

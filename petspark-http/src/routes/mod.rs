@@ -1,8 +1,10 @@
 //! Which handler answers where. A handler parses, calls one service method, and renders.
 
+mod audit;
 mod auth;
 mod docs;
 mod health;
+mod jobs;
 mod keys;
 mod pets;
 mod sessions;
@@ -28,6 +30,9 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::me))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(audit::list))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
         .routes(routes!(pets::list, pets::create))

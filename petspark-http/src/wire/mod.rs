@@ -1,12 +1,16 @@
 //! The shapes of requests and answers, and nothing else: rules are core's.
 
+mod audit;
 mod auth;
+mod job;
 mod key;
 mod pet;
 mod session;
 mod words;
 
+pub(crate) use audit::{AuditEntry, AuditQuery, Shape};
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User};
+pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
 pub use pet::Pet;
 pub(crate) use pet::{PetBody, PetQuery};

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use petspark_core::{auth, pets};
+use petspark_core::{audit, auth, jobs, pets};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -39,6 +39,8 @@ words! {
     PetStatus of pets::PetStatus, "Who can see a pet. Only moderators set `banned`.";
     PetSort of pets::Sort, "By time of adding; `-` is the last first.";
     Role of auth::Role, "What a user may do. Each includes those before it.";
+    JobState of jobs::JobState, "Where a job is on its way.";
+    AuditAction of audit::Action, "What was done, or tried.";
     ClientKind of auth::ClientKind, "What kind of program signed in.";
     UserStatus of auth::UserStatus, "Whether a user may sign in.";
 }

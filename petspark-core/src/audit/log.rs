@@ -1,0 +1,191 @@
+//! Reading the audit log: a page at a time, or all of it as a stream. There is no way to change
+//! it from here.
+
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Action, store};
+use crate::auth::Role;
+use crate::caller::Caller;
+use crate::clock::{Clock, Timestamp};
+use crate::database::Database;
+use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::id::{AuditId, UserId};
+use crate::page::{InvalidPage, Key, ListIdentity, Page, PageRequest, Start};
+
+/// Something that happened, as it was written down.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Which.
+    pub id: AuditId,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it: `user:<id>`, `apikey:<id>`, `cli:<os-user>@<host>`, `system` or `anonymous`.
+    pub actor: String,
+    /// What was done: a name of [`Action`], or one that a newer release has.
+    pub action: String,
+    /// On what or whom: `user:<id>`, `session:<id>` and the like.
+    pub subject: Option<String>,
+    /// Whether it worked.
+    pub succeeded: bool,
+    /// Why, in the words of who did it, or why it was refused.
+    pub reason: Option<String>,
+    /// From which address.
+    pub ip: Option<String>,
+    /// What the request is called in the server's log.
+    pub request_id: Option<String>,
+    /// More, depending on the action.
+    #[sqlx(json)]
+    pub details: Value,
+}
+
+/// Which entries to read.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Only what this actor did, as in [`Entry::actor`]; a bare id is a user's.
+    pub actor: Option<String>,
+    /// Only this.
+    pub action: Option<Action>,
+    /// Only what was done to this, as in [`Entry::subject`]; a bare id is a user's.
+    pub subject: Option<String>,
+    /// Not before this time.
+    pub from: Option<Timestamp>,
+    /// Before this time.
+    pub to: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    fn normal(self) -> Self {
+        let full = |name: String| name.parse::<UserId>().map_or(name, |user| format!("user:{user}"));
+        Self { actor: self.actor.map(full), subject: self.subject.map(full), ..self }
+    }
+}
+
+/// Why the audit log can't be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// A cursor that is none.
+    #[error("Some fields are invalid: {0}")]
+    Invalid(FieldErrors),
+    /// For administrators only.
+    #[error("You are not allowed to do this.")]
+    Forbidden,
+    /// Not the caller's doing.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Failure for AuditError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid(_) => Kind::Invalid,
+            Self::Forbidden => Kind::Forbidden,
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "VALIDATION_FAILED",
+            Self::Forbidden => "ADMIN_001",
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+
+    fn fields(&self) -> Option<&FieldErrors> {
+        match self {
+            Self::Invalid(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fault(fault) => fault.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidPage> for AuditError {
+    fn from(error: InvalidPage) -> Self {
+        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
+    }
+}
+
+/// The audit log; see the [module](super). Cheap to clone.
+#[derive(Clone)]
+pub struct Audit {
+    db: Database,
+    clock: Clock,
+}
+
+/// Entries that an export reads at a time.
+const BATCH: u16 = 500;
+
+impl Audit {
+    pub(crate) fn open(db: Database, clock: Clock) -> Self {
+        Self { db, clock }
+    }
+
+    /// Entries, the newest first.
+    ///
+    /// # Errors
+    /// [`AuditError::Invalid`] for a foreign cursor; [`AuditError::Forbidden`] unless an
+    /// administrator asks.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Entry>, AuditError> {
+        require_admin(caller)?;
+        let filter = filter.normal();
+        let list = ListIdentity::new(&("audit", &filter));
+        let after = match page.start() {
+            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
+            _ => None,
+        };
+        let rows = store::list(&self.db, &filter, page, after).await?;
+        Ok(Page::of(page, rows, None, key, &list))
+    }
+
+    /// All entries up to now, the oldest first, read in batches: memory stays the same however
+    /// many there are. A fault ends the stream.
+    ///
+    /// # Errors
+    /// [`AuditError::Forbidden`] unless an administrator asks.
+    pub fn export(
+        &self,
+        caller: &Caller,
+        filter: AuditFilter,
+    ) -> Result<impl Stream<Item = Result<Vec<Entry>, Fault>> + Send + 'static, AuditError> {
+        require_admin(caller)?;
+        let mut filter = filter.normal();
+        let now = self.clock.now().after(Duration::from_micros(1));
+        filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
+        let db = self.db.clone();
+        Ok(stream::try_unfold(Some(None), move |place: Option<Option<Key>>| {
+            let (db, filter) = (db.clone(), filter.clone());
+            async move {
+                let Some(after) = place else { return Ok(None) };
+                let entries = store::export(&db, &filter, after, i64::from(BATCH)).await?;
+                let next = entries.last().filter(|_| entries.len() == usize::from(BATCH)).map(|last| Some(key(last)));
+                Ok((!entries.is_empty()).then_some((entries, next)))
+            }
+        }))
+    }
+}
+
+fn key(entry: &Entry) -> Key {
+    Key { at: entry.at, id: *entry.id.as_bytes() }
+}
+
+fn require_admin(caller: &Caller) -> Result<(), AuditError> {
+    if caller.has_role(Role::Admin) { Ok(()) } else { Err(AuditError::Forbidden) }
+}

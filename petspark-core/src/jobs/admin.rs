@@ -1,0 +1,277 @@
+//! The queue as administrators see it: what waits, what runs, what has failed for good; trying
+//! again, dropping, and whether anybody is at work.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Jobs, TOPIC, store};
+use crate::audit::{self, Action, Event, Subject};
+use crate::auth::Role;
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::database::{Tx, text_enum};
+use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::id::JobId;
+use crate::page::{InvalidPage, Key, ListIdentity, Page, PageRequest, Start};
+
+text_enum! {
+    /// Where a job is on its way. Finished ones are nowhere any more.
+    pub enum JobState {
+        /// Waits for its time, its turn, or its next attempt.
+        Queued = "queued",
+        /// Somebody does it, or died doing it a moment ago.
+        Running = "running",
+        /// Failed too often, or hopelessly: kept for a person to look at.
+        Dead = "dead",
+    }
+}
+
+/// A job as administrators see it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct JobInfo {
+    /// Which.
+    pub id: JobId,
+    /// What kind of work.
+    pub kind: String,
+    /// What to do, by ids.
+    #[sqlx(json)]
+    pub payload: Value,
+    /// Of what is due, the lowest goes first.
+    pub priority: i32,
+    /// When it is done at the earliest; of a running one, when its worker is given up.
+    pub due_at: Timestamp,
+    running: bool,
+    /// How often it was begun.
+    pub attempts: i32,
+    /// How often it may be begun.
+    pub max_attempts: i32,
+    /// The name of its schedule, if it comes up again and again.
+    pub schedule: Option<String>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// Since when it is dead.
+    pub dead_at: Option<Timestamp>,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+}
+
+impl JobInfo {
+    /// Where it is on its way.
+    #[must_use]
+    pub fn state(&self) -> JobState {
+        match (self.dead_at, self.running) {
+            (Some(_), _) => JobState::Dead,
+            (None, true) => JobState::Running,
+            (None, false) => JobState::Queued,
+        }
+    }
+}
+
+/// Why an operation on a job was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// A cursor that is none.
+    #[error("Some fields are invalid: {0}")]
+    Invalid(FieldErrors),
+    /// For administrators only.
+    #[error("You are not allowed to do this.")]
+    Forbidden,
+    /// Done, dropped, or never there.
+    #[error("There is no such job; a job that is done is gone.")]
+    NotFound,
+    /// Somebody is at it.
+    #[error("This job is running.")]
+    Running,
+    /// It would be made again at the next start.
+    #[error("This job is on a schedule, and can't be dropped.")]
+    Scheduled,
+    /// Not the caller's doing.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Failure for JobError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid(_) => Kind::Invalid,
+            Self::Forbidden => Kind::Forbidden,
+            Self::NotFound => Kind::NotFound,
+            Self::Running | Self::Scheduled => Kind::Conflict,
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "VALIDATION_FAILED",
+            Self::Forbidden => "ADMIN_001",
+            Self::NotFound => "JOB_001",
+            Self::Running => "JOB_002",
+            Self::Scheduled => "JOB_003",
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+
+    fn fields(&self) -> Option<&FieldErrors> {
+        match self {
+            Self::Invalid(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fault(fault) => fault.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidPage> for JobError {
+    fn from(error: InvalidPage) -> Self {
+        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
+    }
+}
+
+fn require_admin(caller: &Caller) -> Result<(), JobError> {
+    if caller.has_role(Role::Admin) { Ok(()) } else { Err(JobError::Forbidden) }
+}
+
+/// A due job that waited longer than this says that nobody is at work.
+const TOO_LONG: Duration = Duration::from_secs(300);
+/// A worker goes round at least every 30 s, if the database lets it.
+const SILENT: Duration = Duration::from_secs(120);
+
+impl Jobs {
+    /// Jobs, those enqueued last first.
+    ///
+    /// # Errors
+    /// [`JobError::Invalid`] for a foreign cursor; [`JobError::Forbidden`] unless an administrator asks.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        state: Option<JobState>,
+        page: &PageRequest,
+    ) -> Result<Page<JobInfo>, JobError> {
+        require_admin(caller)?;
+        let list = ListIdentity::new(&("jobs", state));
+        let after = match page.start() {
+            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
+            _ => None,
+        };
+        let rows = store::list(&self.0.db, state, page, after).await?;
+        Ok(Page::of(page, rows, None, |job| Key { at: job.created_at, id: *job.id.as_bytes() }, &list))
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`]; [`JobError::Forbidden`] unless an administrator asks.
+    pub async fn get(&self, caller: &Caller, id: JobId) -> Result<JobInfo, JobError> {
+        require_admin(caller)?;
+        store::find(&mut self.0.db.begin().await?, id).await?.ok_or(JobError::NotFound)
+    }
+
+    /// Has a job done now, with all its attempts, dead or not.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`], [`JobError::Running`]; [`JobError::Forbidden`] unless an administrator asks.
+    pub async fn retry(&self, caller: &Caller, id: JobId) -> Result<JobInfo, JobError> {
+        require_admin(caller)?;
+        let now = self.0.clock.now();
+        let mut tx = self.0.db.begin().await?;
+        let job = store::find(&mut tx, id).await?.ok_or(JobError::NotFound)?;
+        if !store::revive(&mut tx, id, now).await? {
+            return Err(JobError::Running);
+        }
+        let event = Event::new(Action::JobRetried).on(Subject::Job(id)).detail("kind", job.kind);
+        audit::record(&mut tx, now, caller, event).await?;
+        tx.announce(TOPIC).await?;
+        let job = store::find(&mut tx, id).await?.ok_or(JobError::NotFound)?;
+        tx.commit().await?;
+        Ok(job)
+    }
+
+    /// The same for every dead job; says how many those were.
+    ///
+    /// # Errors
+    /// [`JobError::Forbidden`] unless an administrator asks.
+    pub async fn retry_all_dead(&self, caller: &Caller) -> Result<u64, JobError> {
+        let (tx, count) = self.revive_dead(caller).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    /// What [`Jobs::retry_all_dead`] would do: the same steps, undone at the end.
+    ///
+    /// # Errors
+    /// As [`Jobs::retry_all_dead`].
+    pub async fn preview_retry_all_dead(&self, caller: &Caller) -> Result<u64, JobError> {
+        Ok(self.revive_dead(caller).await?.1)
+    }
+
+    async fn revive_dead(&self, caller: &Caller) -> Result<(Tx, u64), JobError> {
+        require_admin(caller)?;
+        let now = self.0.clock.now();
+        let mut tx = self.0.db.begin().await?;
+        let revived = store::revive_dead(&mut tx, now).await?;
+        for id in &revived {
+            audit::record(&mut tx, now, caller, Event::new(Action::JobRetried).on(Subject::Job(*id))).await?;
+        }
+        tx.announce(TOPIC).await?;
+        Ok((tx, revived.len() as u64))
+    }
+
+    /// Removes a job undone, and gives back what it was.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`], [`JobError::Running`], [`JobError::Scheduled`];
+    /// [`JobError::Forbidden`] unless an administrator asks.
+    pub async fn drop(&self, caller: &Caller, id: JobId) -> Result<JobInfo, JobError> {
+        let (tx, job) = self.delete(caller, id).await?;
+        tx.commit().await?;
+        Ok(job)
+    }
+
+    /// What [`Jobs::drop`] would do: the same steps, undone at the end.
+    ///
+    /// # Errors
+    /// As [`Jobs::drop`].
+    pub async fn preview_drop(&self, caller: &Caller, id: JobId) -> Result<JobInfo, JobError> {
+        Ok(self.delete(caller, id).await?.1)
+    }
+
+    async fn delete(&self, caller: &Caller, id: JobId) -> Result<(Tx, JobInfo), JobError> {
+        require_admin(caller)?;
+        let mut tx = self.0.db.begin().await?;
+        let job = store::find(&mut tx, id).await?.ok_or(JobError::NotFound)?;
+        if job.schedule.is_some() {
+            return Err(JobError::Scheduled);
+        }
+        if !store::delete(&mut tx, id).await? {
+            return Err(JobError::Running);
+        }
+        let event = Event::new(Action::JobDropped).on(Subject::Job(id)).detail("kind", job.kind.clone());
+        audit::record(&mut tx, self.0.clock.now(), caller, event).await?;
+        Ok((tx, job))
+    }
+
+    /// Whether jobs get done: the worker of this process goes round, if it has one, and nothing
+    /// that is due has been waiting for minutes.
+    ///
+    /// # Errors
+    /// [`Fault`] of kind unavailable when they don't, or when it can't be known.
+    pub async fn check(&self) -> Result<(), Fault> {
+        if self.0.heart.silent_for().is_some_and(|silent| silent > SILENT) {
+            return Err(Fault::unavailable("the worker stands still"));
+        }
+        match store::waiting_since(&self.0.db, self.0.clock.now()).await? {
+            Some(waiting) if waiting > TOO_LONG => {
+                Err(Fault::unavailable(format!("a job has been due for {}s", waiting.as_secs())))
+            }
+            _ => Ok(()),
+        }
+    }
+}
