@@ -25,7 +25,6 @@ const RESERVED: &[&str] = &[
     "login",
     "media",
     "report",
-    "session",
     "verify",
 ];
 

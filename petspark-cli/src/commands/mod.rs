@@ -13,6 +13,7 @@ mod progress;
 mod seed;
 #[cfg(feature = "serve")]
 mod serve;
+mod session;
 mod token;
 mod user;
 mod version;
@@ -28,6 +29,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(user::User),
         Box::new(audit::Audit),
         Box::new(job::Job),
+        Box::new(session::Session),
         Box::new(token::Token),
         Box::new(key::Key),
         Box::new(seed::Seed),

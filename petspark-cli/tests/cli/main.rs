@@ -20,6 +20,7 @@ mod output;
 mod seed;
 #[cfg(feature = "serve")]
 mod serve;
+mod session;
 mod support;
 mod terminal;
 mod user;

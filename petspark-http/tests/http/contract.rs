@@ -113,28 +113,7 @@ async fn every_operation_has_a_name_and_says_how_it_fails() {
     // Generated clients have a method of each name: two of one name, or one without, break them.
     let names: BTreeSet<_> =
         operations.iter().map(|operation| operation.document["operationId"].as_str().unwrap()).collect();
-    names.sort_unstable();
-    let expected = [
-        "createPet",
-        "deletePet",
-        "getHealth",
-        "getMe",
-        "getPet",
-        "getPublicKeys",
-        "getReadiness",
-        "getVersion",
-        "listAuditLogs",
-        "listJobs",
-        "listPets",
-        "login",
-        "logout",
-        "refreshTokens",
-        "registerAccount",
-        "replacePet",
-        "retryJob",
-        "updatePet",
-    ];
-    assert_eq!(names, expected);
+    assert_eq!(names.len(), operations.len(), "{names:?}");
     for operation in &operations {
         let responses = &operation.document["responses"];
         assert_eq!(responses["default"]["$ref"], "#/components/responses/Error", "{}", operation.path);
