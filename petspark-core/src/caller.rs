@@ -32,6 +32,8 @@ pub(crate) struct Proof {
     pub(crate) authenticated_at: Timestamp,
     /// When a second factor was last given in this session, if ever.
     pub(crate) second_factor_at: Option<Timestamp>,
+    /// The user's role needs a second factor, and this session has none: it counts for nothing.
+    pub(crate) role_withheld: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,14 +106,21 @@ impl Caller {
         }
     }
 
-    /// Whether the caller has at least this role. An operator and the system have every role.
+    /// Whether the caller has at least this role. An operator and the system have every role. A
+    /// user whose role needs a second factor has it only in a session that gave one.
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         match &self.who {
-            Who::User { role: own, .. } => *own >= role,
+            Who::User { role: own, proof, .. } => *own >= role && (role == Role::User || !proof.role_withheld),
             Who::Operator { .. } | Who::System => true,
             Who::Anonymous => false,
         }
+    }
+
+    /// Whether the caller would have this role if their session had a second factor.
+    #[must_use]
+    pub fn lacks_second_factor_for(&self, role: Role) -> bool {
+        matches!(&self.who, Who::User { role: own, .. } if *own >= role) && !self.has_role(role)
     }
 
     /// Whether this is that user.

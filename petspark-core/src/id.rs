@@ -87,6 +87,8 @@ ids! {
     AuditId,
     /// Names a one-time token, such as the one behind a link in a mail.
     OneTimeTokenId,
+    /// Names an authenticator app of a user.
+    FactorId,
     /// Names an API key.
     ApiKeyId,
 }

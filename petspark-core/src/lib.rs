@@ -56,7 +56,7 @@ mod text;
 pub use caller::{Caller, Origin};
 pub use clock::{Clock, Timestamp};
 pub use error::{Failure, Fault, FieldErrors, Kind, chain};
-pub use id::{ApiKeyId, AuditId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, UserId};
+pub use id::{ApiKeyId, AuditId, FactorId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, UserId};
 pub use page::{InvalidPage, Page, PageRequest};
 pub use petspark::{Migrate, PetSpark, StartError};
 pub use secret::{Secret, Weakness};

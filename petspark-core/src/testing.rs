@@ -103,6 +103,12 @@ pub struct TestUser {
     pub caller: Caller,
 }
 
+/// The code that an authenticator app with this secret would show at `now`.
+#[must_use]
+pub fn totp_code(secret: &Secret, now: Timestamp) -> String {
+    crate::auth::code_at(secret, now).expect("a secret in base 32")
+}
+
 /// Settings for a database of one's own, empty, in `folder` or in a new schema.
 pub async fn settings(engine: Engine, folder: &TempDir) -> Settings {
     let mut settings = Settings::in_folder(folder.path());

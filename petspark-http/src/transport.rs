@@ -87,7 +87,16 @@ impl Transport {
 
     /// Answers a refresh.
     pub(crate) fn renewed(&self, tokens: &auth::Tokens) -> WithCookie<Data<TokenPair>> {
-        WithCookie { cookie: self.cookie_of(tokens), answer: Data { data: TokenPair::of(tokens, self.in_body) } }
+        self.renewed_with(tokens, |tokens| tokens)
+    }
+
+    /// Answers what gave the session new tokens, with more than those.
+    pub(crate) fn renewed_with<T>(
+        &self,
+        tokens: &auth::Tokens,
+        data: impl FnOnce(TokenPair) -> T,
+    ) -> WithCookie<Data<T>> {
+        WithCookie { cookie: self.cookie_of(tokens), answer: Data { data: data(TokenPair::of(tokens, self.in_body)) } }
     }
 
     /// Answers a sign-out.

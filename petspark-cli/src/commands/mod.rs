@@ -7,6 +7,7 @@ mod config;
 mod job;
 mod key;
 mod man;
+mod mfa;
 mod migrate;
 mod plugin;
 mod progress;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(serve::Serve),
         Box::new(migrate::Migrate),
         Box::new(user::User),
+        Box::new(mfa::Mfa),
         Box::new(audit::Audit),
         Box::new(job::Job),
         Box::new(session::Session),

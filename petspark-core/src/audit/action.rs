@@ -17,6 +17,20 @@ text_enum! {
         TokenReuseGrace = "authn_token_reuse_grace",
         /// One session or more were ended.
         SessionRevoked = "session_revoked",
+        /// A second factor was set up.
+        SecondFactorAdded = "authn_second_factor_added",
+        /// A user removed their second factor.
+        SecondFactorRemoved = "authn_second_factor_removed",
+        /// Somebody else removed it for them.
+        SecondFactorReset = "authn_second_factor_reset",
+        /// A code was wrong, or was used before.
+        SecondFactorFail = "authn_second_factor_fail",
+        /// A recovery code stood in for the second factor.
+        RecoveryCodeUsed = "authn_recovery_code_used",
+        /// New recovery codes replaced the old.
+        RecoveryCodesRenewed = "authn_recovery_codes_renewed",
+        /// Somebody proved themselves anew in their session.
+        StepUp = "authn_step_up",
         /// An account was made.
         UserCreated = "user_created",
         /// A signing key was made and published.

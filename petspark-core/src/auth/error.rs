@@ -65,6 +65,12 @@ pub enum AuthError {
     /// A code that isn't the one now expected, or was used before.
     #[error("This code is wrong, or was used before.")]
     WrongCode,
+    /// The user has a second factor already.
+    #[error("There is a second factor already; remove it first.")]
+    SecondFactorExists,
+    /// The user has no second factor, or none that waits to be confirmed.
+    #[error("There is no second factor here; set one up first.")]
+    NoSecondFactor,
     /// No such session, or none of the caller's.
     #[error("There is no such session.")]
     SessionNotFound,
@@ -118,7 +124,9 @@ impl Failure for AuthError {
             Self::UserNotFound | Self::SessionNotFound | Self::ApiKeyNotFound | Self::KeyNotFound => Kind::NotFound,
             Self::TooMany { .. } => Kind::RateLimited,
             Self::Key(KeyProblem::ShortOverlap(_)) => Kind::Invalid,
-            Self::EmailTaken | Self::LastAdmin | Self::Key(_) => Kind::Conflict,
+            Self::EmailTaken | Self::LastAdmin | Self::Key(_) | Self::SecondFactorExists | Self::NoSecondFactor => {
+                Kind::Conflict
+            }
             Self::Busy => Kind::Unavailable,
             Self::Fault(fault) => fault.kind(),
         }
@@ -147,6 +155,8 @@ impl Failure for AuthError {
             Self::WrongCode => "AUTH_018",
             Self::KeyNotFound => "AUTH_019",
             Self::Key(_) => "AUTH_020",
+            Self::SecondFactorExists => "AUTH_021",
+            Self::NoSecondFactor => "AUTH_022",
             Self::TooMany { .. } => "RATE_LIMITED",
             Self::Forbidden => "ADMIN_001",
             Self::LastAdmin => "ADMIN_002",

@@ -6,6 +6,7 @@ pub(crate) mod derived_token;
 mod error;
 mod hash_pool;
 mod keys;
+mod mfa;
 mod password;
 mod refresh_token;
 pub(crate) mod sealed;
@@ -22,6 +23,9 @@ mod users;
 
 pub use error::AuthError;
 pub(crate) use keys::Secrets;
+#[cfg(feature = "testing")]
+pub(crate) use mfa::code_at;
+pub use mfa::{Enrolled, Enrolment, Factors, SecondFactorFor, SecondFactorReset, SecondFactorSettings, StepUp};
 pub use password::Password;
 pub use session::{Client, ClientKind, SignedIn, Tokens};
 pub use session_control::{SessionInfo, SessionSelection};
@@ -103,7 +107,13 @@ impl Auth {
 
 /// Lets administrators pass, operators and the system among them.
 fn require_admin(caller: &Caller) -> Result<(), AuthError> {
-    if caller.has_role(Role::Admin) { Ok(()) } else { Err(AuthError::Forbidden) }
+    if caller.has_role(Role::Admin) {
+        Ok(())
+    } else if caller.lacks_second_factor_for(Role::Admin) {
+        Err(AuthError::SecondFactorRequired)
+    } else {
+        Err(AuthError::Forbidden)
+    }
 }
 
 impl Auth {

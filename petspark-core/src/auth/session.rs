@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
+use super::mfa::SecondFactorFor;
 use super::user::{Role, User, UserStatus};
 use crate::caller::{Origin, Proof};
 use crate::clock::Timestamp;
@@ -100,8 +101,13 @@ impl Acknowledged {
 }
 
 impl SessionState {
-    pub(super) fn proof(&self) -> Proof {
-        Proof { authenticated_at: self.authenticated_at, second_factor_at: self.second_factor_at }
+    /// How the user proved who they are, where a role may need a second factor.
+    pub(super) fn proof(&self, required_for: SecondFactorFor) -> Proof {
+        Proof {
+            authenticated_at: self.authenticated_at,
+            second_factor_at: self.second_factor_at,
+            role_withheld: self.second_factor_at.is_none() && required_for.includes(self.role),
+        }
     }
 
     /// Whether an access token of this user and session version counts.

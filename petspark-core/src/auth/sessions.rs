@@ -169,6 +169,7 @@ impl Auth {
             // The token is good all the same; the next look-up of the session tries again.
             tracing::warn!(cause = fault.chain(), "the use of a new token could not be noted");
         }
-        Ok(Caller::user(claims.sub, state.role, claims.sid, state.proof()))
+        let proof = state.proof(self.0.settings.second_factor.required_for);
+        Ok(Caller::user(claims.sub, state.role, claims.sid, proof))
     }
 }

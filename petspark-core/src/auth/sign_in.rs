@@ -46,7 +46,8 @@ impl Auth {
     /// Signs in with e-mail and password.
     ///
     /// # Errors
-    /// [`AuthError::WrongCredentials`]; with the right password also [`AuthError::Suspended`].
+    /// [`AuthError::WrongCredentials`]; with the right password also [`AuthError::Suspended`] and
+    /// [`AuthError::SecondFactorNeeded`], after which it goes on with [`Auth::verify_second_factor`].
     /// [`AuthError::Busy`] when more sign-ins arrive than the machine can check.
     pub async fn login(&self, email: &str, password: Password, client: Client) -> Result<SignedIn, AuthError> {
         if password.is_too_long() {
@@ -68,6 +69,10 @@ impl Auth {
         let mut tx = self.0.db.begin().await?;
         if let (Verdict::RightAndRehashed(new), Some(old)) = (&verdict, &stored) {
             store::replace_password_hash(&mut tx, row.user.id, old, new).await?;
+        }
+        if let Some(mfa_token) = self.challenge_second_factor(&mut tx, row.user.id, row.session_version, now).await? {
+            tx.commit().await?;
+            return Err(AuthError::SecondFactorNeeded { mfa_token });
         }
         let session = self.begin_session(&mut tx, row.user.id, now, &client).await?;
         self.commit_session(tx, &client).await?;

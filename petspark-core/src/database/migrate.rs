@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = migrations![
     5 "0005_audit_log",
     6 "0006_accounts",
     7 "0007_one_time_tokens",
+    8 "0008_second_factor",
     10 "0010_signing_keys",
 ];
 

@@ -10,6 +10,7 @@ mod migrations;
 mod outages;
 mod pets;
 mod schema;
+mod second_factor;
 mod seeding;
 mod sessions;
 mod settings;

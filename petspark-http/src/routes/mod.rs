@@ -7,6 +7,7 @@ mod health;
 mod jobs;
 mod keys;
 mod pets;
+mod second_factor;
 mod sessions;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +34,12 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::retry))
         .routes(routes!(audit::list))
+        .routes(routes!(second_factor::verify))
+        .routes(routes!(second_factor::factors))
+        .routes(routes!(second_factor::begin, second_factor::remove))
+        .routes(routes!(second_factor::confirm))
+        .routes(routes!(second_factor::renew_codes))
+        .routes(routes!(second_factor::step_up))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
         .routes(routes!(pets::list, pets::create))

@@ -5,6 +5,7 @@ mod auth;
 mod job;
 mod key;
 mod pet;
+mod second_factor;
 mod session;
 mod words;
 
@@ -14,6 +15,9 @@ pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
 pub use pet::Pet;
 pub(crate) use pet::{PetBody, PetQuery};
+pub(crate) use second_factor::{
+    Code, Enrolled, Factors, OptionalCode, RecoveryCodes, SecondFactor, StepUpBody, TotpEnrolment,
+};
 pub(crate) use session::{Ended, LiveSession};
 pub(crate) use words::PetSort;
 

@@ -71,6 +71,7 @@ async fn every_documented_operation_exists_and_refuses_strangers_unless_it_is_pu
         "GET /readyz",
         "POST /api/v1/auth/login",
         "POST /api/v1/auth/logout",
+        "POST /api/v1/auth/mfa/verify",
         "POST /api/v1/auth/refresh",
         "POST /api/v1/auth/register",
     ];

@@ -12,5 +12,6 @@ mod listening;
 mod operations;
 mod pets;
 mod rate_limits;
+mod second_factor;
 mod sessions;
 mod support;

@@ -1,9 +1,11 @@
 //! All SQL of accounts, a file for each kind of row. Decides nothing.
 
+mod second_factor;
 mod sessions;
 mod signing_keys;
 mod users;
 
+pub(super) use second_factor::*;
 pub(super) use sessions::*;
 pub(super) use signing_keys::*;
 pub(super) use users::*;

@@ -97,6 +97,31 @@ pub(in crate::auth) async fn rotate_session(
     .pop())
 }
 
+/// Notes that a session gave a second factor.
+pub(in crate::auth) async fn set_second_factor(tx: &mut Tx, id: SessionId, at: Timestamp) -> Result<(), Fault> {
+    on!(tx, conn => query("UPDATE sessions SET second_factor_at = $2 WHERE id = $1")
+        .bind(id).bind(at).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+/// Outdates all tokens of a session that proved itself anew, and counts it as just signed in. By
+/// two, so that the token before is no predecessor of the next. `None` if the session has ended.
+pub(in crate::auth) async fn renew_session(
+    tx: &mut Tx,
+    id: SessionId,
+    now: Timestamp,
+    second_factor_at: Option<Timestamp>,
+) -> Result<Option<Rotated>, Fault> {
+    Ok(on!(tx, conn => query_as(
+        "UPDATE sessions SET generation = generation + 2, floor_generation = generation + 2, rotated_at = $2, \
+             authenticated_at = $2, second_factor_at = COALESCE($3, second_factor_at) \
+         WHERE id = $1 AND revoked_at IS NULL AND idle_expires_at > $2 AND absolute_expires_at > $2 \
+         RETURNING user_id, generation, absolute_expires_at, \
+             (SELECT session_version FROM users WHERE users.id = sessions.user_id) AS session_version"
+    ).bind(id).bind(now).bind(second_factor_at).fetch_all(conn).await)?
+    .pop())
+}
+
 /// A session as a refresh that lost, or came too late, needs to see it.
 #[derive(sqlx::FromRow)]
 pub(in crate::auth) struct SessionRow {
@@ -223,4 +248,18 @@ pub(in crate::auth) async fn revoke_selected(
         sql.push(" LIMIT ").push_bind(limit).push(")");
         sql.build().execute(conn).await?.rows_affected()
     }))
+}
+
+/// Ends the user's sessions but one.
+pub(in crate::auth) async fn revoke_other_sessions(
+    tx: &mut Tx,
+    user: UserId,
+    but: SessionId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 \
+         WHERE user_id = $3 AND id <> $4 AND revoked_at IS NULL"
+    ).bind(now).bind(reason).bind(user).bind(but).execute(conn).await?.rows_affected()))
 }

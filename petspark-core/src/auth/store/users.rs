@@ -54,6 +54,22 @@ pub(in crate::auth) async fn find_login(db: &Database, email: &Email) -> Result<
     ).bind(email.as_str()).fetch_optional(pool).await)?)
 }
 
+/// The same by id, in a transaction.
+pub(in crate::auth) async fn find_login_by_id(tx: &mut Tx, id: UserId) -> Result<Option<LoginRow>, Fault> {
+    Ok(on!(tx, conn => query_as(
+        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+                password_hash, session_version \
+         FROM users WHERE id = $1 AND deleted_at IS NULL"
+    ).bind(id).fetch_optional(conn).await)?)
+}
+
+pub(in crate::auth) async fn find_password_hash(db: &Database, id: UserId) -> Result<Option<String>, Fault> {
+    let hash: Option<Option<String>> = on_reader!(db, pool => query_scalar(
+        "SELECT password_hash FROM users WHERE id = $1 AND deleted_at IS NULL"
+    ).bind(id).fetch_optional(pool).await)?;
+    Ok(hash.flatten())
+}
+
 pub(in crate::auth) async fn find_user(db: &Database, id: UserId) -> Result<Option<User>, Fault> {
     Ok(on_reader!(db, pool => query_as(
         "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at \
