@@ -159,7 +159,13 @@ impl Mailer {
         let sender = mail.sender()?;
         let transport = match &mail.smtp {
             Some(server) => Transport::Smtp(Box::new(Smtp::new(server.clone(), mail, sender.domain())?)),
-            None => Transport::Folder(settings.data_dir.join("mail")),
+            None => {
+                let folder = settings.data_dir.join("mail");
+                if settings.environment == Environment::Production {
+                    tracing::warn!(folder = %folder.display(), "SMTP_URL is not set: mails become files");
+                }
+                Transport::Folder(folder)
+            }
         };
         let web_url = settings.public_web_url.as_ref().map_or(DEVELOPMENT_WEB_URL, |url| url.as_str()).to_owned();
         Ok(Self(Arc::new(Inner {

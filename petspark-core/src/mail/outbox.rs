@@ -115,3 +115,114 @@ impl Mailer {
         format!("{}/{page}#token={}", self.0.web_url, token.expose())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::query;
+
+    use super::*;
+    use crate::database::on;
+    use crate::id::UserId;
+    use crate::mail::send;
+    use crate::on_both;
+    use crate::testing::TestApp;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A row as recovery makes one, good for an hour.
+    async fn token(app: &TestApp, user: UserId, bound: &str, new: Option<&str>) -> OneTimeTokenId {
+        let (id, now) = (OneTimeTokenId::random().unwrap(), app.clock.now());
+        let mut tx = app.petspark.database().begin().await.unwrap();
+        let sql = "INSERT INTO one_time_tokens (id, user_id, purpose, bound_email, new_email, created_at, expires_at) \
+                   VALUES ($1, $2, 'undo_email_change', $3, $4, $5, $6)";
+        on!(&mut tx, conn => query(sql).bind(id).bind(user).bind(bound).bind(new).bind(now).bind(now.after(HOUR))
+            .execute(conn).await.map(drop))
+        .unwrap();
+        tx.commit().await.unwrap();
+        id
+    }
+
+    async fn enqueue(app: &TestApp, mail: Mail) {
+        let mut tx = app.petspark.database().begin().await.unwrap();
+        send(&mut tx, mail).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn change(app: &TestApp, sql: &'static str) {
+        let mut tx = app.petspark.database().begin().await.unwrap();
+        on!(&mut tx, conn => query(sql).bind(app.clock.now()).execute(conn).await.map(drop)).unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    on_both! {
+        async fn a_link_goes_to_the_address_that_it_is_bound_to_and_only_a_mail_has_its_token(app: TestApp) {
+            let (ada, now) = (app.register("ada").await, app.clock.now());
+            let id = token(&app, ada.id, "old@example.org", Some("new@example.org")).await;
+            enqueue(&app, Mail::new(Recipient::BoundEmail(id), Template::EmailChanged, now).link(id)).await;
+            enqueue(&app, Mail::new(Recipient::NewEmail(id), Template::ConfirmEmailChange, now).link(id)).await;
+            let old = app.mail("old@example.org", Template::EmailChanged).await;
+            let new = app.mail("new@example.org", Template::ConfirmEmailChange).await;
+            assert!(old.link().unwrap().starts_with("http://localhost:3000/undo-email-change#token="), "{}", old.text);
+            assert!(new.link().unwrap().starts_with("http://localhost:3000/confirm-email-change#token="), "{}", new.text);
+            assert!(old.html.contains(old.link().unwrap()), "{}", old.html);
+            assert!(old.text.contains("until 22 November 2026, 22:49 UTC"), "{}", old.text);
+            let genuine = app.petspark.auth().link_tokens().verify(TokenKind::OneTime, old.token().expose());
+            assert_eq!(genuine, Some(*id.as_bytes()));
+        }
+
+        async fn a_link_for_an_address_before_is_not_sent_to_the_one_after(app: TestApp) {
+            let (ada, now) = (app.register("ada").await, app.clock.now());
+            let id = token(&app, ada.id, "ada@example.org", None).await;
+            enqueue(&app, Mail::new(Recipient::User(ada.id), Template::ResetPassword, now).link(id)).await;
+            change(&app, "UPDATE users SET email = 'eve@example.org', updated_at = $1").await;
+            assert!(app.mails().await.is_empty());
+        }
+
+        async fn a_link_of_somebody_else_is_sent_to_nobody(app: TestApp) {
+            let (ada, now) = (app.register("ada").await, app.clock.now());
+            let bob = app.register("bob").await;
+            let id = token(&app, bob.id, "ada@example.org", None).await;
+            enqueue(&app, Mail::new(Recipient::User(ada.id), Template::ResetPassword, now).link(id)).await;
+            assert!(app.mails().await.is_empty());
+        }
+
+        async fn a_link_that_is_used_or_expired_is_not_sent(app: TestApp) {
+            let (ada, now) = (app.register("ada").await, app.clock.now());
+            let used = token(&app, ada.id, "ada@example.org", None).await;
+            change(&app, "UPDATE one_time_tokens SET consumed_at = $1").await;
+            let expired = token(&app, ada.id, "ada@example.org", None).await;
+            for id in [used, expired, OneTimeTokenId::random().unwrap()] {
+                enqueue(&app, Mail::new(Recipient::User(ada.id), Template::ResetPassword, now).link(id)).await;
+            }
+            app.clock.advance(HOUR);
+            assert!(app.mails().await.is_empty());
+        }
+
+        async fn what_is_in_the_queue_has_no_address_and_no_token(app: TestApp) {
+            let (ada, now) = (app.register("ada").await, app.clock.now());
+            let id = token(&app, ada.id, "ada@example.org", None).await;
+            let mail = Mail::new(Recipient::BoundEmail(id), Template::ResetPassword, now).link(id);
+            let payload = serde_json::to_string(&mail).unwrap();
+            enqueue(&app, mail).await;
+            let sent = app.mail("ada@example.org", Template::ResetPassword).await;
+            assert!(!payload.contains('@') && !payload.contains(sent.token().expose()), "{payload}");
+        }
+
+        async fn a_mail_without_what_its_text_needs_is_a_defect(app: TestApp) {
+            let (ada, now) = (app.register("ada").await, app.clock.now());
+            let to = Recipient::User(ada.id);
+            let mut tx = app.petspark.database().begin().await.unwrap();
+            for mail in [
+                Mail::new(to, Template::ResetPassword, now),
+                Mail::new(to, Template::PasswordChanged, now).link(OneTimeTokenId::random().unwrap()),
+                Mail::new(to, Template::PasswordChanged, now).value("reason", "none"),
+                Mail::new(to, Template::Invite, now).link(OneTimeTokenId::random().unwrap()).value("link", "http://evil"),
+            ] {
+                assert!(send(&mut tx, mail).await.is_err());
+            }
+            send(&mut tx, Mail::new(to, Template::AccountSuspended, now).value("reason", "spam").time("until", now)).await.unwrap();
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use petspark_core::mail::MailHealth;
 use petspark_core::{PetSpark, Timestamp};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -44,6 +45,9 @@ pub(crate) struct Checks {
     /// Whether work gets done that is done later. Requests are answered all the same.
     #[schema(example = "ok")]
     jobs: &'static str,
+    /// `failed` while the mail server takes no mails. They wait, and requests are served.
+    #[schema(example = "ok")]
+    mail: &'static str,
 }
 
 /// Which build answers.
@@ -137,8 +141,9 @@ async fn check(petspark: &PetSpark) -> Ready {
         }),
         verdict("jobs", async { petspark.jobs().check().await.map_err(|fault| fault.chain()) }),
     );
-    let checks = Checks { database: answers, migrations, jobs };
-    // Jobs can wait: to be left out of the balance for them would help nobody.
+    let mail = if petspark.mail().health() == MailHealth::Failing { "failed" } else { "ok" };
+    let checks = Checks { database: answers, migrations, jobs, mail };
+    // Jobs and mails can wait: to be left out of the balance for them would help nobody.
     let ready = [checks.database, checks.migrations].into_iter().all(|verdict| verdict == "ok");
     Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks }
 }

@@ -16,6 +16,7 @@ on_both! {
         let ready = api.get("/readyz").send().await;
         assert_eq!(ready.status, 200, "{}", ready.body);
         assert_eq!((ready.text("/status"), ready.text("/checks/database"), ready.text("/checks/migrations")), ("ready", "ok", "ok"));
+        assert_eq!(ready.text("/checks/mail"), "ok");
     }
 
     async fn a_server_without_its_database_lives_and_is_not_ready(app: TestApp) {
