@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{Audit, Retain};
-use crate::auth::Auth;
+use crate::auth::{Auth, ExpiredTokens, RequestedLinks};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::database::{Database, MigrationError, OpenError};
@@ -126,6 +126,8 @@ impl PetSpark {
         let mail =
             Mailer::open(database.clone(), clock.clone(), &settings, auth.link_tokens()).map_err(StartError::Mail)?;
         jobs.handle(mail.clone());
+        jobs.handle(RequestedLinks::new(auth.clone()));
+        jobs.handle(ExpiredTokens::new(auth.clone()));
         let audit = Audit::open(database.clone(), clock.clone());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
         Ok(Self(Arc::new(Inner { settings, database, auth, pets, jobs, mail, audit, clock })))

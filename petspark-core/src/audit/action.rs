@@ -15,6 +15,22 @@ text_enum! {
         TokenReuse = "authn_token_reuse",
         /// A refresh token was used a second time where that is no theft.
         TokenReuseGrace = "authn_token_reuse_grace",
+        /// Somebody set a password.
+        PasswordChange = "authn_password_change",
+        /// Somebody asked for a link that sets a new password.
+        PasswordResetRequested = "authn_password_reset_requested",
+        /// A one-time token was presented that no longer counts, or not for this.
+        OneTimeTokenFail = "authn_one_time_token_fail",
+        /// Somebody asked for the link that verifies an address.
+        VerificationRequested = "user_verification_requested",
+        /// An address was proven to be its user's.
+        EmailVerified = "user_email_verified",
+        /// A user wants another address.
+        EmailChangeRequested = "user_email_change_requested",
+        /// A user has another address.
+        EmailChanged = "user_email_changed",
+        /// A user was given their old address back.
+        EmailChangeUndone = "user_email_change_undone",
         /// One session or more were ended.
         SessionRevoked = "session_revoked",
         /// A second factor was set up.

@@ -3,12 +3,17 @@
 
 mod access_token;
 pub(crate) mod derived_token;
+mod email_change;
 mod error;
 mod hash_pool;
 mod keys;
 mod mfa;
+mod one_time_token;
 mod password;
+mod password_change;
+mod recovery;
 mod refresh_token;
+mod rescue;
 pub(crate) mod sealed;
 mod session;
 mod session_control;
@@ -20,13 +25,16 @@ pub(crate) mod store;
 mod token_report;
 mod user;
 mod users;
+mod work;
 
 pub use error::AuthError;
 pub(crate) use keys::Secrets;
 #[cfg(feature = "testing")]
 pub(crate) use mfa::code_at;
 pub use mfa::{Enrolled, Enrolment, Factors, SecondFactorFor, SecondFactorReset, SecondFactorSettings, StepUp};
+pub use one_time_token::{OneTimeTokenSettings, Purpose};
 pub use password::Password;
+pub use rescue::{Delivery, Invitation, NewEmail};
 pub use session::{Client, ClientKind, SignedIn, Tokens};
 pub use session_control::{SessionInfo, SessionSelection};
 pub use sign_in::NewAccount;
@@ -34,6 +42,7 @@ pub use signing_keys::{KeyProblem, KeyState, KeyStep, KeysChanged, PUBLISHED_FOR
 pub use token_report::{RuleVerdict, TokenReport, Verdict};
 pub use user::{DisplayName, Email, Role, User, UserStatus};
 pub use users::{NewUser, UserFilter};
+pub(crate) use work::{ExpiredTokens, RequestedLinks};
 
 use std::path::Path;
 use std::sync::Arc;

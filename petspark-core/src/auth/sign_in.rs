@@ -35,9 +35,8 @@ impl Auth {
         let row = self.new_user_row(NewUser { account, role: Role::User, email_verified: false }).await?;
         let (user_id, now) = (row.id, row.created_at);
         let mut tx = self.0.db.begin().await?;
-        if store::insert_users(&mut tx, std::slice::from_ref(&row)).await? == 0 {
-            return Err(AuthError::EmailTaken);
-        }
+        self.insert_user(&mut tx, &row).await?;
+        self.send_verification(&mut tx, row.id, row.email.as_str()).await?;
         let session = self.begin_session(&mut tx, user_id, now, &client).await?;
         self.commit_session(tx, &client).await?;
         Ok(SignedIn { user: user_of(row, Some(now)), tokens: self.tokens(user_id, session, 0, 0, now).await? })

@@ -51,13 +51,23 @@ impl Auth {
         require_admin(caller)?;
         let row = self.new_user_row(user).await?;
         let mut tx = self.0.db.begin().await?;
-        if store::insert_users(&mut tx, std::slice::from_ref(&row)).await? == 0 {
-            return Err(AuthError::EmailTaken);
-        }
+        self.insert_user(&mut tx, &row).await?;
         let event = Event::new(Action::UserCreated).on(Subject::User(row.id)).detail("role", row.role.as_str());
         audit::record(&mut tx, row.created_at, caller, event).await?;
         tx.commit().await?;
         Ok(user_of(row, None))
+    }
+
+    /// Stores a new user, if their address is free and nobody can take it back.
+    pub(super) async fn insert_user(&self, tx: &mut Tx, row: &NewUserRow) -> Result<(), AuthError> {
+        if store::insert_users(tx, std::slice::from_ref(row)).await? == 0 {
+            return Err(AuthError::EmailTaken);
+        }
+        // Asked last: a change that frees an address reserves it in the same transaction.
+        if store::is_reserved(tx, row.email.as_str(), row.id, row.created_at).await? {
+            return Err(AuthError::EmailTaken);
+        }
+        Ok(())
     }
 
     /// One user, by id or e-mail.

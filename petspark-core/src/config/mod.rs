@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::AuditSettings;
-use crate::auth::{SecondFactorSettings, Secrets};
+use crate::auth::{OneTimeTokenSettings, SecondFactorSettings, Secrets};
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
@@ -117,6 +117,8 @@ pub struct AuthSettings {
     pub step_up_ttl: Duration,
     /// Sessions that a user can have at the same time; one more ends the one unused for longest.
     pub max_sessions: u32,
+    /// How long links in mails are valid.
+    pub one_time_tokens: OneTimeTokenSettings,
     /// Second factors.
     pub second_factor: SecondFactorSettings,
     /// Passwords hashed at the same time; each takes 19 MiB.
@@ -388,6 +390,7 @@ impl AuthSettings {
             refresh_grace,
             step_up_ttl,
             max_sessions: max_sessions.max(1),
+            one_time_tokens: OneTimeTokenSettings::read(from),
             second_factor: SecondFactorSettings::read(from),
             hash_concurrency: hash_concurrency.max(1),
             session_cache_ttl,

@@ -11,6 +11,7 @@ mod readers;
 mod types;
 
 pub use connect::OpenError;
+pub(crate) use error::violates;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
 pub(crate) use readers::Readers;
 pub(crate) use types::text_enum;

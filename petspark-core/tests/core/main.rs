@@ -3,12 +3,16 @@
 
 mod accounts;
 mod audit;
+mod email_change;
 mod jobs;
 mod keys;
 mod mail;
 mod migrations;
 mod outages;
+mod password_change;
 mod pets;
+mod recovery;
+mod rescue;
 mod schema;
 mod second_factor;
 mod seeding;

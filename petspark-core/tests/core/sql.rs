@@ -32,6 +32,33 @@ pub(crate) async fn execute(settings: &Settings, sql: &str) {
     }
 }
 
+/// Every row of every table as text: what a copy of the database tells.
+pub(crate) async fn every_row(settings: &Settings) -> Vec<String> {
+    let mut rows = Vec::new();
+    match connect(settings).await {
+        Direct::Sqlite(mut connection) => {
+            let tables = "SELECT t.name, (SELECT group_concat('quote(\"' || c.name || '\")', '||'' ''||') \
+                FROM pragma_table_info(t.name) c) FROM sqlite_schema t WHERE t.type = 'table'";
+            let tables: Vec<(String, String)> = sqlx::query_as(tables).fetch_all(&mut connection).await.unwrap();
+            for (table, columns) in tables {
+                #[allow(clippy::disallowed_methods, reason = "names of our own tables")]
+                let sql = AssertSqlSafe(format!("SELECT {columns} FROM {table}"));
+                rows.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut connection).await.unwrap());
+            }
+        }
+        Direct::Postgres(mut connection) => {
+            let tables = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace";
+            let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.unwrap();
+            for table in tables {
+                #[allow(clippy::disallowed_methods, reason = "names of our own tables")]
+                let sql = AssertSqlSafe(format!("SELECT t::text FROM {table} t"));
+                rows.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut connection).await.unwrap());
+            }
+        }
+    }
+    rows
+}
+
 /// The string literals of a source file that look like whole statements, with the line they stand on.
 fn statements(source: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();

@@ -1,5 +1,7 @@
 //! Who signed the request.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -23,6 +25,18 @@ impl FromRequestParts<App> for Signed {
         let Some(context) = parts.extensions.get::<RequestContext>() else { return Ok(Self(caller)) };
         context.set_user(caller.user_id());
         Ok(Self(caller.from(context.origin())))
+    }
+}
+
+/// Nobody in particular, asking from somewhere: for what needs no signing in.
+pub(crate) struct Anybody(pub(crate) Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for Anybody {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let origin = parts.extensions.get::<RequestContext>().map(RequestContext::origin).unwrap_or_default();
+        Ok(Self(Caller::anonymous().from(origin)))
     }
 }
 

@@ -7,6 +7,7 @@ mod health;
 mod jobs;
 mod keys;
 mod pets;
+mod recovery;
 mod second_factor;
 mod sessions;
 
@@ -31,6 +32,14 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::me))
+        .routes(routes!(recovery::forgot_password))
+        .routes(routes!(recovery::resend_verification))
+        .routes(routes!(recovery::reset_password))
+        .routes(routes!(recovery::verify_email))
+        .routes(routes!(recovery::change_password))
+        .routes(routes!(recovery::change_email))
+        .routes(routes!(recovery::confirm_email_change))
+        .routes(routes!(recovery::undo_email_change))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::retry))
         .routes(routes!(audit::list))

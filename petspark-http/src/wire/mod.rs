@@ -5,6 +5,7 @@ mod auth;
 mod job;
 mod key;
 mod pet;
+mod recovery;
 mod second_factor;
 mod session;
 mod words;
@@ -15,6 +16,7 @@ pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
 pub use pet::Pet;
 pub(crate) use pet::{PetBody, PetQuery};
+pub(crate) use recovery::{Accepted, AddressBody, EmailBody, PasswordBody, ResetBody, TokenBody};
 pub(crate) use second_factor::{
     Code, Enrolled, Factors, OptionalCode, RecoveryCodes, SecondFactor, StepUpBody, TotpEnrolment,
 };

@@ -12,6 +12,7 @@ mod listening;
 mod operations;
 mod pets;
 mod rate_limits;
+mod recovery;
 mod second_factor;
 mod sessions;
 mod support;

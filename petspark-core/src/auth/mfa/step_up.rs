@@ -2,13 +2,12 @@
 
 use super::signed_in;
 use crate::audit::{self, Action, Event, Subject};
-use crate::auth::password::{self, Password, Verdict};
+use crate::auth::password::Password;
 use crate::auth::session::Tokens;
 use crate::auth::store::Rotated;
 use crate::auth::{Auth, AuthError, store};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::database::Tx;
 use crate::id::SessionId;
 
 /// What somebody proves themselves by.
@@ -31,7 +30,10 @@ impl Auth {
         let (user, session) = signed_in(caller)?;
         let now = self.0.clock.now();
         let (mut tx, second_factor_at) = match proof {
-            StepUp::Password(password) => (self.prove_password(caller, password, now).await?, None),
+            StepUp::Password(password) => {
+                self.confirm_password(caller, password, Action::StepUp).await?;
+                (self.0.db.begin().await?, None)
+            }
             StepUp::Code(code) => (self.prove_second_factor(caller, Some(&code), now).await?, Some(now)),
         };
         let renewed = store::renew_session(&mut tx, session, now, second_factor_at).await?;
@@ -42,22 +44,8 @@ impl Auth {
         self.renewed_tokens(session, &renewed, now).await
     }
 
-    async fn prove_password(&self, caller: &Caller, password: Password, now: Timestamp) -> Result<Tx, AuthError> {
-        let (user, _) = signed_in(caller)?;
-        if password.is_too_long() {
-            return Err(AuthError::WrongPassword);
-        }
-        let stored = store::find_password_hash(&self.0.db, user).await?;
-        if password::verify(&self.0.hashing, password, stored).await?? == Verdict::Wrong {
-            let event = Event::new(Action::StepUp).on(Subject::User(user)).failed();
-            audit::record_now(&self.0.db, now, caller, event).await?;
-            return Err(AuthError::WrongPassword);
-        }
-        Ok(self.0.db.begin().await?)
-    }
-
     /// New tokens for a session that was [renewed](store::renew_session), once that is committed.
-    pub(super) async fn renewed_tokens(
+    pub(in crate::auth) async fn renewed_tokens(
         &self,
         session: SessionId,
         renewed: &Rotated,

@@ -1,10 +1,14 @@
 //! All SQL of accounts, a file for each kind of row. Decides nothing.
 
+mod one_time_tokens;
+mod recovery;
 mod second_factor;
 mod sessions;
 mod signing_keys;
 mod users;
 
+pub(super) use one_time_tokens::*;
+pub(super) use recovery::*;
 pub(super) use second_factor::*;
 pub(super) use sessions::*;
 pub(super) use signing_keys::*;
