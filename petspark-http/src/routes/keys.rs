@@ -17,7 +17,8 @@ use crate::wire::{KeySet, json};
 pub(super) async fn jwks(State(app): State<App>) -> Result<Response, ApiError> {
     let keys = app.petspark().auth().public_keys().await?;
     let mut response = json(&KeySet::from(keys)).into_response();
-    let cache = HeaderValue::try_from(format!("public, max-age={}", PUBLISHED_FOR.as_secs()));
-    response.headers_mut().extend(cache.ok().map(|cache| (header::CACHE_CONTROL, cache)));
+    if let Ok(kept) = HeaderValue::try_from(format!("public, max-age={}", PUBLISHED_FOR.as_secs())) {
+        response.headers_mut().insert(header::CACHE_CONTROL, kept);
+    }
     Ok(response)
 }
