@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use petspark_core::config::{Environment, Settings, Value as _, WebUrl};
 use petspark_core::mail::{MailHealth, SmtpServer, Template};
-use petspark_core::testing::{TestApp, on_both};
+use petspark_core::testing::{TestApp, TestUser, on_both};
 use petspark_core::{PetSpark, Secret};
 use tokio::net::TcpListener;
 
@@ -25,6 +25,13 @@ async fn sending_by(app: &TestApp, sink: &Sink, url: &str) -> PetSpark {
     .await
 }
 
+/// Ada, whose mail about her address is out of the way.
+async fn user(app: &TestApp) -> TestUser {
+    let ada = app.register("ada").await;
+    app.run_jobs().await;
+    ada
+}
+
 /// Why the jobs that were due failed.
 async fn faults(petspark: &PetSpark) -> Vec<String> {
     petspark.jobs().run_due().await.unwrap().iter().map(petspark_core::Fault::chain).collect()
@@ -35,7 +42,7 @@ const RETRY: Duration = Duration::from_secs(3600);
 
 on_both! {
     async fn without_a_mail_server_mails_are_files(app: TestApp) {
-        let ada = app.register("ada").await;
+        let ada = user(&app).await;
         app.enqueue_mail(ada.id, Template::PasswordChanged).await;
         let mail = app.mail("ada@example.org", Template::PasswordChanged).await;
         assert_eq!(mail.subject, "Your password was changed");
@@ -48,7 +55,7 @@ on_both! {
     }
 
     async fn a_mail_arrives_by_smtp_with_its_headers_and_both_parts(app: TestApp) {
-        let ada = app.register("ada").await;
+        let ada = user(&app).await;
         let sink = Sink::start(Tls::Never).await;
         let petspark = sending_by(&app, &sink, PLAIN).await;
         app.enqueue_mail(ada.id, Template::PasswordChanged).await;
@@ -79,7 +86,7 @@ on_both! {
     }
 
     async fn a_mail_that_is_refused_for_now_is_sent_later_as_the_same_one(app: TestApp) {
-        let ada = app.register("ada").await;
+        let ada = user(&app).await;
         let sink = Sink::start(Tls::Never).await;
         let petspark = sending_by(&app, &sink, PLAIN).await;
         sink.refuse_next("451 4.7.1 come back later,");
@@ -95,7 +102,7 @@ on_both! {
     }
 
     async fn a_mail_that_is_refused_for_good_is_not_tried_again(app: TestApp) {
-        let ada = app.register("ada").await;
+        let ada = user(&app).await;
         let sink = Sink::start(Tls::Never).await;
         let petspark = sending_by(&app, &sink, PLAIN).await;
         sink.refuse_next("550 5.1.1 nobody of that name:");
@@ -119,7 +126,7 @@ on_both! {
         let petspark = app.another_with(|settings| {
             settings.mail.smtp = Some(SmtpServer::parse(&format!("smtp://{address}")).unwrap());
         }).await;
-        let ada = app.register("ada").await;
+        let ada = user(&app).await;
         app.enqueue_mail(ada.id, Template::PasswordChanged).await;
         let away = faults(&petspark).await;
         assert!(away[0].contains("no connection to the mail server"), "{away:?}");
@@ -138,7 +145,7 @@ async fn app() -> TestApp {
 #[tokio::test]
 async fn a_mail_server_is_signed_in_to_over_tls_of_both_kinds() {
     let app = app().await;
-    let ada = app.register("ada").await;
+    let ada = user(&app).await;
     for (tls, url) in
         [(Tls::Always, "smtps://LOGIN@localhost:PORT"), (Tls::Upgrade, "smtp://LOGIN@localhost:PORT?tls=required")]
     {
@@ -154,7 +161,7 @@ async fn a_mail_server_is_signed_in_to_over_tls_of_both_kinds() {
 #[tokio::test]
 async fn a_mail_server_whose_certificate_nobody_vouches_for_gets_nothing() {
     let app = app().await;
-    let ada = app.register("ada").await;
+    let ada = user(&app).await;
     let (mut sink, stranger) = (Sink::start(Tls::Always).await, Sink::start(Tls::Never).await);
     sink.authority = stranger.authority;
     let petspark = sending_by(&app, &sink, "smtps://LOGIN@localhost:PORT").await;
@@ -167,7 +174,7 @@ async fn a_mail_server_whose_certificate_nobody_vouches_for_gets_nothing() {
 #[tokio::test]
 async fn a_mail_server_without_tls_gets_neither_password_nor_mail_when_tls_is_required() {
     let app = app().await;
-    let ada = app.register("ada").await;
+    let ada = user(&app).await;
     let sink = Sink::start(Tls::Never).await;
     let petspark = sending_by(&app, &sink, "smtp://LOGIN@localhost:PORT?tls=required").await;
     app.enqueue_mail(ada.id, Template::PasswordChanged).await;
@@ -179,7 +186,7 @@ async fn a_mail_server_without_tls_gets_neither_password_nor_mail_when_tls_is_re
 #[tokio::test]
 async fn a_wrong_password_is_told_without_the_password_and_loses_no_mail() {
     let app = app().await;
-    let ada = app.register("ada").await;
+    let ada = user(&app).await;
     let sink = Sink::start(Tls::Never).await;
     let petspark = sending_by(&app, &sink, "smtp://petspark:hunter3@127.0.0.1:PORT").await;
     app.enqueue_mail(ada.id, Template::PasswordChanged).await;
@@ -195,7 +202,7 @@ async fn a_wrong_password_is_told_without_the_password_and_loses_no_mail() {
 #[tokio::test]
 async fn a_mail_server_that_falls_silent_is_given_up_and_its_connection_with_it() {
     let app = app().await;
-    let ada = app.register("ada").await;
+    let ada = user(&app).await;
     let sink = Sink::start(Tls::Never).await;
     let petspark = sending_by(&app, &sink, PLAIN).await;
     sink.fall_silent(true);
