@@ -4,12 +4,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::auth::Role;
+use crate::auth::{Denied, Permission, Role, Scopes};
 use crate::clock::Timestamp;
-use crate::id::{SessionId, UserId};
+use crate::id::{ApiKeyId, SessionId, UserId};
 
-/// Who is asking: a signed-in user, nobody in particular, an operator at a terminal, or the
-/// system itself.
+/// Who is asking: a signed-in user, another service by its API key, nobody in particular, an
+/// operator at a terminal, or the system itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     who: Who,
@@ -41,6 +41,7 @@ enum Who {
     Anonymous,
     User { id: UserId, role: Role, session: SessionId, proof: Proof },
     Operator { name: String },
+    ApiKey { id: ApiKeyId, scopes: Scopes },
     System,
 }
 
@@ -48,6 +49,11 @@ impl Caller {
     /// A user who proved to be one; made by [`Auth::authenticate`](crate::auth::Auth::authenticate).
     pub(crate) fn user(id: UserId, role: Role, session: SessionId, proof: Proof) -> Self {
         Who::User { id, role, session, proof }.into()
+    }
+
+    /// A service that proved to have a key; made by [`Auth::authenticate`](crate::auth::Auth::authenticate).
+    pub(crate) fn api_key(id: ApiKeyId, scopes: Scopes) -> Self {
+        Who::ApiKey { id, scopes }.into()
     }
 
     /// Nobody who has proven anything: signing in, asking for a new password.
@@ -85,7 +91,7 @@ impl Caller {
     pub fn user_id(&self) -> Option<UserId> {
         match self.who {
             Who::User { id, .. } => Some(id),
-            Who::Anonymous | Who::Operator { .. } | Who::System => None,
+            Who::Anonymous | Who::ApiKey { .. } | Who::Operator { .. } | Who::System => None,
         }
     }
 
@@ -94,7 +100,7 @@ impl Caller {
     pub fn session_id(&self) -> Option<SessionId> {
         match self.who {
             Who::User { session, .. } => Some(session),
-            Who::Anonymous | Who::Operator { .. } | Who::System => None,
+            Who::Anonymous | Who::ApiKey { .. } | Who::Operator { .. } | Who::System => None,
         }
     }
 
@@ -102,24 +108,47 @@ impl Caller {
     pub(crate) fn proof(&self) -> Option<Proof> {
         match self.who {
             Who::User { proof, .. } => Some(proof),
-            Who::Anonymous | Who::Operator { .. } | Who::System => None,
+            Who::Anonymous | Who::ApiKey { .. } | Who::Operator { .. } | Who::System => None,
         }
     }
 
-    /// Whether the caller has at least this role. An operator and the system have every role. A
-    /// user whose role needs a second factor has it only in a session that gave one.
+    /// Whether the caller has at least this role. An operator and the system have every role, an
+    /// API key has none: services ask for a [permission](Caller::require). A user whose role needs
+    /// a second factor has it only in a session that gave one.
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         match &self.who {
             Who::User { role: own, proof, .. } => *own >= role && (role == Role::User || !proof.role_withheld),
             Who::Operator { .. } | Who::System => true,
-            Who::Anonymous => false,
+            Who::Anonymous | Who::ApiKey { .. } => false,
         }
     }
 
-    /// Whether the caller would have this role if their session had a second factor.
+    /// Lets those pass whose role or scopes allow this.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn require(&self, permission: Permission) -> Result<(), Denied> {
+        let allowed = match &self.who {
+            Who::Anonymous => return Err(Denied::Unauthenticated),
+            Who::ApiKey { scopes, .. } => scopes.contains(permission),
+            Who::User { .. } | Who::Operator { .. } | Who::System => self.has_role(permission.role()),
+        };
+        match allowed {
+            true => Ok(()),
+            false if self.lacks_second_factor_for(permission.role()) => Err(Denied::SecondFactorRequired),
+            false => Err(Denied::Forbidden),
+        }
+    }
+
+    /// Whether role or scopes allow this.
     #[must_use]
-    pub fn lacks_second_factor_for(&self, role: Role) -> bool {
+    pub fn may(&self, permission: Permission) -> bool {
+        self.require(permission).is_ok()
+    }
+
+    /// Whether the caller would have this role if their session had a second factor.
+    fn lacks_second_factor_for(&self, role: Role) -> bool {
         matches!(&self.who, Who::User { role: own, .. } if *own >= role) && !self.has_role(role)
     }
 
@@ -136,12 +165,13 @@ impl From<Who> for Caller {
     }
 }
 
-/// For logs and audit: `user:<id>`, the operator's name, `anonymous` or `system`.
+/// For logs and audit: `user:<id>`, `apikey:<id>`, the operator's name, `anonymous` or `system`.
 impl std::fmt::Display for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.who {
             Who::User { id, .. } => write!(f, "user:{id}"),
             Who::Operator { name } => f.write_str(name),
+            Who::ApiKey { id, .. } => write!(f, "apikey:{id}"),
             Who::Anonymous => f.write_str("anonymous"),
             Who::System => f.write_str("system"),
         }

@@ -89,6 +89,14 @@ impl TestApp {
         TestUser { id: signed_in.user.id, signed_in, caller }
     }
 
+    /// Signs `{name}@example.org` in once more.
+    pub async fn sign_in(&self, name: &str) -> TestUser {
+        let (email, password) = (format!("{name}@example.org"), Password::new(Self::PASSWORD));
+        let signed_in = self.petspark.auth().login(&email, password, Client::default()).await.expect("a user");
+        let caller = self.petspark.auth().authenticate(signed_in.tokens.access.expose()).await.expect("their token");
+        TestUser { id: signed_in.user.id, signed_in, caller }
+    }
+
     /// Every test user's password.
     pub const PASSWORD: &'static str = "correct horse battery";
 }

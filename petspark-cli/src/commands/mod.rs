@@ -1,6 +1,7 @@
 //! The built-in commands, a file each. They translate the command line to calls of the library;
 //! rules of the product are not here.
 
+mod apikey;
 mod audit;
 mod completions;
 mod config;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(session::Session),
         Box::new(token::Token),
         Box::new(key::Key),
+        Box::new(apikey::ApiKeys),
         Box::new(seed::Seed),
         Box::new(config::Config),
         Box::new(plugin::Plugins),

@@ -55,6 +55,16 @@ text_enum! {
         SigningKeyPromoted = "sensitive_update_signing_key",
         /// A signing key was retired.
         SigningKeyRetired = "sensitive_delete_signing_key",
+        /// Somebody was kept from signing in: suspended or banned.
+        LoginLocked = "authn_login_lock",
+        /// Somebody who was suspended or banned may sign in again.
+        LoginUnlocked = "authn_login_unlock",
+        /// An API key was made.
+        ApiKeyCreated = "authn_token_created",
+        /// An API key was given another secret.
+        ApiKeyRotated = "authn_token_rotated",
+        /// An API key was ended.
+        ApiKeyRevoked = "authn_token_revoked",
         /// A user was given another role.
         RoleChanged = "authz_change",
         /// Entries of this log were removed because of their age.

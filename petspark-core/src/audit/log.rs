@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Action, store};
-use crate::auth::Role;
+use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::{Clock, Timestamp};
 use crate::database::Database;
@@ -72,9 +72,9 @@ pub enum AuditError {
     /// A cursor that is none.
     #[error("Some fields are invalid: {0}")]
     Invalid(FieldErrors),
-    /// For administrators only.
-    #[error("You are not allowed to do this.")]
-    Forbidden,
+    /// Not by this caller.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// Not the caller's doing.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -84,7 +84,7 @@ impl Failure for AuditError {
     fn kind(&self) -> Kind {
         match self {
             Self::Invalid(_) => Kind::Invalid,
-            Self::Forbidden => Kind::Forbidden,
+            Self::Denied(denied) => denied.kind(),
             Self::Fault(fault) => fault.kind(),
         }
     }
@@ -92,7 +92,7 @@ impl Failure for AuditError {
     fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::Forbidden => "ADMIN_001",
+            Self::Denied(denied) => denied.code(),
             Self::Fault(fault) => fault.code(),
         }
     }
@@ -136,7 +136,7 @@ impl Audit {
     /// Entries, the newest first.
     ///
     /// # Errors
-    /// [`AuditError::Invalid`] for a foreign cursor; [`AuditError::Forbidden`] unless an
+    /// [`AuditError::Invalid`] for a foreign cursor; [`AuditError::Denied`] unless an
     /// administrator asks.
     pub async fn list(
         &self,
@@ -144,7 +144,7 @@ impl Audit {
         filter: AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<Entry>, AuditError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadAudit)?;
         let filter = filter.normal();
         let list = ListIdentity::new(&("audit", &filter));
         let after = match page.start() {
@@ -159,13 +159,13 @@ impl Audit {
     /// many there are. A fault ends the stream.
     ///
     /// # Errors
-    /// [`AuditError::Forbidden`] unless an administrator asks.
+    /// [`AuditError::Denied`] unless an administrator asks.
     pub fn export(
         &self,
         caller: &Caller,
         filter: AuditFilter,
     ) -> Result<impl Stream<Item = Result<Vec<Entry>, Fault>> + Send + 'static, AuditError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadAudit)?;
         let mut filter = filter.normal();
         let now = self.clock.now().after(Duration::from_micros(1));
         filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
@@ -184,8 +184,4 @@ impl Audit {
 
 fn key(entry: &Entry) -> Key {
     Key { at: entry.at, id: *entry.id.as_bytes() }
-}
-
-fn require_admin(caller: &Caller) -> Result<(), AuditError> {
-    if caller.has_role(Role::Admin) { Ok(()) } else { Err(AuditError::Forbidden) }
 }

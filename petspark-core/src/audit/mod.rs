@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx};
 use crate::error::Fault;
-use crate::id::{JobId, SessionId, UserId};
+use crate::id::{ApiKeyId, JobId, SessionId, UserId};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(crate) enum Subject {
     User(UserId),
     Session(SessionId),
     Job(JobId),
+    ApiKey(ApiKeyId),
 }
 
 impl std::fmt::Display for Subject {
@@ -34,6 +35,7 @@ impl std::fmt::Display for Subject {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Job(id) => write!(f, "job:{id}"),
+            Self::ApiKey(id) => write!(f, "apikey:{id}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::hash_pool::Busy;
+use super::permission::Denied;
 use super::signing_keys::KeyProblem;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
 use crate::secret::Secret;
@@ -77,6 +78,9 @@ pub enum AuthError {
     /// No such API key.
     #[error("There is no such API key.")]
     ApiKeyNotFound,
+    /// An API key that counts has this name.
+    #[error("There is already an API key with this name.")]
+    ApiKeyNameTaken,
     /// No such signing key.
     #[error("There is no such key.")]
     KeyNotFound,
@@ -124,9 +128,12 @@ impl Failure for AuthError {
             Self::UserNotFound | Self::SessionNotFound | Self::ApiKeyNotFound | Self::KeyNotFound => Kind::NotFound,
             Self::TooMany { .. } => Kind::RateLimited,
             Self::Key(KeyProblem::ShortOverlap(_)) => Kind::Invalid,
-            Self::EmailTaken | Self::LastAdmin | Self::Key(_) | Self::SecondFactorExists | Self::NoSecondFactor => {
-                Kind::Conflict
-            }
+            Self::EmailTaken
+            | Self::LastAdmin
+            | Self::ApiKeyNameTaken
+            | Self::Key(_)
+            | Self::SecondFactorExists
+            | Self::NoSecondFactor => Kind::Conflict,
             Self::Busy => Kind::Unavailable,
             Self::Fault(fault) => fault.kind(),
         }
@@ -151,6 +158,7 @@ impl Failure for AuthError {
             Self::SecondFactorRequired => "AUTH_014",
             Self::SessionNotFound => "AUTH_015",
             Self::ApiKeyNotFound => "AUTH_016",
+            Self::ApiKeyNameTaken => "ADMIN_003",
             Self::WrongPassword => "AUTH_017",
             Self::WrongCode => "AUTH_018",
             Self::KeyNotFound => "AUTH_019",
@@ -198,5 +206,15 @@ impl From<Busy> for AuthError {
 impl From<crate::page::InvalidPage> for AuthError {
     fn from(error: crate::page::InvalidPage) -> Self {
         Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
+    }
+}
+
+impl From<Denied> for AuthError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unauthenticated => Self::Unauthenticated,
+            Denied::Forbidden => Self::Forbidden,
+            Denied::SecondFactorRequired => Self::SecondFactorRequired,
+        }
     }
 }

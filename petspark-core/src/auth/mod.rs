@@ -2,6 +2,9 @@
 //! users. Cookies and headers are the front door's business; what a pet is, is not known here.
 
 mod access_token;
+mod api_key;
+mod api_key_states;
+mod api_keys;
 pub(crate) mod derived_token;
 mod email_change;
 mod error;
@@ -11,6 +14,7 @@ mod mfa;
 mod one_time_token;
 mod password;
 mod password_change;
+mod permission;
 mod recovery;
 mod refresh_token;
 mod rescue;
@@ -21,12 +25,14 @@ mod sessions;
 mod sign_in;
 mod signer;
 mod signing_keys;
+mod standing;
 pub(crate) mod store;
 mod token_report;
 mod user;
 mod users;
 mod work;
 
+pub use api_key::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey};
 pub use error::AuthError;
 pub(crate) use keys::Secrets;
 #[cfg(feature = "testing")]
@@ -34,20 +40,23 @@ pub(crate) use mfa::code_at;
 pub use mfa::{Enrolled, Enrolment, Factors, SecondFactorFor, SecondFactorReset, SecondFactorSettings, StepUp};
 pub use one_time_token::{OneTimeTokenSettings, Purpose};
 pub use password::Password;
+pub use permission::{Denied, Permission, Scopes};
 pub use rescue::{Delivery, Invitation, NewEmail};
 pub use session::{Client, ClientKind, SignedIn, Tokens};
 pub use session_control::{SessionInfo, SessionSelection};
 pub use sign_in::NewAccount;
 pub use signing_keys::{KeyProblem, KeyState, KeyStep, KeysChanged, PUBLISHED_FOR, SigningKey};
+pub use standing::{StatusChange, UserChange, UserChanged};
 pub use token_report::{RuleVerdict, TokenReport, Verdict};
 pub use user::{DisplayName, Email, Role, User, UserStatus};
-pub use users::{NewUser, UserFilter};
+pub use users::{NewUser, UserDetails, UserFilter};
 pub(crate) use work::{ExpiredTokens, RequestedLinks};
 
 use std::path::Path;
 use std::sync::Arc;
 
 use access_token::AccessTokens;
+use api_key_states::ApiKeyStates;
 use derived_token::DerivedTokens;
 use hash_pool::HashPool;
 use refresh_token::RefreshTokens;
@@ -76,6 +85,7 @@ struct Inner {
     sealer: Arc<Sealer>,
     hashing: HashPool,
     sessions: SessionStates,
+    api_keys: ApiKeyStates,
 }
 
 impl Auth {
@@ -98,6 +108,7 @@ impl Auth {
             sealer,
             hashing: HashPool::start(settings.hash_concurrency).map_err(Fault::internal)?,
             sessions: SessionStates::new(settings.session_cache_ttl),
+            api_keys: ApiKeyStates::new(),
             access,
             keys,
             db,
@@ -114,22 +125,12 @@ impl Auth {
     }
 }
 
-/// Lets administrators pass, operators and the system among them.
-fn require_admin(caller: &Caller) -> Result<(), AuthError> {
-    if caller.has_role(Role::Admin) {
-        Ok(())
-    } else if caller.lacks_second_factor_for(Role::Admin) {
-        Err(AuthError::SecondFactorRequired)
-    } else {
-        Err(AuthError::Forbidden)
-    }
-}
-
 impl Auth {
     /// Lets those pass who proved themselves lately; operators are at a terminal of ours.
     pub(crate) fn require_recent(&self, caller: &Caller) -> Result<(), AuthError> {
         match caller.proof() {
-            None => Ok(()),
+            None if caller.has_role(Role::Admin) => Ok(()),
+            None => Err(AuthError::StepUpRequired),
             Some(proof) => {
                 let last = proof.second_factor_at.map_or(proof.authenticated_at, |at| at.max(proof.authenticated_at));
                 let recent = self.0.clock.now().since(last) <= self.0.settings.step_up_ttl;

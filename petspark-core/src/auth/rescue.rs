@@ -4,10 +4,12 @@
 
 use super::one_time_token::Purpose;
 use super::password::Password;
+use super::permission::Permission;
+use super::standing::require_staff_manager;
 use super::store::{self, HeldUser, NewUserRow};
 use super::user::{DisplayName, Email, Role, User};
 use super::users::user_of;
-use super::{Auth, AuthError, require_admin};
+use super::{Auth, AuthError};
 use crate::audit::{self, Action, Event, Subject};
 use crate::caller::Caller;
 use crate::database::Tx;
@@ -79,7 +81,8 @@ impl Auth {
         invitation: Invitation,
         delivery: Delivery,
     ) -> Result<(User, Option<Secret>), AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageUsers)?;
+        require_staff_manager(caller, invitation.role)?;
         let mut errors = FieldErrors::default();
         let email = errors.check("email", Email::parse(&invitation.email));
         let display_name = errors.check("displayName", DisplayName::parse(&invitation.display_name));
@@ -126,7 +129,7 @@ impl Auth {
     /// [`AuthError::Invalid`], [`AuthError::EmailTaken`], [`AuthError::UserNotFound`];
     /// [`AuthError::Forbidden`] unless an administrator asks.
     pub async fn set_email(&self, caller: &Caller, user: UserId, new: NewEmail) -> Result<(), AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageStaff)?;
         let invalid = |problem| AuthError::Invalid(FieldErrors::one("email", problem));
         let email = Email::parse(&new.email).map_err(invalid)?;
         let (mut tx, user) = self.hold_for(caller, user).await?;
@@ -203,7 +206,7 @@ impl Auth {
 
     /// Begins a transaction that has hold of `user`, for an administrator.
     async fn hold_for(&self, caller: &Caller, user: UserId) -> Result<(Tx, HeldUser), AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageStaff)?;
         let mut tx = self.0.db.begin().await?;
         let user = store::hold_user(&mut tx, user).await?.ok_or(AuthError::UserNotFound)?;
         Ok((tx, user))
@@ -233,6 +236,6 @@ impl Auth {
 
 /// Lets those pass who are no user: an administrator who could have another's link could be them.
 fn require_operator(caller: &Caller) -> Result<(), AuthError> {
-    require_admin(caller)?;
+    caller.require(Permission::ManageStaff)?;
     if caller.user_id().is_none() { Ok(()) } else { Err(AuthError::Forbidden) }
 }

@@ -197,7 +197,7 @@ impl SessionStates {
 }
 
 /// The fault of a shared look-up: each who waited for it gets its words.
-fn shared(fault: &Fault) -> Fault {
+pub(super) fn shared(fault: &Fault) -> Fault {
     match fault.kind() {
         Kind::Unavailable => Fault::unavailable(fault.chain()),
         _ => Fault::internal(fault.chain()),

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::permission::Permission;
 use super::session::ClientKind;
-use super::{Auth, AuthError, require_admin, store};
+use super::{Auth, AuthError, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
@@ -63,7 +64,7 @@ impl Auth {
     /// [`AuthError::Forbidden`] unless the user or an administrator asks.
     pub async fn list_sessions(&self, caller: &Caller, user: UserId) -> Result<Vec<SessionInfo>, AuthError> {
         if !caller.is(user) {
-            require_admin(caller)?;
+            caller.require(Permission::ReadUsers)?;
         }
         Ok(store::list_sessions(&self.0.db, user, self.0.clock.now()).await?)
     }
@@ -102,7 +103,7 @@ impl Auth {
         which: &SessionSelection,
         why: Option<&str>,
     ) -> Result<u64, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageSessions)?;
         self.revoke(caller, which, "revoked_by_admin", why).await
     }
 
@@ -111,11 +112,12 @@ impl Auth {
     /// # Errors
     /// As [`Auth::revoke_sessions`].
     pub async fn count_sessions(&self, caller: &Caller, which: &SessionSelection) -> Result<u64, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadUsers)?;
         Ok(store::count_sessions(&self.0.db, which, self.0.clock.now()).await?)
     }
 
-    async fn revoke(
+    /// Ends them without asking who may.
+    pub(super) async fn revoke(
         &self,
         caller: &Caller,
         which: &SessionSelection,

@@ -2,8 +2,9 @@
 //! those elsewhere is `session_control`'s business.
 
 use super::access_token::{Claims, Rejected};
+use super::api_key;
 use super::refresh_token::Presented;
-use super::session::Tokens;
+use super::session::{SessionState, Tokens};
 use super::store::{self, SessionRow};
 use super::user::UserStatus;
 use super::{Auth, AuthError};
@@ -157,12 +158,32 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Unauthenticated`]; [`AuthError::Fault`] if the session's state can't be known.
     pub async fn authenticate(&self, access_token: &str) -> Result<Caller, AuthError> {
+        if access_token.starts_with(api_key::PREFIX) {
+            return self.authenticate_api_key(access_token).await;
+        }
         let claims = self.claims_of(access_token).await?;
         let look_up = || store::find_session_state(&self.0.db, claims.sid);
-        let state = match self.0.sessions.get(claims.sid, look_up).await? {
-            Some(state) if state.accepts(claims.sub, claims.sv) => state,
-            _ => return Err(AuthError::Unauthenticated),
-        };
+        let state = self.0.sessions.get(claims.sid, look_up).await?;
+        self.caller_of(&claims, state).await
+    }
+
+    /// The same by what the database says now, whatever is remembered of the session: for what
+    /// only administrators do, so that no demotion is felt late.
+    ///
+    /// # Errors
+    /// As [`Auth::authenticate`].
+    pub async fn authenticate_afresh(&self, access_token: &str) -> Result<Caller, AuthError> {
+        if access_token.starts_with(api_key::PREFIX) {
+            return self.authenticate_api_key(access_token).await;
+        }
+        let claims = self.claims_of(access_token).await?;
+        let state = store::find_session_state(&self.0.db, claims.sid).await?;
+        self.caller_of(&claims, state).await
+    }
+
+    async fn caller_of(&self, claims: &Claims, state: Option<SessionState>) -> Result<Caller, AuthError> {
+        let accepted = state.filter(|state| state.accepts(claims.sub, claims.sv));
+        let state = accepted.ok_or(AuthError::Unauthenticated)?;
         if state.acknowledged.advance_to(claims.generation)
             && let Err(fault) = store::acknowledge(&self.0.db, claims.sid, claims.generation).await
         {

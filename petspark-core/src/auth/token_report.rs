@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::access_token::{AUDIENCE, ISSUER, LEEWAY, MAX_BYTES, TYPE};
 use super::signing_keys::KeyRing;
-use super::{Auth, AuthError, require_admin, store};
+use super::{Auth, AuthError, Permission, store};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
@@ -56,7 +56,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Forbidden`] unless an administrator asks; [`AuthError::Fault`].
     pub async fn inspect_token(&self, caller: &Caller, token: &str) -> Result<TokenReport, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageSigningKeys)?;
         let now = self.0.clock.now();
         let ring = self.key_ring_with_news().await?;
         let mut parts = token.splitn(3, '.');

@@ -1,10 +1,12 @@
 //! Users as their administrators see them: making, finding, listing them, and their roles.
 
 use super::password::{self, Password};
+use super::permission::Permission;
 use super::sign_in::NewAccount;
+use super::standing::{UserChange, require_staff_manager};
 use super::store::{self, NewUserRow};
 use super::user::{DisplayName, Email, Role, User, UserStatus};
-use super::{Auth, AuthError, require_admin};
+use super::{Auth, AuthError};
 use crate::audit::{self, Action, Event, Subject};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
@@ -27,10 +29,29 @@ pub struct NewUser {
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
+    /// Only those whose e-mail address or name begins so; case doesn't matter.
+    pub q: Option<String>,
     /// Only with this role.
     pub role: Option<Role>,
     /// Only with this status.
     pub status: Option<UserStatus>,
+}
+
+/// A user and what administrators want to know of them.
+#[derive(Clone, Debug)]
+pub struct UserDetails {
+    /// Who.
+    pub user: User,
+    /// When the suspension ends by itself.
+    pub suspended_until: Option<Timestamp>,
+    /// Why they are suspended or banned.
+    pub status_reason: Option<String>,
+    /// Whether they sign in with a second factor.
+    pub second_factor: bool,
+    /// How many sessions could be used now.
+    pub sessions: u64,
+    /// When they last signed in, in so far as the session is still remembered.
+    pub last_login_at: Option<Timestamp>,
 }
 
 impl Auth {
@@ -48,7 +69,8 @@ impl Auth {
     /// # Errors
     /// As [`Auth::register`]; [`AuthError::Forbidden`] unless an administrator asks.
     pub async fn create_user(&self, caller: &Caller, user: NewUser) -> Result<User, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageUsers)?;
+        require_staff_manager(caller, user.role)?;
         let row = self.new_user_row(user).await?;
         let mut tx = self.0.db.begin().await?;
         self.insert_user(&mut tx, &row).await?;
@@ -75,7 +97,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::UserNotFound`]; [`AuthError::Forbidden`] unless an administrator asks.
     pub async fn get_user(&self, caller: &Caller, id_or_email: &str) -> Result<User, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadUsers)?;
         let found = match (id_or_email.parse::<UserId>(), Email::parse(id_or_email)) {
             (Ok(id), _) => store::find_user(&self.0.db, id).await?,
             (_, Ok(email)) => store::find_login(&self.0.db, &email).await?.map(|row| row.user),
@@ -94,14 +116,31 @@ impl Auth {
         filter: &UserFilter,
         page: &PageRequest,
     ) -> Result<Page<User>, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadUsers)?;
         let list = ListIdentity::new(&("users", filter));
         let after = match page.start() {
             Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
             _ => None,
         };
-        let rows = store::list_users(&self.0.db, filter.role, filter.status, page, after).await?;
+        let rows = store::list_users(&self.0.db, filter, page, after).await?;
         Ok(Page::of(page, rows, None, |user| Key { at: user.created_at, id: *user.id.as_bytes() }, &list))
+    }
+
+    /// A user with what administrators want to know of them.
+    ///
+    /// # Errors
+    /// [`AuthError::UserNotFound`]; [`AuthError::Forbidden`] unless an administrator asks.
+    pub async fn user_details(&self, caller: &Caller, user: UserId) -> Result<UserDetails, AuthError> {
+        caller.require(Permission::ReadUsers)?;
+        let row = store::find_details(&self.0.db, user, self.0.clock.now()).await?.ok_or(AuthError::UserNotFound)?;
+        Ok(UserDetails {
+            user: row.standing.user,
+            suspended_until: row.standing.suspended_until,
+            status_reason: row.standing.status_reason,
+            second_factor: row.second_factor,
+            sessions: u64::try_from(row.sessions).unwrap_or(0),
+            last_login_at: row.last_login_at,
+        })
     }
 
     /// How many users there are, deleted ones included.
@@ -109,17 +148,14 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Forbidden`] unless an administrator asks.
     pub async fn count_users(&self, caller: &Caller) -> Result<u64, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadUsers)?;
         Ok(store::count_users(&self.0.db).await?)
     }
 
-    /// Gives a user another role and ends their sessions; says how many those were. Who has the
-    /// role already stays signed in. The last
-    /// active administrator keeps the role, unless `even_the_last_admin`.
+    /// Gives a user another role; says how many sessions ended. See [`Auth::change_user`].
     ///
     /// # Errors
-    /// [`AuthError::UserNotFound`], [`AuthError::LastAdmin`]; [`AuthError::Forbidden`] unless an
-    /// administrator asks.
+    /// As [`Auth::change_user`].
     pub async fn set_role(
         &self,
         caller: &Caller,
@@ -127,59 +163,8 @@ impl Auth {
         role: Role,
         even_the_last_admin: bool,
     ) -> Result<u64, AuthError> {
-        let (tx, ended) = self.change_role(caller, user, role, even_the_last_admin).await?;
-        let Some(ended) = ended else { return Ok(0) };
-        tx.commit().await?;
-        self.0.sessions.forget_all();
-        tracing::info!(%user, %role, by = %caller, "role changed");
-        Ok(ended)
-    }
-
-    /// What [`Auth::set_role`] would do: the same steps, undone at the end.
-    ///
-    /// # Errors
-    /// As [`Auth::set_role`].
-    pub async fn preview_role(
-        &self,
-        caller: &Caller,
-        user: UserId,
-        role: Role,
-        even_the_last_admin: bool,
-    ) -> Result<u64, AuthError> {
-        Ok(self.change_role(caller, user, role, even_the_last_admin).await?.1.unwrap_or(0))
-    }
-
-    /// Changes the role in a transaction that is yet to be committed. `None` if they have it
-    /// already: nothing to change, and so no reason to sign them out.
-    async fn change_role(
-        &self,
-        caller: &Caller,
-        user: UserId,
-        role: Role,
-        even_the_last_admin: bool,
-    ) -> Result<(Tx, Option<u64>), AuthError> {
-        require_admin(caller)?;
-        let now = self.0.clock.now();
-        let mut tx = self.0.db.begin().await?;
-        // Two administrators who demote each other at the same moment take turns here.
-        tx.take_turns("administrators").await?;
-        let current = store::find_role(&mut tx, user).await?.ok_or(AuthError::UserNotFound)?;
-        if current == role {
-            return Ok((tx, None));
-        }
-        if current == Role::Admin && !even_the_last_admin && !store::has_other_admin(&mut tx, user).await? {
-            return Err(AuthError::LastAdmin);
-        }
-        if !store::set_role(&mut tx, user, role, now).await? {
-            return Err(AuthError::UserNotFound);
-        }
-        let ended = store::revoke_sessions_of(&mut tx, user, "role_changed", now).await?;
-        let event = Event::new(Action::RoleChanged)
-            .on(Subject::User(user))
-            .detail("from", current.as_str())
-            .detail("to", role.as_str());
-        audit::record(&mut tx, now, caller, event).await?;
-        Ok((tx, Some(ended)))
+        let change = UserChange { role: Some(role), status: None };
+        Ok(self.change_user(caller, user, &change, even_the_last_admin).await?.sessions_ended)
     }
 
     /// Checks a new user and hashes their password. Nothing is stored.

@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = migrations![
     7 "0007_one_time_tokens",
     8 "0008_second_factor",
     10 "0010_signing_keys",
+    11 "0011_api_keys",
 ];
 
 impl Migration {

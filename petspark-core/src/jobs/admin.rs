@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Jobs, TOPIC, store};
 use crate::audit::{self, Action, Event, Subject};
-use crate::auth::Role;
+use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::{Tx, text_enum};
@@ -75,9 +75,9 @@ pub enum JobError {
     /// A cursor that is none.
     #[error("Some fields are invalid: {0}")]
     Invalid(FieldErrors),
-    /// For administrators only.
-    #[error("You are not allowed to do this.")]
-    Forbidden,
+    /// Not by this caller.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// Done, dropped, or never there.
     #[error("There is no such job; a job that is done is gone.")]
     NotFound,
@@ -96,7 +96,7 @@ impl Failure for JobError {
     fn kind(&self) -> Kind {
         match self {
             Self::Invalid(_) => Kind::Invalid,
-            Self::Forbidden => Kind::Forbidden,
+            Self::Denied(denied) => denied.kind(),
             Self::NotFound => Kind::NotFound,
             Self::Running | Self::Scheduled => Kind::Conflict,
             Self::Fault(fault) => fault.kind(),
@@ -106,7 +106,7 @@ impl Failure for JobError {
     fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::Forbidden => "ADMIN_001",
+            Self::Denied(denied) => denied.code(),
             Self::NotFound => "JOB_001",
             Self::Running => "JOB_002",
             Self::Scheduled => "JOB_003",
@@ -135,10 +135,6 @@ impl From<InvalidPage> for JobError {
     }
 }
 
-fn require_admin(caller: &Caller) -> Result<(), JobError> {
-    if caller.has_role(Role::Admin) { Ok(()) } else { Err(JobError::Forbidden) }
-}
-
 /// A due job that waited longer than this says that nobody is at work.
 const TOO_LONG: Duration = Duration::from_secs(300);
 /// A worker goes round at least every 30 s, if the database lets it.
@@ -148,14 +144,14 @@ impl Jobs {
     /// Jobs, those enqueued last first.
     ///
     /// # Errors
-    /// [`JobError::Invalid`] for a foreign cursor; [`JobError::Forbidden`] unless an administrator asks.
+    /// [`JobError::Invalid`] for a foreign cursor; [`JobError::Denied`] unless an administrator asks.
     pub async fn list(
         &self,
         caller: &Caller,
         state: Option<JobState>,
         page: &PageRequest,
     ) -> Result<Page<JobInfo>, JobError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadJobs)?;
         let list = ListIdentity::new(&("jobs", state));
         let after = match page.start() {
             Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
@@ -168,18 +164,18 @@ impl Jobs {
     /// One job.
     ///
     /// # Errors
-    /// [`JobError::NotFound`]; [`JobError::Forbidden`] unless an administrator asks.
+    /// [`JobError::NotFound`]; [`JobError::Denied`] unless an administrator asks.
     pub async fn get(&self, caller: &Caller, id: JobId) -> Result<JobInfo, JobError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadJobs)?;
         store::find(&mut self.0.db.begin().await?, id).await?.ok_or(JobError::NotFound)
     }
 
     /// Has a job done now, with all its attempts, dead or not.
     ///
     /// # Errors
-    /// [`JobError::NotFound`], [`JobError::Running`]; [`JobError::Forbidden`] unless an administrator asks.
+    /// [`JobError::NotFound`], [`JobError::Running`]; [`JobError::Denied`] unless an administrator asks.
     pub async fn retry(&self, caller: &Caller, id: JobId) -> Result<JobInfo, JobError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageJobs)?;
         let now = self.0.clock.now();
         let mut tx = self.0.db.begin().await?;
         let job = store::find(&mut tx, id).await?.ok_or(JobError::NotFound)?;
@@ -197,7 +193,7 @@ impl Jobs {
     /// The same for every dead job; says how many those were.
     ///
     /// # Errors
-    /// [`JobError::Forbidden`] unless an administrator asks.
+    /// [`JobError::Denied`] unless an administrator asks.
     pub async fn retry_all_dead(&self, caller: &Caller) -> Result<u64, JobError> {
         let (tx, count) = self.revive_dead(caller).await?;
         tx.commit().await?;
@@ -213,7 +209,7 @@ impl Jobs {
     }
 
     async fn revive_dead(&self, caller: &Caller) -> Result<(Tx, u64), JobError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageJobs)?;
         let now = self.0.clock.now();
         let mut tx = self.0.db.begin().await?;
         let revived = store::revive_dead(&mut tx, now).await?;
@@ -228,7 +224,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`JobError::NotFound`], [`JobError::Running`], [`JobError::Scheduled`];
-    /// [`JobError::Forbidden`] unless an administrator asks.
+    /// [`JobError::Denied`] unless an administrator asks.
     pub async fn drop(&self, caller: &Caller, id: JobId) -> Result<JobInfo, JobError> {
         let (tx, job) = self.delete(caller, id).await?;
         tx.commit().await?;
@@ -244,7 +240,7 @@ impl Jobs {
     }
 
     async fn delete(&self, caller: &Caller, id: JobId) -> Result<(Tx, JobInfo), JobError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageJobs)?;
         let mut tx = self.0.db.begin().await?;
         let job = store::find(&mut tx, id).await?.ok_or(JobError::NotFound)?;
         if job.schedule.is_some() {

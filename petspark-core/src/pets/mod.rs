@@ -11,7 +11,7 @@ pub use pet::{Gender, Pet, PetStatus, Size, Species};
 
 use std::time::Duration;
 
-use crate::auth::Role;
+use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::database::{Database, text_enum};
@@ -70,9 +70,9 @@ pub enum PetError {
     /// A moderator's decision, which the owner can't undo.
     #[error("This pet was banned by a moderator.")]
     Banned,
-    /// Only users have pets.
-    #[error("Please sign in.")]
-    Unauthenticated,
+    /// Not by this caller.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// It is being changed by several at once, again and again.
     #[error("This pet is being changed by somebody else at the moment. Please try again.")]
     Contended,
@@ -87,7 +87,7 @@ impl Failure for PetError {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound => Kind::NotFound,
             Self::NotOwner | Self::Banned => Kind::Forbidden,
-            Self::Unauthenticated => Kind::Unauthenticated,
+            Self::Denied(denied) => denied.kind(),
             Self::Contended => Kind::Conflict,
             Self::Fault(fault) => fault.kind(),
         }
@@ -99,7 +99,7 @@ impl Failure for PetError {
             Self::NotFound => "PET_001",
             Self::NotOwner => "PET_002",
             Self::Banned => "PET_003",
-            Self::Unauthenticated => "AUTH_006",
+            Self::Denied(denied) => denied.code(),
             Self::Contended => "PET_004",
             Self::Fault(fault) => fault.code(),
         }
@@ -143,7 +143,7 @@ impl Pets {
     /// # Errors
     /// [`PetError::Invalid`] with every invalid field.
     pub async fn create(&self, caller: &Caller, fields: PetFields) -> Result<Pet, PetError> {
-        let owner_id = caller.user_id().ok_or(PetError::Unauthenticated)?;
+        let owner_id = caller.user_id().ok_or(Denied::Unauthenticated)?;
         let now = self.clock.now();
         let fields = fields.check(None, now.date()).map_err(PetError::Invalid)?;
         refuse_self_made_ban(caller, None, fields.status)?;
@@ -157,7 +157,8 @@ impl Pets {
     /// # Errors
     /// [`PetError::NotFound`], also for one that the caller may not see.
     pub async fn get(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
-        self.find(id).await?.filter(|pet| may_see(caller, pet)).ok_or(PetError::NotFound)
+        caller.require(Permission::ReadPets)?;
+        self.visible(caller, id).await
     }
 
     /// A page of pets. What the caller may not see is not in it, whatever the filter says.
@@ -165,6 +166,7 @@ impl Pets {
     /// # Errors
     /// [`PetError::Invalid`] for a breed that can't be one, and a cursor that belongs to another list.
     pub async fn list(&self, caller: &Caller, filter: PetFilter, page: &PageRequest) -> Result<Page<Pet>, PetError> {
+        caller.require(Permission::ReadPets)?;
         if let Some(breed) = &filter.breed {
             fields::check_breed(breed).map_err(|problem| PetError::Invalid(FieldErrors::one("breed", problem)))?;
         }
@@ -228,10 +230,14 @@ impl Pets {
         store::find_pet(&self.db, id).await
     }
 
+    async fn visible(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
+        self.find(id).await?.filter(|pet| may_see(caller, pet)).ok_or(PetError::NotFound)
+    }
+
     /// A pet that the caller may change.
     async fn owned(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
-        let pet = self.get(caller, id).await?;
-        if caller.is(pet.owner_id) || caller.has_role(Role::Moderator) { Ok(pet) } else { Err(PetError::NotOwner) }
+        let pet = self.visible(caller, id).await?;
+        if caller.is(pet.owner_id) || caller.may(Permission::ManagePets) { Ok(pet) } else { Err(PetError::NotOwner) }
     }
 }
 
@@ -240,13 +246,13 @@ fn key(pet: &Pet) -> Key {
 }
 
 fn may_see(caller: &Caller, pet: &Pet) -> bool {
-    pet.status == PetStatus::Active || caller.is(pet.owner_id) || caller.has_role(Role::Moderator)
+    pet.status == PetStatus::Active || caller.is(pet.owner_id) || caller.may(Permission::ManagePets)
 }
 
 /// The filter narrowed to what the caller may see; `None` if that is nothing.
 fn visible_part(caller: &Caller, filter: PetFilter) -> Option<PetFilter> {
     let asks_for_own = filter.owner.is_some_and(|owner| caller.is(owner));
-    if asks_for_own || caller.has_role(Role::Moderator) && (filter.owner.is_some() || filter.status.is_some()) {
+    if asks_for_own || caller.may(Permission::ManagePets) && (filter.owner.is_some() || filter.status.is_some()) {
         return Some(filter);
     }
     match filter.status {
@@ -261,7 +267,7 @@ fn visible_part(caller: &Caller, filter: PetFilter) -> Option<PetFilter> {
 
 /// Banning and lifting a ban are for moderators.
 fn refuse_self_made_ban(caller: &Caller, old: Option<PetStatus>, new: PetStatus) -> Result<(), PetError> {
-    if caller.has_role(Role::Moderator) || old == Some(new) {
+    if caller.may(Permission::ManagePets) || old == Some(new) {
         return Ok(());
     }
     if old == Some(PetStatus::Banned) {

@@ -5,7 +5,7 @@ mod people_and_pets;
 
 use std::ops::ControlFlow;
 
-use crate::auth::{AuthError, Password, Role, store as users};
+use crate::auth::{AuthError, Password, Permission, store as users};
 use crate::caller::Caller;
 use crate::error::{Failure, Fault, Kind};
 use crate::pets::store as pets;
@@ -100,9 +100,7 @@ impl<'a> Seeds<'a> {
         plan: SeedPlan,
         mut progress: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Seeded, SeedError> {
-        if !caller.has_role(Role::Admin) {
-            return Err(AuthError::Forbidden.into());
-        }
+        caller.require(Permission::ManageStaff).map_err(AuthError::from)?;
         if plan.users > SeedPlan::MAX || plan.pets > SeedPlan::MAX || (plan.users == 0 && plan.pets > 0) {
             return Err(SeedError::Impossible);
         }

@@ -102,7 +102,7 @@ on_both! {
             );
             let refused = [first, second].into_iter().filter(|result| matches!(result, Err(AuthError::LastAdmin))).count();
             assert_eq!(refused, 1);
-            let filter = UserFilter { role: Some(Role::Admin), status: None };
+            let filter = UserFilter { role: Some(Role::Admin), ..UserFilter::default() };
             let admins = auth.list_users(&caller, &filter, &PageRequest::default()).await.unwrap();
             assert_eq!(admins.items.len(), 1);
             assert_eq!(auth.set_role(&caller, admins.items[0].id, Role::User, true).await.unwrap(), 0);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod api_keys;
 mod audit;
 mod email_change;
 mod jobs;
@@ -20,3 +21,4 @@ mod sessions;
 mod settings;
 mod smtp_sink;
 mod sql;
+mod standing;

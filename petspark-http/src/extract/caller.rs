@@ -15,17 +15,36 @@ use crate::layer::RequestContext;
 /// The caller, proven by `Authorization: Bearer <access token>`. There is no other way in.
 pub(crate) struct Signed(pub(crate) Caller);
 
+/// The same for what only administrators do: proven by what the database says now.
+pub(crate) struct SignedNow(pub(crate) Caller);
+
 impl FromRequestParts<App> for Signed {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let nobody = || ApiError::from(AuthError::Unauthenticated).without_token();
-        let token = bearer(&parts.headers).ok_or_else(nobody)?;
-        let caller = app.petspark().auth().authenticate(token).await?;
-        let Some(context) = parts.extensions.get::<RequestContext>() else { return Ok(Self(caller)) };
-        context.set_user(caller.user_id());
-        Ok(Self(caller.from(context.origin())))
+        let caller = app.petspark().auth().authenticate(token(parts)?).await?;
+        Ok(Self(placed(parts, caller)))
     }
+}
+
+impl FromRequestParts<App> for SignedNow {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = app.petspark().auth().authenticate_afresh(token(parts)?).await?;
+        Ok(Self(placed(parts, caller)))
+    }
+}
+
+fn token(parts: &Parts) -> Result<&str, ApiError> {
+    bearer(&parts.headers).ok_or_else(|| ApiError::from(AuthError::Unauthenticated).without_token())
+}
+
+/// The caller, with where the request comes from.
+fn placed(parts: &Parts, caller: Caller) -> Caller {
+    let Some(context) = parts.extensions.get::<RequestContext>() else { return caller };
+    context.set_user(caller.user_id());
+    caller.from(context.origin())
 }
 
 /// Nobody in particular, asking from somewhere: for what needs no signing in.

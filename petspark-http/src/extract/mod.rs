@@ -6,6 +6,6 @@ mod client;
 mod query;
 
 pub(crate) use body::{AUTH_BODY, Json};
-pub(crate) use caller::{Anybody, Signed, bearer};
+pub(crate) use caller::{Anybody, Signed, SignedNow, bearer};
 pub(crate) use client::ClientInfo;
 pub(crate) use query::Query;

@@ -10,7 +10,7 @@ use petspark_core::audit::Entry;
 
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Query, Signed};
+use crate::extract::{Query, SignedNow};
 use crate::wire::{AuditEntry, AuditQuery, List, Shape};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -27,7 +27,7 @@ const NDJSON: &str = "application/x-ndjson";
 ))]
 pub(super) async fn list(
     State(app): State<App>,
-    Signed(caller): Signed,
+    SignedNow(caller): SignedNow,
     headers: HeaderMap,
     Query(query): Query<AuditQuery>,
 ) -> Result<Response, ApiError> {

@@ -5,7 +5,7 @@ use petspark_core::jobs::JobError;
 
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Query, Signed};
+use crate::extract::{Query, SignedNow};
 use crate::wire::{Data, Job, JobQuery, List};
 
 /// Jobs that wait, run, or have failed for good; those enqueued last first.
@@ -16,7 +16,7 @@ use crate::wire::{Data, Job, JobQuery, List};
 ))]
 pub(super) async fn list(
     State(app): State<App>,
-    Signed(caller): Signed,
+    SignedNow(caller): SignedNow,
     Query(query): Query<JobQuery>,
 ) -> Result<List<Job>, ApiError> {
     let (state, page) = query.check()?;
@@ -32,7 +32,7 @@ pub(super) async fn list(
 ))]
 pub(super) async fn retry(
     State(app): State<App>,
-    Signed(caller): Signed,
+    SignedNow(caller): SignedNow,
     Path(id): Path<String>,
 ) -> Result<Data<Job>, ApiError> {
     let id = id.parse().map_err(|_| JobError::NotFound)?;

@@ -1,5 +1,6 @@
 //! Which handler answers where. A handler parses, calls one service method, and renders.
 
+mod admin_users;
 mod audit;
 mod auth;
 mod docs;
@@ -51,6 +52,10 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(second_factor::step_up))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
+        .routes(routes!(admin_users::list))
+        .routes(routes!(admin_users::get, admin_users::patch))
+        .routes(routes!(admin_users::end_sessions))
+        .routes(routes!(admin_users::reset_password))
         .routes(routes!(pets::list, pets::create))
         .routes(routes!(pets::get, pets::put, pets::patch, pets::delete));
     OpenApiRouter::new()

@@ -1,5 +1,6 @@
 //! The shapes of requests and answers, and nothing else: rules are core's.
 
+mod admin_user;
 mod audit;
 mod auth;
 mod job;
@@ -10,6 +11,7 @@ mod second_factor;
 mod session;
 mod words;
 
+pub(crate) use admin_user::{SessionsEnded, UserDetails, UserPatch, UserQuery};
 pub(crate) use audit::{AuditEntry, AuditQuery, Shape};
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User};
 pub(crate) use job::{Job, JobQuery};

@@ -46,8 +46,22 @@ impl Api {
         let body = json!({"email": format!("{name}@example.org"), "password": TestApp::PASSWORD, "displayName": name});
         let answer = self.post("/api/v1/auth/register").json(&body).send().await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        Account::of(&answer)
+    }
+
+    /// Signs `{name}@example.org` in once more.
+    pub(crate) async fn sign_in(&self, name: &str) -> Account {
+        let body = json!({"email": format!("{name}@example.org"), "password": TestApp::PASSWORD});
+        let answer = self.post("/api/v1/auth/login").json(&body).send().await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        Account::of(&answer)
+    }
+}
+
+impl Account {
+    fn of(answer: &Answer) -> Self {
         let text = |pointer: &str| answer.body.pointer(pointer).unwrap().as_str().unwrap().to_owned();
-        Account { id: text("/data/user/id"), access: text("/data/accessToken"), refresh: text("/data/refreshToken") }
+        Self { id: text("/data/user/id"), access: text("/data/accessToken"), refresh: text("/data/refreshToken") }
     }
 }
 

@@ -2,7 +2,7 @@
 //! needs an administrator.
 
 use crate::audit::{self, Action, Event, Subject};
-use crate::auth::{Auth, AuthError, require_admin, store};
+use crate::auth::{Auth, AuthError, Permission, store};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
@@ -41,7 +41,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Forbidden`] unless an administrator asks.
     pub async fn factors(&self, caller: &Caller, user: UserId) -> Result<Factors, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ReadUsers)?;
         self.find_factors(user).await
     }
 
@@ -90,10 +90,10 @@ impl Auth {
         user: UserId,
         reason: &str,
     ) -> Result<(Tx, SecondFactorReset), AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageStaff)?;
         let now = self.0.clock.now();
         let mut tx = self.0.db.begin().await?;
-        store::find_role(&mut tx, user).await?.ok_or(AuthError::UserNotFound)?;
+        store::find_standing(&mut tx, user).await?.ok_or(AuthError::UserNotFound)?;
         if !store::delete_second_factor(&mut tx, user).await? {
             return Ok((tx, SecondFactorReset { removed: false, sessions_ended: 0 }));
         }

@@ -8,7 +8,7 @@ use super::{KeyState, MARGIN, PUBLISHED_FOR, SigningKey};
 use crate::audit::{self, Action, Event};
 use crate::auth::sealed::Sealer;
 use crate::auth::store::{self, KeyRow};
-use crate::auth::{Auth, AuthError, require_admin};
+use crate::auth::{Auth, AuthError, Permission};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
@@ -102,7 +102,7 @@ impl Auth {
     }
 
     async fn take_step(&self, caller: &Caller, step: &KeyStep) -> Result<(Tx, KeysChanged), AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageSigningKeys)?;
         let now = self.0.clock.now();
         let least_overlap = self.0.settings.access_token_ttl + MARGIN;
         let mut tx = self.0.db.begin().await?;

@@ -19,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::keys::Secrets;
 use super::sealed::Sealer;
 use super::store::KeyRow;
-use super::{Auth, AuthError, require_admin, store};
+use super::{Auth, AuthError, Permission, store};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
@@ -141,7 +141,7 @@ impl Auth {
     /// # Errors
     /// [`AuthError::Forbidden`] unless an administrator asks.
     pub async fn list_keys(&self, caller: &Caller) -> Result<Vec<SigningKey>, AuthError> {
-        require_admin(caller)?;
+        caller.require(Permission::ManageSigningKeys)?;
         Ok(store::list_signing_keys(&self.0.db).await?.iter().map(SigningKey::of).collect())
     }
 

@@ -2,6 +2,7 @@
 
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
 
+use crate::auth::UserFilter;
 use crate::auth::user::{DisplayName, Email, Role, User, UserStatus};
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader};
@@ -77,11 +78,16 @@ pub(in crate::auth) async fn find_user(db: &Database, id: UserId) -> Result<Opti
     ).bind(id).fetch_optional(pool).await)?)
 }
 
+/// The pattern for LIKE of what begins with `text`.
+fn beginning(text: &str) -> String {
+    let plain = text.trim().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("{plain}%")
+}
+
 /// Users, newest first: one more than the page has, to see whether there are more.
 pub(in crate::auth) async fn list_users(
     db: &Database,
-    role: Option<Role>,
-    status: Option<UserStatus>,
+    filter: &UserFilter,
     page: &PageRequest,
     after: Option<Key>,
 ) -> Result<Vec<User>, Fault> {
@@ -90,10 +96,16 @@ pub(in crate::auth) async fn list_users(
             "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at \
              FROM users WHERE deleted_at IS NULL",
         );
-        if let Some(role) = role {
+        if let Some(q) = &filter.q {
+            // `lower` of SQLite knows ASCII only; a name with other letters is found as it is written.
+            sql.push(" AND (email LIKE ").push_bind(beginning(&q.to_lowercase()))
+                .push(" ESCAPE '!' OR lower(display_name) LIKE ").push_bind(beginning(&q.to_lowercase()))
+                .push(" ESCAPE '!' OR display_name LIKE ").push_bind(beginning(q)).push(" ESCAPE '!')");
+        }
+        if let Some(role) = filter.role {
             sql.push(" AND role = ").push_bind(role);
         }
-        if let Some(status) = status {
+        if let Some(status) = filter.status {
             sql.push(" AND status = ").push_bind(status);
         }
         if let Some(Key { at, id }) = after {
@@ -131,18 +143,4 @@ pub(in crate::auth) async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<
         "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'active' AND deleted_at IS NULL AND id <> $1"
     ).bind(id).fetch_one(conn).await)?;
     Ok(count > 0)
-}
-
-/// Sets the role and counts up the session version, which ends the user's access tokens.
-/// Says whether there is such a user.
-pub(in crate::auth) async fn set_role(tx: &mut Tx, id: UserId, role: Role, now: Timestamp) -> Result<bool, Fault> {
-    Ok(on!(tx, conn => query(
-        "UPDATE users SET role = $1, session_version = session_version + 1, updated_at = $2 \
-         WHERE id = $3 AND deleted_at IS NULL"
-    ).bind(role).bind(now).bind(id).execute(conn).await?.rows_affected() > 0))
-}
-
-pub(in crate::auth) async fn find_role(tx: &mut Tx, id: UserId) -> Result<Option<Role>, Fault> {
-    Ok(on!(tx, conn => query_scalar("SELECT role FROM users WHERE id = $1 AND deleted_at IS NULL")
-        .bind(id).fetch_optional(conn).await)?)
 }

@@ -1,4 +1,6 @@
-//! `user`: accounts, as an operator makes, finds and promotes them.
+//! `user`: accounts, as an operator makes and finds them.
+
+mod standing;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -35,13 +37,19 @@ fn selector() -> Arg {
 impl Plugin for User {
     fn command(&self) -> Command {
         Command::new("user")
-            .about("Make, find and promote users")
+            .about("Make and find users, and say what they may do")
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(create_command())
             .subcommand(
                 Command::new("list")
                     .about("List users, newest first")
+                    .arg(
+                        Arg::new("search")
+                            .long("search")
+                            .value_name("TEXT")
+                            .help("Only those whose address or name begins so"),
+                    )
                     .arg(
                         Arg::new("role")
                             .long("role")
@@ -72,14 +80,7 @@ impl Plugin for User {
                     ),
             )
             .subcommand(Command::new("show").about("Show a user").arg(selector()))
-            .subcommand(
-                Command::new("set-role")
-                    .about("Give a user another role, and end their sessions")
-                    .arg(selector())
-                    .arg(Arg::new("role").value_name("ROLE").required(true).value_parser(role()).help("The new role"))
-                    .arg(flag("force", "Even if nobody is left who can administer"))
-                    .arg(flag("dry-run", "Only say what would change")),
-            )
+            .subcommands(standing::commands())
     }
 
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
@@ -87,7 +88,11 @@ impl Plugin for User {
             match args.subcommand() {
                 Some(("create", args)) => create(cx, args).await,
                 Some(("list", args)) => list(cx, args).await,
-                Some(("set-role", args)) => set_role(cx, args).await,
+                Some(("set-role", args)) => standing::set_role(cx, args).await,
+                Some(("suspend", args)) => standing::set_status(cx, args, UserStatus::Suspended).await,
+                Some(("unsuspend", args)) => standing::set_status(cx, args, UserStatus::Active).await,
+                Some(("ban", args)) => standing::set_status(cx, args, UserStatus::Banned).await,
+                Some(("logout", args)) => standing::logout(cx, args).await,
                 Some((_, args)) => show(cx, args).await,
                 None => Ok(Outcome::done().exit(Exit::Usage)),
             }
@@ -212,7 +217,11 @@ async fn create(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
 }
 
 async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
-    let filter = UserFilter { role: args.get_one("role").copied(), status: args.get_one("status").copied() };
+    let filter = UserFilter {
+        q: args.get_one("search").cloned(),
+        role: args.get_one("role").copied(),
+        status: args.get_one("status").copied(),
+    };
     let mut page = PageRequest::first(*required(args, "limit")?).unwrap_or_default();
     if let Some(cursor) = args.get_one::<String>("cursor") {
         page = page.after(cursor);
@@ -232,51 +241,4 @@ async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
 async fn show(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let user = cx.petspark().await?.auth().get_user(&cx.caller(), required::<String>(args, "user")?).await?;
     Ok(Outcome::record("petspark.user.show/v1", &Shown::of(user), FIELDS))
-}
-
-#[derive(Serialize)]
-struct RoleSet {
-    changed: bool,
-    dry_run: bool,
-    id: UserId,
-    email: String,
-    from: Role,
-    to: Role,
-    sessions_ended: u64,
-}
-
-async fn set_role(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
-    let (caller, auth) = (cx.caller(), cx.petspark().await?.auth());
-    let user = auth.get_user(&caller, required::<String>(args, "user")?).await?;
-    let to: Role = *required(args, "role")?;
-    let (force, dry_run) = (args.get_flag("force"), args.get_flag("dry-run"));
-    let sessions_ended = if dry_run {
-        auth.preview_role(&caller, user.id, to, force).await?
-    } else {
-        auth.set_role(&caller, user.id, to, force).await?
-    };
-    let set = RoleSet {
-        changed: user.role != to && !dry_run,
-        dry_run,
-        id: user.id,
-        email: user.email,
-        from: user.role,
-        to,
-        sessions_ended,
-    };
-    let outcome = Outcome::record(
-        "petspark.user.set-role/v1",
-        &set,
-        &[
-            ("email", |set| set.email.clone()),
-            ("from", |set| set.from.to_string()),
-            ("to", |set| set.to.to_string()),
-            ("sessions ended", |set| set.sessions_ended.to_string()),
-        ],
-    );
-    Ok(match (dry_run, set.from == to) {
-        (true, _) => outcome.note("This is what would change; nothing was changed."),
-        (_, true) => outcome.note("They have this role already; nothing was changed."),
-        _ => outcome,
-    })
 }
