@@ -2,7 +2,7 @@
 //! knows nothing of HTTP (`petspark-http`) or of a terminal (`petspark-cli`).
 //!
 //! ```
-//! use petspark_core::auth::{Client, NewAccount, Password};
+//! use petspark_core::auth::{Client, NewAccount, Password, Registered};
 //! use petspark_core::config::Settings;
 //! use petspark_core::pets::{PetFields, Species};
 //! use petspark_core::PetSpark;
@@ -16,7 +16,9 @@
 //!     password: Password::new("correct horse battery"),
 //!     display_name: "Ada".into(),
 //! };
-//! let ada = petspark.auth().register(account, Client::default()).await?;
+//! let Registered::SignedIn(ada) = petspark.auth().register(account, Client::default()).await? else {
+//!     unreachable!("unless the settings ask for a verified address first")
+//! };
 //! let caller = petspark.auth().authenticate(ada.tokens.access.expose()).await?;
 //! let rex = petspark.pets().create(&caller, PetFields::new("Rex", Species::Dog)).await?;
 //! assert_eq!(petspark.pets().get(&caller, rex.id).await?.owner_display_name, "Ada");

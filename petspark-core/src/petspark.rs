@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{Audit, Retain};
-use crate::auth::{Auth, ExpiredTokens, RequestedLinks};
+use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::database::{Database, MigrationError, OpenError};
@@ -123,6 +123,7 @@ impl PetSpark {
             .map_err(StartError::Auth)?;
         let pets = Pets::open(database.clone(), clock.clone());
         let jobs = Jobs::open(database.clone(), clock.clone(), &settings);
+        jobs.handle(PurgeThrottles::new(database.clone(), clock.clone(), &settings.auth.throttle));
         let mail =
             Mailer::open(database.clone(), clock.clone(), &settings, auth.link_tokens()).map_err(StartError::Mail)?;
         jobs.handle(mail.clone());

@@ -16,6 +16,7 @@ mod seed;
 #[cfg(feature = "serve")]
 mod serve;
 mod session;
+mod throttle;
 mod token;
 mod user;
 mod version;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(migrate::Migrate),
         Box::new(user::User),
         Box::new(mfa::Mfa),
+        Box::new(throttle::Throttle),
         Box::new(audit::Audit),
         Box::new(job::Job),
         Box::new(session::Session),

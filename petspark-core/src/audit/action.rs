@@ -9,6 +9,12 @@ text_enum! {
         LoginSuccess = "authn_login_success",
         /// A sign-in was refused.
         LoginFail = "authn_login_fail",
+        /// A sign-in was refused because there were too many before it.
+        LoginFailMax = "authn_login_fail_max",
+        /// Registrations or mails were refused because there were too many before them.
+        RateLimitExceeded = "excess_rate_limit_exceeded",
+        /// An operator lifted limits.
+        ThrottleCleared = "throttle_cleared",
         /// Somebody signed out.
         Logout = "authn_logout",
         /// A refresh token was used a second time; its session was ended.

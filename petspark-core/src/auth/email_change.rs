@@ -33,7 +33,7 @@ impl Auth {
         let user = store::hold_user(&mut tx, user.id).await?.ok_or(AuthError::Unauthenticated)?;
         match owner {
             Some(owner) => {
-                mail::send(&mut tx, Mail::new(Recipient::User(owner), Template::AlreadyRegistered, now)).await?
+                mail::send(&mut tx, Mail::new(Recipient::User(owner), Template::AlreadyRegistered, now)).await?;
             }
             None => {
                 let purpose = Purpose::ChangeEmail;

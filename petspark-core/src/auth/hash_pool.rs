@@ -28,6 +28,9 @@ type Job = Box<dyn FnOnce(&mut Memory) + Send>;
 pub(crate) struct HashPool {
     shared: Arc<Shared>,
     capacity: usize,
+    /// How many hashes were begun: tests compare it, where a stopwatch would be a matter of luck.
+    #[cfg(feature = "testing")]
+    begun: std::sync::atomic::AtomicU64,
 }
 
 struct Shared {
@@ -45,12 +48,28 @@ impl HashPool {
     /// Starts `threads` threads.
     pub(crate) fn start(threads: u32) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), work_or_end: Condvar::new() });
-        let pool = Self { shared: shared.clone(), capacity: threads as usize * QUEUE_PER_THREAD };
+        let pool = Self {
+            shared: shared.clone(),
+            capacity: threads as usize * QUEUE_PER_THREAD,
+            #[cfg(feature = "testing")]
+            begun: std::sync::atomic::AtomicU64::new(0),
+        };
         for n in 0..threads {
             let shared = shared.clone();
             std::thread::Builder::new().name(format!("petspark-hash-{n}")).spawn(move || work(&shared))?;
         }
         Ok(pool)
+    }
+
+    /// Whether work that comes now would be refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.lock().jobs.len() >= self.capacity
+    }
+
+    /// How many hashes were begun.
+    #[cfg(feature = "testing")]
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Runs `job` on one of the threads. If nobody waits for the result any more when its turn
@@ -66,6 +85,8 @@ impl HashPool {
             if queue.jobs.len() >= self.capacity {
                 return Err(Busy);
             }
+            #[cfg(feature = "testing")]
+            self.begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             queue.jobs.push_back(Box::new(move |memory| {
                 // Dropping `reply` unanswered tells the waiter that it took too long.
                 if !reply.is_closed() && enqueued.elapsed() < MAX_WAIT {

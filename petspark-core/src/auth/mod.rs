@@ -14,6 +14,7 @@ mod mfa;
 mod one_time_token;
 mod password;
 mod password_change;
+mod password_policy;
 mod permission;
 mod recovery;
 mod refresh_token;
@@ -27,6 +28,7 @@ mod signer;
 mod signing_keys;
 mod standing;
 pub(crate) mod store;
+mod throttle;
 mod token_report;
 mod user;
 mod users;
@@ -44,9 +46,11 @@ pub use permission::{Denied, Permission, Scopes};
 pub use rescue::{Delivery, Invitation, NewEmail};
 pub use session::{Client, ClientKind, SignedIn, Tokens};
 pub use session_control::{SessionInfo, SessionSelection};
-pub use sign_in::NewAccount;
+pub use sign_in::{NewAccount, RegisterMode, Registered};
 pub use signing_keys::{KeyProblem, KeyState, KeyStep, KeysChanged, PUBLISHED_FOR, SigningKey};
 pub use standing::{StatusChange, UserChange, UserChanged};
+pub(crate) use throttle::Purge as PurgeThrottles;
+pub use throttle::{Bucket, Limit, ThrottleSettings, Throttled, WhichThrottles};
 pub use token_report::{RuleVerdict, TokenReport, Verdict};
 pub use user::{DisplayName, Email, Role, User, UserStatus};
 pub use users::{NewUser, UserDetails, UserFilter};
@@ -63,6 +67,7 @@ use refresh_token::RefreshTokens;
 use sealed::Sealer;
 use session::SessionStates;
 use signing_keys::SigningKeys;
+use throttle::Throttle;
 
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -86,6 +91,7 @@ struct Inner {
     hashing: HashPool,
     sessions: SessionStates,
     api_keys: ApiKeyStates,
+    throttle: Throttle,
 }
 
 impl Auth {
@@ -102,6 +108,8 @@ impl Auth {
         let keys = SigningKeys::new(&secrets, sealer.clone(), settings.access_token_ttl)?;
         let access = AccessTokens::new(settings.access_token_ttl);
         access.self_test(&keys.ring_of(&[], clock.now())?, clock.now())?;
+        let throttle_keys = secrets.derive("petspark throttle v1")?;
+        let throttle_key = throttle_keys.first().ok_or_else(|| Fault::internal("JWT_SECRET is empty"))?;
         Ok(Self(Arc::new(Inner {
             refresh: RefreshTokens::new(&secrets.derive("petspark refresh token v1")?)?,
             derived: Arc::new(DerivedTokens::new(&secrets.derive("petspark derived token v1")?)?),
@@ -109,6 +117,7 @@ impl Auth {
             hashing: HashPool::start(settings.hash_concurrency).map_err(Fault::internal)?,
             sessions: SessionStates::new(settings.session_cache_ttl),
             api_keys: ApiKeyStates::new(),
+            throttle: Throttle::new(db.clone(), throttle_key, settings.throttle.clone())?,
             access,
             keys,
             db,
@@ -122,6 +131,15 @@ impl Auth {
     /// For links in mails.
     pub(crate) fn link_tokens(&self) -> Arc<DerivedTokens> {
         Arc::clone(&self.0.derived)
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Auth {
+    /// How many passwords were hashed since this was opened.
+    #[must_use]
+    pub fn hashes_for_tests(&self) -> u64 {
+        self.0.hashing.begun()
     }
 }
 

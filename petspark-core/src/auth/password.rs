@@ -1,4 +1,5 @@
-//! Passwords: which are accepted, and how they are hashed, verified and hashed anew.
+//! Passwords: how they are hashed, verified and hashed anew. Which new ones are accepted is the
+//! business of [`password_policy`](super::password_policy).
 //!
 //! Argon2id with m = 19456 KiB, t = 2, p = 1: the OWASP Password Storage Cheat Sheet's minimum,
 //! and approved by ASVS 5.0 appendix C. Stronger foreign hashes verify and are left alone.
@@ -40,24 +41,19 @@ impl Password {
         Ok(Secret::new(text))
     }
 
-    /// Whether a new password may look like this. No composition rules (NIST SP 800-63B section 5.1.1.2).
-    ///
-    /// # Errors
-    /// What is wrong, for a person.
-    pub fn check_new(&self) -> Result<(), &'static str> {
-        let chars = self.0.chars().count();
-        if chars < Self::MIN_CHARS {
-            return Err("must have at least 8 characters");
-        }
-        if self.is_too_long() {
-            return Err("must have at most 256 characters");
-        }
-        Ok(())
-    }
-
     /// Whether hashing this would only cost time: no account has such a password.
     pub(crate) fn is_too_long(&self) -> bool {
-        self.0.len() > Self::MAX_BYTES || self.0.chars().count() > Self::MAX_CHARS
+        self.0.len() > Self::MAX_BYTES || self.chars() > Self::MAX_CHARS
+    }
+
+    /// Its length, in characters.
+    pub(super) fn chars(&self) -> usize {
+        self.0.chars().count()
+    }
+
+    /// As it is looked up among the common ones.
+    pub(super) fn lower_case(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.0.to_lowercase())
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -212,14 +208,5 @@ mod tests {
         // The parameters of the backend before this one.
         assert_eq!(verify_now(&password, Some(&with(65_536, 3, 4)), memory).unwrap(), Verdict::Right);
         assert!(verify_now(&password, Some(&with(300 * 1024, 1, 1)), memory).is_err());
-    }
-
-    #[test]
-    fn length_is_counted_in_characters() {
-        assert!(Password::new("1234567").check_new().is_err());
-        assert!(Password::new("pässwörd").check_new().is_ok());
-        assert!(Password::new("🐕".repeat(256)).check_new().is_ok());
-        assert!(Password::new("🐕".repeat(257)).check_new().is_err());
-        assert!(Password::new(" ".repeat(8)).check_new().is_ok());
     }
 }

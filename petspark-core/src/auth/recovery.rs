@@ -5,6 +5,7 @@
 use super::one_time_token::Purpose;
 use super::password::Password;
 use super::store;
+use super::throttle::Bucket;
 use super::user::Email;
 use super::work::RequestedLinks;
 use super::{Auth, AuthError};
@@ -21,9 +22,10 @@ impl Auth {
     /// Sends a link that sets a new password, if there is an account with this address.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for what can't be an address, whoever has an account or not.
+    /// [`AuthError::Invalid`] for what can't be an address, whoever has an account or not;
+    /// [`AuthError::TooMany`].
     pub async fn forgot_password(&self, caller: &Caller, email: &str) -> Result<(), AuthError> {
-        self.request_link(caller, email, Purpose::ResetPassword, Action::PasswordResetRequested).await
+        self.request_link(caller, email, Bucket::Forgot, Purpose::ResetPassword, Action::PasswordResetRequested).await
     }
 
     /// Sends the link that verifies an address anew, if there is an account that it is missing from.
@@ -31,7 +33,7 @@ impl Auth {
     /// # Errors
     /// As [`Auth::forgot_password`].
     pub async fn resend_verification(&self, caller: &Caller, email: &str) -> Result<(), AuthError> {
-        self.request_link(caller, email, Purpose::VerifyEmail, Action::VerificationRequested).await
+        self.request_link(caller, email, Bucket::Resend, Purpose::VerifyEmail, Action::VerificationRequested).await
     }
 
     /// The same work for every address: one look-up, one job, one row of the audit log. The job
@@ -40,10 +42,12 @@ impl Auth {
         &self,
         caller: &Caller,
         email: &str,
+        bucket: Bucket,
         purpose: Purpose,
         action: Action,
     ) -> Result<(), AuthError> {
         let email = Email::parse(email).map_err(|problem| AuthError::Invalid(FieldErrors::one("email", problem)))?;
+        self.0.throttle.check(caller, bucket, email.as_str(), self.0.clock.now()).await?;
         let found = store::find_login(&self.0.db, &email).await?.map(|row| row.user.id);
         let user = found.unwrap_or_else(UserId::new);
         let now = self.0.clock.now();
@@ -112,6 +116,8 @@ impl Auth {
         if token.purpose == Purpose::ResetPassword {
             mail::send(&mut tx, Mail::new(Recipient::User(user.id), Template::PasswordChanged, now)).await?;
         }
+        // Last: rows of throttles are locked after those of users.
+        self.0.throttle.forget(&mut tx, &user.email).await?;
         tx.commit().await?;
         self.0.sessions.forget_all();
         Ok(())
@@ -155,9 +161,8 @@ impl Auth {
         email: &str,
         display_name: &str,
     ) -> Result<String, AuthError> {
-        // The policy that comes next looks at these.
-        let _ = (email, display_name);
-        password.check_new().map_err(|problem| AuthError::Invalid(FieldErrors::one(field, problem)))?;
+        self.check_password_of(&password, email, display_name)
+            .map_err(|problem| AuthError::Invalid(FieldErrors::one(field, problem)))?;
         Ok(super::password::hash(&self.0.hashing, password).await??)
     }
 }

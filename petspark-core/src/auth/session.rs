@@ -9,7 +9,7 @@ use moka::future::Cache;
 
 use super::mfa::SecondFactorFor;
 use super::user::{Role, User, UserStatus};
-use crate::caller::{Origin, Proof};
+use crate::caller::{Caller, Origin, Proof};
 use crate::clock::Timestamp;
 use crate::database::text_enum;
 use crate::error::{Failure as _, Fault, Kind};
@@ -43,6 +43,13 @@ pub struct Client {
     pub origin: Origin,
     /// A refresh token that the device holds from before: its session ends when a new one begins.
     pub replaces: Option<Secret>,
+}
+
+impl Client {
+    /// Whoever is at that device, before they have proven who they are.
+    pub(super) fn caller(&self) -> Caller {
+        Caller::anonymous().from(self.origin.clone())
+    }
 }
 
 /// A new session's tokens.

@@ -1,6 +1,7 @@
 //! Users as their administrators see them: making, finding, listing them, and their roles.
 
 use super::password::{self, Password};
+use super::password_policy::{self, Owner};
 use super::permission::Permission;
 use super::sign_in::NewAccount;
 use super::standing::{UserChange, require_staff_manager};
@@ -24,6 +25,15 @@ pub struct NewUser {
     pub role: Role,
     /// Whether the address is known to be theirs.
     pub email_verified: bool,
+}
+
+/// A new user with nothing wrong about them.
+pub(super) struct CheckedUser {
+    pub(super) email: Email,
+    password: Password,
+    display_name: DisplayName,
+    role: Role,
+    email_verified: bool,
 }
 
 /// Which users to list.
@@ -71,7 +81,7 @@ impl Auth {
     pub async fn create_user(&self, caller: &Caller, user: NewUser) -> Result<User, AuthError> {
         caller.require(Permission::ManageUsers)?;
         require_staff_manager(caller, user.role)?;
-        let row = self.new_user_row(user).await?;
+        let row = self.new_user_row(self.check_new_user(user)?).await?;
         let mut tx = self.0.db.begin().await?;
         self.insert_user(&mut tx, &row).await?;
         let event = Event::new(Action::UserCreated).on(Subject::User(row.id)).detail("role", row.role.as_str());
@@ -167,29 +177,42 @@ impl Auth {
         Ok(self.change_user(caller, user, &change, even_the_last_admin).await?.sessions_ended)
     }
 
-    /// Checks a new user and hashes their password. Nothing is stored.
-    pub(super) async fn new_user_row(&self, user: NewUser) -> Result<NewUserRow, AuthError> {
+    /// Checks a new user, cheaply. Nothing is stored.
+    pub(super) fn check_new_user(&self, user: NewUser) -> Result<CheckedUser, AuthError> {
+        let NewUser { account: NewAccount { email, password, display_name }, role, email_verified } = user;
         let mut errors = FieldErrors::default();
-        let email = errors.check("email", Email::parse(&user.account.email));
-        let display_name = errors.check("displayName", DisplayName::parse(&user.account.display_name));
-        errors.check("password", user.account.password.check_new());
+        errors.check("password", self.check_password_of(&password, &email, &display_name));
+        let email = errors.check("email", Email::parse(&email));
+        let display_name = errors.check("displayName", DisplayName::parse(&display_name));
         let (email, display_name) = errors.finish(email.zip(display_name)).map_err(AuthError::Invalid)?;
-        let password_hash = password::hash(&self.0.hashing, user.account.password).await??;
+        Ok(CheckedUser { email, password, display_name, role, email_verified })
+    }
+
+    /// Hashes the password of a checked user. Nothing is stored.
+    pub(super) async fn new_user_row(&self, user: CheckedUser) -> Result<NewUserRow, AuthError> {
+        let password_hash = password::hash(&self.0.hashing, user.password).await??;
         let now = self.0.clock.now();
         Ok(NewUserRow {
             id: UserId::new(),
-            email,
+            email: user.email,
             email_verified_at: user.email_verified.then_some(now),
             password_hash: Some(password_hash),
-            display_name,
+            display_name: user.display_name,
             role: user.role,
             created_at: now,
         })
     }
 
+    /// Whether this may become the password of whoever has this address and name; what is wrong,
+    /// for a person. The one rule for every way to a new password.
+    pub(super) fn check_password_of(&self, password: &Password, email: &str, display_name: &str) -> Result<(), String> {
+        password_policy::check(password, Owner { email, display_name }, self.0.settings.password_min_chars)
+    }
+
     /// Hashes a password without an account to it yet: for [seeding](crate::seed).
     pub(crate) async fn hash_password(&self, password: Password) -> Result<String, AuthError> {
-        password.check_new().map_err(|problem| AuthError::Invalid(FieldErrors::one("password", problem)))?;
+        self.check_password_of(&password, "", "")
+            .map_err(|problem| AuthError::Invalid(FieldErrors::one("password", problem)))?;
         Ok(password::hash(&self.0.hashing, password).await??)
     }
 }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::AuditSettings;
-use crate::auth::{OneTimeTokenSettings, SecondFactorSettings, Secrets};
+use crate::auth::{OneTimeTokenSettings, RegisterMode, SecondFactorSettings, Secrets, ThrottleSettings};
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
@@ -125,6 +125,12 @@ pub struct AuthSettings {
     pub hash_concurrency: u32,
     /// How long a looked-up session is believed without asking the database again.
     pub session_cache_ttl: Duration,
+    /// `AUTH_REGISTER_MODE`: what a registration leads to.
+    pub register_mode: RegisterMode,
+    /// Fewest characters of a new password; 8 at least, whatever is said here.
+    pub password_min_chars: u32,
+    /// When guessing is slowed down.
+    pub throttle: ThrottleSettings,
 }
 
 /// S3, for uploads.
@@ -381,6 +387,15 @@ impl AuthSettings {
         if !(1..=64).contains(&hash_concurrency) {
             from.problem("auth.hash_concurrency", "must be from 1 to 64");
         }
+        let password_min_chars = from.get(Setting {
+            key: "auth.password_min_chars",
+            env: None,
+            default: 8,
+            about: "Fewest characters of a new password, 8 to 64; NIST SP 800-63B-4 wants 15 where a password is all there is.",
+        });
+        if !(8..=64).contains(&password_min_chars) {
+            from.problem("auth.password_min_chars", "must be from 8 to 64");
+        }
         Self {
             jwt_secret,
             encryption_key,
@@ -394,6 +409,14 @@ impl AuthSettings {
             second_factor: SecondFactorSettings::read(from),
             hash_concurrency: hash_concurrency.max(1),
             session_cache_ttl,
+            register_mode: from.get(Setting {
+                key: "auth.register_mode",
+                env: Some("AUTH_REGISTER_MODE"),
+                default: RegisterMode::Open,
+                about: "open signs in at once, and tells who tries whether an address has an account; verify_first sends a mail in any case.",
+            }),
+            password_min_chars,
+            throttle: ThrottleSettings::read(from),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Environment, Synchronous};
-use crate::auth::SecondFactorFor;
+use crate::auth::{RegisterMode, SecondFactorFor};
 use crate::secret::Secret;
 
 /// A type that a setting can have.
@@ -44,6 +44,7 @@ values_from_str! {
     IpAddr: "an IP address such as 127.0.0.1",
     ipnet::IpNet: "a network such as 10.0.0.0/8",
     Environment: "development or production",
+    RegisterMode: "open or verify_first",
     SecondFactorFor: "nobody, admin or moderator",
     Synchronous: "full or normal",
 }

@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = migrations![
     6 "0006_accounts",
     7 "0007_one_time_tokens",
     8 "0008_second_factor",
+    9 "0009_throttles",
     10 "0010_signing_keys",
     11 "0011_api_keys",
 ];

@@ -156,9 +156,13 @@ on_both! {
     async fn more_sign_ins_than_the_machine_can_check_are_told_to_come_back(app: TestApp) {
         let ada = app.register("ada").await;
         let auth = app.petspark.auth();
-        let results = join_all((0..200).map(|_| auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()))).await;
-        let busy = results.iter().filter_map(|result| result.as_ref().err()).inspect(|error| {
-            assert!(matches!(error, AuthError::Busy), "{error:?}");
+        // Of as many accounts: attempts on one alone would be throttled.
+        let emails: Vec<String> = (0..200).map(|n| format!("user{n}@example.org")).collect();
+        let guess = || Password::new("a wrong guess of it");
+        let results = join_all(emails.iter().map(|email| auth.login(email, guess(), Client::default()))).await;
+        let errors: Vec<_> = results.into_iter().map(Result::unwrap_err).collect();
+        assert!(errors.iter().all(|error| matches!(error, AuthError::Busy | AuthError::WrongCredentials)), "{errors:?}");
+        let busy = errors.iter().filter(|error| matches!(error, AuthError::Busy)).inspect(|error| {
             assert_eq!(error.kind(), Kind::Unavailable);
             assert!(error.retry_after().is_some());
         }).count();

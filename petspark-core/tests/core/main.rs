@@ -22,3 +22,4 @@ mod settings;
 mod smtp_sink;
 mod sql;
 mod standing;
+mod throttling;

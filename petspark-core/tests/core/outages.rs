@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use petspark_core::auth::{Client, NewAccount, Password};
+use petspark_core::auth::{Client, NewAccount, Password, Registered};
 use petspark_core::config::{DatabaseUrl, Settings, Value as _};
 use petspark_core::database::{Database, OpenError};
 use petspark_core::pets::{PetFields, PetFilter, Species};
@@ -20,7 +20,9 @@ async fn register_ada(petspark: &PetSpark) -> Caller {
         password: Password::new(TestApp::PASSWORD),
         display_name: "Ada".into(),
     };
-    let ada = petspark.auth().register(account, Client::default()).await.unwrap();
+    let Registered::SignedIn(ada) = petspark.auth().register(account, Client::default()).await.unwrap() else {
+        panic!()
+    };
     petspark.auth().authenticate(ada.tokens.access.expose()).await.unwrap()
 }
 

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use petspark_core::auth::{AuthError, Client, Password, Role, SecondFactorFor, SignedIn, StepUp, Tokens};
+use petspark_core::auth::{
+    AuthError, Client, Password, Role, SecondFactorFor, SignedIn, StepUp, Tokens, WhichThrottles,
+};
 use petspark_core::testing::{TestApp, TestUser, on_both, totp_code};
 use petspark_core::{Caller, Failure as _, Migrate, Origin, PetSpark, Secret};
 use sqlx::Row as _;
@@ -113,12 +115,16 @@ on_both! {
         let enrolled = enrol(&app, &ada).await;
         for code in [enrolled.code(&app), enrolled.recovery_codes[0].expose().to_owned()] {
             let mut tokens = Vec::new();
-            for _ in 0..20 {
+            for _ in 0..10 {
                 tokens.push(challenge(&app, "ada").await);
             }
-            let results = join_all(tokens.iter().map(|token| verify(&app, token, &code))).await;
+            let uses = tokens.iter().chain(&tokens).map(|token| verify(&app, token, &code));
+            let results = join_all(uses).await;
             assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
             app.clock.advance(MINUTE);
+            // Ten sign-ins begun and not ended slow the account down.
+            let (operator, all) = (Caller::operator("test"), WhichThrottles::All);
+            app.petspark.auth().clear_throttles(&operator, &all).await.unwrap();
         }
         let token = challenge(&app, "ada").await;
         let code = enrolled.code(&app);

@@ -1,39 +1,48 @@
 //! `/api/v1/auth`: accounts and sessions.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
-use petspark_core::auth::{AuthError, NewAccount, Password};
+use petspark_core::auth::{AuthError, NewAccount, Password, Registered};
 
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{AUTH_BODY, ClientInfo, Json, Signed, bearer};
 use crate::transport::{Transport, WithCookie};
-use crate::wire::{Credentials, Data, LogoutBody, RefreshBody, Registration, Session, Success, TokenPair, User};
+use crate::wire::{
+    Credentials, Data, LogoutBody, RefreshBody, Registration, Session, Success, TokenPair, User, VerificationSent,
+};
 
-/// Make an account and sign in.
+/// Make an account. Unless the server asks for a verified address first, it is signed in.
 #[utoipa::path(post, path = "/auth/register", operation_id = "registerAccount", tag = "auth", security(()), request_body = Registration, responses(
     (status = 201, description = "The account and its first session", body = Data<Session>),
+    (status = 202, description = "The server asks for a verified address first; whether there is an account already isn't told", body = Data<VerificationSent>),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
     (status = 409, description = "AUTH_002: the address is taken", body = ErrorBody),
+    (status = 429, description = "RATE_LIMITED: too many registrations from this address, or for this e-mail address", body = ErrorBody),
 ))]
 pub(super) async fn register(
     State(app): State<App>,
     ClientInfo(client): ClientInfo,
     transport: Transport,
     Json(body): Json<Registration, AUTH_BODY>,
-) -> Result<impl IntoResponse, ApiError> {
+) -> Result<Response, ApiError> {
     let account =
         NewAccount { email: body.email, password: Password::new(body.password), display_name: body.display_name };
-    let signed_in = app.petspark().auth().register(account, client).await?;
-    Ok((StatusCode::CREATED, transport.signed_in(signed_in)))
+    Ok(match app.petspark().auth().register(account, client).await? {
+        Registered::SignedIn(signed_in) => (StatusCode::CREATED, transport.signed_in(*signed_in)).into_response(),
+        Registered::VerificationSent => {
+            (StatusCode::ACCEPTED, Data { data: VerificationSent::default() }).into_response()
+        }
+    })
 }
 
 /// Sign in.
 #[utoipa::path(post, path = "/auth/login", operation_id = "login", tag = "auth", security(()), request_body = Credentials, responses(
     (status = 200, description = "A new session", body = Data<Session>),
     (status = 401, description = "AUTH_001: e-mail or password is wrong", body = ErrorBody),
-    (status = 403, description = "AUTH_012: suspended", body = ErrorBody),
+    (status = 403, description = "AUTH_011: not verified yet, AUTH_012: suspended; both with the right password only", body = ErrorBody),
+    (status = 429, description = "RATE_LIMITED: too many failures", body = ErrorBody),
     (status = 503, description = "UNAVAILABLE: too many sign-ins at the moment", body = ErrorBody),
 ))]
 pub(super) async fn login(

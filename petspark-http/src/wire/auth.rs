@@ -20,6 +20,19 @@ pub(crate) struct Registration {
     pub(crate) display_name: String,
 }
 
+/// A mail says how a registration goes on.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct VerificationSent {
+    #[schema(example = "verification_sent")]
+    status: &'static str,
+}
+
+impl Default for VerificationSent {
+    fn default() -> Self {
+        Self { status: "verification_sent" }
+    }
+}
+
 /// Somebody who has one.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

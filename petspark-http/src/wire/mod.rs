@@ -13,7 +13,7 @@ mod words;
 
 pub(crate) use admin_user::{SessionsEnded, UserDetails, UserPatch, UserQuery};
 pub(crate) use audit::{AuditEntry, AuditQuery, Shape};
-pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User};
+pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User, VerificationSent};
 pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
 pub use pet::Pet;

@@ -80,6 +80,7 @@ impl Auth {
         }
         let event = Event::new(Action::LoginSuccess).on(Subject::User(user_id)).detail("second_factor", kind.as_str());
         audit::record(&mut tx, now, &caller, event).await?;
+        self.0.throttle.succeeded(&mut tx, &caller, &row.user.email, now).await?;
         self.commit_session(tx, &client).await?;
         row.user.last_seen_at = Some(now);
         let tokens = self.tokens(user_id, session, row.session_version, 0, now).await?;

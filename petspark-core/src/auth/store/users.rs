@@ -137,6 +137,14 @@ pub(in crate::auth) async fn touch_user(tx: &mut Tx, id: UserId, now: Timestamp)
     Ok(())
 }
 
+/// Ends a suspension whose time is over, and says whether it was one.
+pub(in crate::auth) async fn end_suspension(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE users SET status = 'active', suspended_until = NULL, status_reason = NULL, updated_at = $2 \
+         WHERE id = $1 AND status = 'suspended' AND suspended_until <= $2"
+    ).bind(id).bind(now).execute(conn).await?.rows_affected() > 0))
+}
+
 /// Whether there is an active administrator besides `id`.
 pub(in crate::auth) async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, Fault> {
     let count: i64 = on!(tx, conn => query_scalar(
