@@ -7,9 +7,9 @@ use std::cell::RefCell;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fixture::{ENGINES, Fixture, runtime};
-use petspark_core::Caller;
 use petspark_core::auth::KeyStep;
 use petspark_core::testing::Engine;
+use petspark_core::{Caller, Origin};
 
 /// By secret and by Ed25519 key; each for a token that was seen before, as nearly all are, and
 /// for one that is new.
@@ -23,7 +23,7 @@ fn verify(criterion: &mut Criterion) {
         let operator = Caller::operator("bench");
         let made = auth.change_keys(&operator, &KeyStep::Generate).await.expect("a key").made.expect("a key");
         auth.change_keys(&operator, &KeyStep::Promote { kid: made.kid, force: true }).await.expect("to sign with it");
-        auth.refresh(user.signed_in.tokens.refresh.expose()).await.expect("the next tokens").access
+        auth.refresh(user.signed_in.tokens.refresh.expose(), Origin::default()).await.expect("the next tokens").access
     });
     let mut group = criterion.benchmark_group("token/verify");
     for (name, token) in [("hs256", by_secret), ("eddsa", by_key)] {
