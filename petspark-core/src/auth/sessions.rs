@@ -12,6 +12,7 @@ use crate::audit::{self, Action, Event, Subject};
 use crate::caller::{Caller, Origin};
 use crate::clock::Timestamp;
 use crate::id::SessionId;
+use crate::mail::{self, Mail, Recipient, Template};
 
 /// What a refresh token is that its session has moved on from.
 enum Outdated {
@@ -86,6 +87,7 @@ impl Auth {
                 store::revoke_session(&mut tx, session, "refresh_reuse", now).await?;
                 let event = Event::new(Action::TokenReuse).on(Subject::User(row.user_id)).failed();
                 audit::record(&mut tx, now, &caller, event.detail("session", session.to_string())).await?;
+                mail::send(&mut tx, Mail::new(Recipient::User(row.user_id), Template::SessionRevoked, now)).await?;
                 tx.commit().await?;
                 self.0.sessions.forget(session).await;
                 tracing::warn!(%session, user = %row.user_id, "a refresh token was used twice; its session was ended");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use petspark_core::auth::{AuthError, Client, Password, SessionSelection, Tokens};
+use petspark_core::mail::Template;
 use petspark_core::testing::{TestApp, TestUser, on_both};
 use petspark_core::{Caller, Origin, Secret, SessionId};
 
@@ -47,6 +48,7 @@ on_both! {
         assert!(matches!(refresh(&app, &first.refresh).await, Err(AuthError::RefreshReused)));
         assert!(matches!(refresh(&app, &second.refresh).await, Err(AuthError::RefreshInvalid)), "the family is dead");
         assert!(use_once(&app, &second).await.is_err());
+        app.mail("ada@example.org", Template::SessionRevoked).await;
     }
 
     async fn a_use_that_another_process_saw_counts_as_well(app: TestApp) {
