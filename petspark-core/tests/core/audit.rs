@@ -65,9 +65,9 @@ on_both! {
         let subjects = async |filter| list(&app, changes(filter)).await.into_iter().map(|entry| entry.subject.unwrap()).collect::<Vec<_>>();
         let (about_ada, about_bob) = (format!("user:{}", ada.id), format!("user:{}", bob.id));
         assert_eq!(subjects(AuditFilter::default()).await, [about_bob.clone(), about_ada.clone()]);
-        assert_eq!(subjects(AuditFilter { actor: Some(ada.id.to_string()), ..Default::default() }).await, [about_bob.clone()]);
-        assert_eq!(subjects(AuditFilter { actor: Some("cli:test@here".into()), ..Default::default() }).await, [about_ada.clone()]);
-        assert_eq!(subjects(AuditFilter { subject: Some(about_ada.clone()), ..Default::default() }).await, [about_ada.clone()]);
+        assert_eq!(subjects(AuditFilter { actor: Some(ada.id.to_string()), ..Default::default() }).await, std::slice::from_ref(&about_bob));
+        assert_eq!(subjects(AuditFilter { actor: Some("cli:test@here".into()), ..Default::default() }).await, std::slice::from_ref(&about_ada));
+        assert_eq!(subjects(AuditFilter { subject: Some(about_ada.clone()), ..Default::default() }).await, std::slice::from_ref(&about_ada));
         assert_eq!(subjects(AuditFilter { from: Some(middle), ..Default::default() }).await, [about_bob]);
         assert_eq!(subjects(AuditFilter { to: Some(middle), ..Default::default() }).await, [about_ada]);
     }
