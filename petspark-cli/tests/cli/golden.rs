@@ -93,7 +93,16 @@ fn what_commands_print() {
         "user set-role bob@example.org moderator --dry-run",
         "user set-role bob@example.org moderator",
         "user set-role bob@example.org moderator",
+        "user suspend bob@example.org --reason spam --until 7d",
+        "user unsuspend bob@example.org",
+        "user ban bob@example.org --reason spam --dry-run --json",
+        "user logout bob@example.org --yes",
         "user set-role ada@example.org user --force --json",
+        "apikey create billing --scope users:read,pets:read",
+        "apikey list",
+        "apikey rotate billing --overlap 1h",
+        "apikey revoke billing --dry-run",
+        "apikey revoke billing --yes",
         "seed --users 3 --pets 5 --dry-run",
         "seed --users 3 --pets 5 --yes",
         "seed --users 3 --pets 5 --yes --json",
@@ -175,6 +184,8 @@ fn kind_of(word: &str) -> Option<&'static str> {
         Some("<took>")
     } else if word.len() == 24 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()) {
         Some("<password>")
+    } else if word.starts_with("psk_") && word.len() == 68 {
+        Some("<api key>")
     } else if word.len() == 42 && word.starts_with('A') {
         Some("<cursor>")
     } else {

@@ -2,6 +2,7 @@
 //! what the test gives it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on must fail")]
 
+mod apikey;
 mod app;
 mod completions;
 mod config;
