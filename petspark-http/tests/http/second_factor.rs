@@ -68,7 +68,7 @@ on_both! {
         api.app.clock.advance(std::time::Duration::from_secs(660));
         api.call(Method::DELETE, TOTP).bearer(access).send().await.assert_error(403, "AUTH_013");
         let removed = api.call(Method::DELETE, TOTP).bearer(access).json(&recovery).send().await;
-        assert_eq!((removed.status, &removed.body), (StatusCode::OK, &json!({"success": true})));
+        assert_eq!((removed.status, &removed.body), (StatusCode::OK, &json!({"data": {"success": true}})));
         api.call(Method::DELETE, TOTP).bearer(access).json(&recovery).send().await.assert_error(409, "AUTH_022");
         assert_eq!(login(&api).await.status, StatusCode::OK);
     }
