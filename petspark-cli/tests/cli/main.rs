@@ -16,6 +16,7 @@ mod golden;
 mod key;
 #[cfg(feature = "serve")]
 mod logs;
+mod mfa;
 mod migrate;
 mod output;
 mod seed;

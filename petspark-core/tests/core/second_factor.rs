@@ -278,12 +278,21 @@ on_both! {
         let ada = app.register("ada").await;
         let auth = app.petspark.auth();
         let other = login(&app, "ada").await.unwrap();
-        let enrolled = enrol(&app, &ada).await;
-        assert!(matches!(auth.refresh(other.tokens.refresh.expose(), Origin::default()).await, Err(AuthError::RefreshInvalid)));
+        let secret = auth.begin_totp(&ada.caller).await.unwrap().secret;
+        let code = totp_code(&secret, app.clock.now());
+        let tokens = auth.confirm_totp(&ada.caller, &code).await.unwrap().tokens;
+        let ended = auth.refresh(other.tokens.refresh.expose(), Origin::default()).await;
+        assert!(matches!(ended, Err(AuthError::RefreshInvalid)));
         assert!(auth.authenticate(other.tokens.access.expose()).await.is_err());
-        let next = auth.refresh(enrolled.tokens.refresh.expose(), Origin::default()).await.unwrap();
+        // A refresh that was on its way meanwhile is no theft, but gets nothing.
+        let before = ada.signed_in.tokens.refresh.expose();
+        let overtaken = auth.refresh(before, Origin::default()).await;
+        assert!(matches!(overtaken, Err(AuthError::RefreshInvalid)));
+        let next = auth.refresh(tokens.refresh.expose(), Origin::default()).await.unwrap();
         assert!(auth.authenticate(next.access.expose()).await.is_ok());
-        assert!(auth.refresh(ada.signed_in.tokens.refresh.expose(), Origin::default()).await.is_err(), "from before the factor");
+        app.clock.advance(Duration::from_secs(11));
+        assert!(matches!(auth.refresh(before, Origin::default()).await, Err(AuthError::RefreshReused)));
+        assert!(auth.authenticate(next.access.expose()).await.is_err());
     }
 
     async fn asvs_6_5_2_neither_the_secret_nor_the_codes_can_be_read_from_the_database(app: TestApp) {

@@ -74,7 +74,7 @@ pub(super) async fn confirm(
 /// Remove the second factor. Needs a code, in the body or lately in this session; the password
 /// alone won't do. All other sessions end.
 #[utoipa::path(delete, path = "/auth/mfa/totp", operation_id = "removeTotp", tag = "auth", request_body = OptionalCode, responses(
-    (status = 200, description = "There is none any more", body = Success),
+    (status = 200, description = "There is none any more", body = Data<Success>),
     (status = 400, description = "AUTH_018: the code is wrong", body = ErrorBody),
     (status = 401, description = "AUTH_006: not signed in", body = ErrorBody),
     (status = 403, description = "AUTH_013: a code is needed", body = ErrorBody),
