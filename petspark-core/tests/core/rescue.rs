@@ -3,7 +3,7 @@
 use petspark_core::auth::{AuthError, Delivery, Invitation, NewEmail, Password, Role};
 use petspark_core::mail::Template;
 use petspark_core::testing::{TestApp, on_both};
-use petspark_core::{Caller, UserId};
+use petspark_core::{Caller, Failure as _, UserId};
 
 use crate::recovery::{NEW, assert_dead, can_sign_in, count, nobody, token};
 
@@ -58,10 +58,11 @@ on_both! {
         let invited = auth.invite(&admin, invitation("grace@example.org"), Delivery::Return).await;
         assert!(matches!(invited, Err(AuthError::Forbidden)), "{invited:?}");
         assert!(auth.get_user(&operator(), "grace@example.org").await.is_err(), "and nothing was made");
-        for caller in [&ada.caller, &nobody()] {
-            assert!(matches!(auth.send_reset_link(caller, ada.id, Delivery::Mail).await, Err(AuthError::Forbidden)));
-            assert!(matches!(auth.set_email_verified(caller, ada.id).await, Err(AuthError::Forbidden)));
-            assert!(matches!(auth.set_email(caller, ada.id, new_email("x@example.org", true, true)).await, Err(AuthError::Forbidden)));
+        for (caller, code) in [(&ada.caller, "ADMIN_001"), (&nobody(), "AUTH_006")] {
+            let new = new_email("x@example.org", true, true);
+            assert_eq!(auth.send_reset_link(caller, ada.id, Delivery::Mail).await.unwrap_err().code(), code);
+            assert_eq!(auth.set_email_verified(caller, ada.id).await.unwrap_err().code(), code);
+            assert_eq!(auth.set_email(caller, ada.id, new).await.unwrap_err().code(), code);
         }
         auth.reset_password(&nobody(), &link, Password::new(NEW)).await.unwrap();
     }
