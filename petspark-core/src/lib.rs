@@ -46,6 +46,7 @@ mod id;
 pub mod jobs;
 pub mod mail;
 mod page;
+pub mod people;
 pub mod pets;
 mod petspark;
 mod private;

@@ -11,6 +11,7 @@ use crate::database::{Database, MigrationError, OpenError};
 use crate::error::{Failure, Fault, Kind};
 use crate::jobs::Jobs;
 use crate::mail::Mailer;
+use crate::people::{Erasure, Farewell, People};
 use crate::pets::Pets;
 use crate::seed::Seeds;
 
@@ -22,6 +23,7 @@ struct Inner {
     settings: Settings,
     database: Database,
     auth: Auth,
+    people: People,
     pets: Pets,
     jobs: Jobs,
     mail: Mailer,
@@ -121,6 +123,7 @@ impl PetSpark {
     fn over(settings: Settings, database: Database, clock: Clock) -> Result<Self, StartError> {
         let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
             .map_err(StartError::Auth)?;
+        let people = People::open(database.clone(), clock.clone(), auth.clone(), settings.people.clone());
         let pets = Pets::open(database.clone(), clock.clone());
         let jobs = Jobs::open(database.clone(), clock.clone(), &settings);
         jobs.handle(PurgeThrottles::new(database.clone(), clock.clone(), &settings.auth.throttle));
@@ -129,15 +132,23 @@ impl PetSpark {
         jobs.handle(mail.clone());
         jobs.handle(RequestedLinks::new(auth.clone()));
         jobs.handle(ExpiredTokens::new(auth.clone()));
+        jobs.handle(Erasure(people.clone()));
+        jobs.handle(Farewell(people.clone()));
         let audit = Audit::open(database.clone(), clock.clone());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
-        Ok(Self(Arc::new(Inner { settings, database, auth, pets, jobs, mail, audit, clock })))
+        Ok(Self(Arc::new(Inner { settings, database, auth, people, pets, jobs, mail, audit, clock })))
     }
 
     /// Accounts, sessions, tokens.
     #[must_use]
     pub fn auth(&self) -> &Auth {
         &self.0.auth
+    }
+
+    /// What is kept about people: profiles, archives, deleting it all.
+    #[must_use]
+    pub fn people(&self) -> &People {
+        &self.0.people
     }
 
     /// Pets.

@@ -18,6 +18,7 @@ use crate::wire::PetSort;
     components(schemas(ErrorBody, PetSort)),
     tags(
         (name = "auth", description = "Accounts and sessions"),
+        (name = "users", description = "What people say of themselves, and leaving"),
         (name = "admin", description = "For administrators and for services with an API key"),
         (name = "pets", description = "Pets"),
         (name = "operations", description = "Whether the server lives, works, and which one it is"),

@@ -101,7 +101,12 @@ impl Transport {
 
     /// Answers a sign-out.
     pub(crate) fn signed_out(&self) -> WithCookie<Success> {
-        WithCookie { cookie: self.cookie.clear(), answer: Success::YES }
+        self.gone(Success::YES)
+    }
+
+    /// Answers what ended the caller's session.
+    pub(crate) fn gone<T>(&self, answer: T) -> WithCookie<T> {
+        WithCookie { cookie: self.cookie.clear(), answer }
     }
 
     fn cookie_of(&self, tokens: &auth::Tokens) -> Option<HeaderValue> {

@@ -14,6 +14,7 @@ mod exit_codes;
 mod external;
 mod golden;
 mod key;
+mod leaving;
 #[cfg(feature = "serve")]
 mod logs;
 mod mfa;

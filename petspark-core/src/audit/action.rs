@@ -55,6 +55,16 @@ text_enum! {
         StepUp = "authn_step_up",
         /// An account was made.
         UserCreated = "user_created",
+        /// Somebody changed what they say of themselves.
+        UserUpdated = "user_updated",
+        /// An account was deleted, and can be restored for a while.
+        UserDeleted = "user_deleted",
+        /// A deletion was taken back.
+        UserRestored = "user_restored",
+        /// Everything about a person was erased.
+        UserErased = "user_erased",
+        /// Everything kept about a person was read at once.
+        DataExported = "sensitive_read_personal_data",
         /// A signing key was made and published.
         SigningKeyCreated = "sensitive_create_signing_key",
         /// A signing key began to sign.

@@ -93,10 +93,10 @@ pub(crate) async fn record_now(db: &Database, now: Timestamp, caller: &Caller, e
     tx.commit().await
 }
 
-/// Blanks what the log tells of a user who is erased, beyond their id; says of how many entries.
-#[cfg_attr(not(test), expect(dead_code, reason = "erasure is on its way"))]
-pub(crate) async fn anonymize(tx: &mut Tx, user: UserId) -> Result<u64, Fault> {
-    store::anonymize(tx, &Subject::User(user).to_string()).await
+/// Blanks what the log tells of somebody who is erased, or of what was theirs, beyond its id;
+/// says of how many entries.
+pub(crate) async fn anonymize(tx: &mut Tx, subject: Subject) -> Result<u64, Fault> {
+    store::anonymize(tx, &subject.to_string()).await
 }
 
 fn tell(caller: &Caller, event: &Event) {

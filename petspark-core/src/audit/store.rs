@@ -110,10 +110,10 @@ pub(super) async fn delete_before(tx: &mut Tx, before: Timestamp, at_most: i64) 
 
 /// The one place where entries are changed: what may tell of an erased person goes, beyond
 /// their id. The database lets nothing else be changed. The address stays that of others.
-pub(super) async fn anonymize(tx: &mut Tx, user: &str) -> Result<u64, Fault> {
+pub(super) async fn anonymize(tx: &mut Tx, subject: &str) -> Result<u64, Fault> {
     Ok(on!(tx, conn => query(
         "UPDATE audit_log SET reason = NULL, details = '{}', \
              ip = CASE WHEN actor = $1 OR actor = 'anonymous' THEN NULL ELSE ip END \
          WHERE actor = $1 OR subject = $1"
-    ).bind(user).execute(conn).await?.rows_affected()))
+    ).bind(subject).execute(conn).await?.rows_affected()))
 }

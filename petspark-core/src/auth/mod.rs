@@ -9,7 +9,9 @@ pub(crate) mod derived_token;
 mod email_change;
 mod error;
 mod hash_pool;
+mod import;
 mod keys;
+mod leaving;
 mod mfa;
 mod one_time_token;
 mod password;
@@ -28,6 +30,7 @@ mod signer;
 mod signing_keys;
 mod standing;
 pub(crate) mod store;
+mod stored_hash;
 mod throttle;
 mod token_report;
 mod user;
@@ -36,6 +39,7 @@ mod work;
 
 pub use api_key::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey};
 pub use error::AuthError;
+pub use import::{Import, Imported, LineProblem};
 pub(crate) use keys::Secrets;
 #[cfg(feature = "testing")]
 pub(crate) use mfa::code_at;

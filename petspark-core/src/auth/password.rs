@@ -6,10 +6,10 @@
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::hash_pool::{Busy, HashPool, Memory};
+use super::stored_hash::StoredHash;
 use crate::error::Fault;
 use crate::secret::{Secret, random};
 
@@ -56,7 +56,7 @@ impl Password {
         Zeroizing::new(self.0.to_lowercase())
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
@@ -76,15 +76,10 @@ pub(crate) enum Verdict {
     RightAndRehashed(String),
 }
 
-const MEMORY_KIB: u32 = 19_456;
-const PASSES: u32 = 2;
-const LANES: u32 = 1;
+pub(super) const MEMORY_KIB: u32 = 19_456;
+pub(super) const PASSES: u32 = 2;
+pub(super) const LANES: u32 = 1;
 const TAG_BYTES: usize = 32;
-
-/// Bounds for hashes that came from elsewhere: verifying takes its cost from the stored text.
-const MAX_MEMORY_KIB: u32 = 256 * 1024;
-const MAX_PASSES: u32 = 10;
-const MAX_LANES: u32 = 16;
 
 /// Hashes `password` as a PHC string with a new random salt.
 pub(crate) async fn hash(pool: &HashPool, password: Password) -> Result<Result<String, Fault>, Busy> {
@@ -130,36 +125,19 @@ fn verify_now(password: &Password, stored: Option<&str>, memory: &mut Memory) ->
         )?;
         return Ok(Verdict::Wrong);
     };
-    let hash = PasswordHash::new(stored).map_err(Fault::internal)?;
-    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(Fault::internal)?;
-    let version = hash.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(Fault::internal)?;
-    let params = Params::try_from(&hash).map_err(Fault::internal)?;
-    let (Some(salt), Some(tag)) = (&hash.salt, &hash.hash) else {
-        return Err(Fault::internal("a stored password hash has no salt or no tag"));
-    };
-    if params.m_cost() > MAX_MEMORY_KIB || params.t_cost() > MAX_PASSES || params.p_cost() > MAX_LANES {
-        return Err(Fault::internal("a stored password hash asks for more memory or time than is sane"));
-    }
-    let mut computed = vec![0; tag.len()];
-    fill(password, salt.as_ref(), &mut computed, algorithm, version, &params, memory)?;
-    if !bool::from(computed.ct_eq(tag.as_bytes())) {
+    let hash =
+        StoredHash::parse(stored).map_err(|problem| Fault::internal(format!("a stored password hash {problem}")))?;
+    if !hash.is_of(password, memory)? {
         return Ok(Verdict::Wrong);
     }
-    if is_weaker_than_today(algorithm, version, &params) {
-        return hash_now(password, memory).map(Verdict::RightAndRehashed);
+    if hash.is_outdated(password) {
+        hash_now(password, memory).map(Verdict::RightAndRehashed)
+    } else {
+        Ok(Verdict::Right)
     }
-    Ok(Verdict::Right)
 }
 
-fn is_weaker_than_today(algorithm: Algorithm, version: Version, params: &Params) -> bool {
-    algorithm != Algorithm::Argon2id
-        || version != Version::V0x13
-        || params.m_cost() < MEMORY_KIB
-        || params.t_cost() < PASSES
-        || params.p_cost() < LANES
-}
-
-fn fill(
+pub(super) fn fill(
     password: &Password,
     salt: &[u8],
     tag: &mut [u8],

@@ -24,6 +24,7 @@ use crate::auth::{OneTimeTokenSettings, RegisterMode, SecondFactorSettings, Secr
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
+use crate::people::PeopleSettings;
 use crate::secret::Secret;
 
 text_enum! {
@@ -59,6 +60,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Accounts and sessions.
     pub auth: AuthSettings,
+    /// How people's data is kept.
+    pub people: PeopleSettings,
     /// How mails leave.
     pub mail: MailSettings,
     /// Work that is done later.
@@ -192,6 +195,7 @@ impl Settings {
             public_web_url,
             database: DatabaseSettings::read(from, &data_dir),
             auth: AuthSettings::read(from),
+            people: PeopleSettings::read(from),
             mail: MailSettings::read(from),
             jobs: JobSettings::read(from),
             audit: AuditSettings::read(from),

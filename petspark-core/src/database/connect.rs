@@ -91,6 +91,8 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
         .busy_timeout(settings.busy_timeout)
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
+    // What is deleted is overwritten: somebody who was erased must not stay in free pages of the file.
+    let options = options.pragma("secure_delete", "ON");
     let writer_options = options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(
         match settings.synchronous {
             Synchronous::Full => SqliteSynchronous::Full,

@@ -104,6 +104,22 @@ pub(super) async fn delete_pet(db: &Database, id: PetId, now: Timestamp) -> Resu
     ).bind(now).bind(id).execute(pool).await?.rows_affected() > 0))
 }
 
+/// Marks every pet of an owner who leaves as deleted; says how many those were.
+pub(crate) async fn delete_pets_of(tx: &mut Tx, owner: UserId, now: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE pets SET deleted_at = $1, updated_at = $1, version = version + 1 \
+         WHERE owner_id = $2 AND deleted_at IS NULL"
+    ).bind(now).bind(owner).execute(conn).await?.rows_affected()))
+}
+
+/// Takes that back for an owner who left at `deleted_at`; pets that were deleted before stay deleted.
+pub(crate) async fn restore_pets_of(tx: &mut Tx, owner: UserId, deleted_at: Timestamp) -> Result<(), Fault> {
+    on!(tx, conn => query(
+        "UPDATE pets SET deleted_at = NULL, version = version + 1 WHERE owner_id = $1 AND deleted_at = $2"
+    ).bind(owner).bind(deleted_at).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
 /// Appends the conditions of a filter to a statement on either engine.
 macro_rules! push_filter {
     ($sql:expr, $filter:expr) => {{

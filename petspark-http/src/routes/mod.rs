@@ -7,6 +7,7 @@ mod docs;
 mod health;
 mod jobs;
 mod keys;
+mod people;
 mod pets;
 mod recovery;
 mod second_factor;
@@ -56,6 +57,10 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(admin_users::get, admin_users::patch))
         .routes(routes!(admin_users::end_sessions))
         .routes(routes!(admin_users::reset_password))
+        .routes(routes!(people::profile, people::put_profile, people::patch_profile))
+        .routes(routes!(people::preferences, people::put_preferences))
+        .routes(routes!(people::export))
+        .routes(routes!(people::delete))
         .routes(routes!(pets::list, pets::create))
         .routes(routes!(pets::get, pets::put, pets::patch, pets::delete));
     OpenApiRouter::new()

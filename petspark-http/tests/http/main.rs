@@ -11,6 +11,7 @@ mod envelope;
 mod keys;
 mod listening;
 mod operations;
+mod people;
 mod pets;
 mod rate_limits;
 mod recovery;

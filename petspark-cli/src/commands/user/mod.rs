@@ -1,5 +1,7 @@
 //! `user`: accounts, as an operator makes and finds them.
 
+mod import;
+mod leaving;
 mod standing;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -81,6 +83,8 @@ impl Plugin for User {
             )
             .subcommand(Command::new("show").about("Show a user").arg(selector()))
             .subcommands(standing::commands())
+            .subcommands(leaving::commands())
+            .subcommand(import::command())
     }
 
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
@@ -93,6 +97,10 @@ impl Plugin for User {
                 Some(("unsuspend", args)) => standing::set_status(cx, args, UserStatus::Active).await,
                 Some(("ban", args)) => standing::set_status(cx, args, UserStatus::Banned).await,
                 Some(("logout", args)) => standing::logout(cx, args).await,
+                Some(("delete", args)) => leaving::delete(cx, args).await,
+                Some(("restore", args)) => leaving::restore(cx, args).await,
+                Some(("export", args)) => leaving::export(cx, args).await,
+                Some(("import", args)) => import::import(cx, args).await,
                 Some((_, args)) => show(cx, args).await,
                 None => Ok(Outcome::done().exit(Exit::Usage)),
             }
