@@ -26,4 +26,5 @@ mod serve;
 mod session;
 mod support;
 mod terminal;
+mod throttle;
 mod user;

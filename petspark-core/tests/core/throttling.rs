@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use petspark_core::audit::{Action, AuditFilter};
 use petspark_core::auth::{
-    Auth, AuthError, Bucket, Client, NewAccount, Password, Registered, SignedIn, WhichThrottles,
+    Auth, AuthError, Bucket, Client, NewAccount, Password, RegisterMode, Registered, SignedIn, StatusChange,
+    UserChange, UserStatus, WhichThrottles,
 };
+use petspark_core::mail::Template;
 use petspark_core::testing::{TestApp, on_both};
 use petspark_core::{Caller, Failure as _, Kind, Origin, PetSpark};
 
@@ -273,5 +276,106 @@ on_both! {
             assert!(matches!(auth.clear_throttles(&operator, &nobody).await, Err(AuthError::Invalid(_) | AuthError::UserNotFound)));
         }
         assert_eq!(auth.clear_throttles(&ada.caller, &WhichThrottles::All).await.unwrap_err().code(), "ADMIN_001");
+    }
+
+    async fn asvs_16_3_1_every_attempt_is_written_down_and_a_flood_of_refused_ones_by_its_size(app: TestApp) {
+        let ada = app.register("ada").await;
+        guess(&app, "nobody@example.org", "203.0.113.5").await;
+        assert_eq!(sign_in(&app, ADA, "203.0.113.5").await, "ok");
+        for _ in 0..(5 + 120) {
+            guess(&app, ADA, "203.0.113.5").await;
+        }
+        let page = petspark_core::PageRequest::first(100).unwrap();
+        let operator = Caller::operator("test");
+        let entries = app.petspark.audit().list(&operator, AuditFilter::default(), &page).await.unwrap().items;
+        let of = |action: Action| entries.iter().rev().filter(move |entry| entry.action == action.as_str());
+        let about_ada = Some(format!("user:{}", ada.id));
+        let failed: Vec<_> = of(Action::LoginFail).map(|entry| (&entry.subject, entry.succeeded)).collect();
+        assert_eq!(failed.len(), 6);
+        assert_eq!((failed[0], failed[1]), ((&None, false), (&about_ada, false)));
+        assert_eq!(of(Action::LoginSuccess).map(|entry| &entry.subject).collect::<Vec<_>>(), [&about_ada]);
+        assert_eq!(of(Action::UserCreated).map(|entry| &entry.subject).collect::<Vec<_>>(), [&about_ada]);
+        let refused: Vec<_> = of(Action::LoginFailMax).map(|entry| entry.details["refused"].as_u64().unwrap()).collect();
+        assert_eq!(refused, [1, 10, 100]);
+        assert!(of(Action::LoginFailMax).all(|entry| entry.ip.as_deref() == Some("203.0.113.5") && !entry.succeeded));
+    }
+
+    async fn asvs_6_2_1_and_6_2_4_and_6_2_11_a_password_that_is_short_common_or_ones_own_makes_no_account(app: TestApp) {
+        for bad in ["1g7.vb!", "trustno1", "TRUSTNO1", "petspark2026", "ada.lovelace"] {
+            let account = NewAccount {
+                email: "ada.lovelace@example.org".to_owned(),
+                password: Password::new(bad),
+                display_name: "Ada".to_owned(),
+            };
+            let error = app.petspark.auth().register(account, Client::default()).await.unwrap_err();
+            assert!(error.fields().is_some_and(|fields| fields.iter().any(|(field, _)| field == "password")), "{bad}: {error}");
+        }
+    }
+
+    async fn asvs_6_2_8_and_6_2_9_and_6_2_10_a_password_counts_as_typed_however_long_and_for_ever(app: TestApp) {
+        for (n, length) in [64, 200].into_iter().enumerate() {
+            let password = "Correct horse 🐕 ".chars().cycle().take(length).collect::<String>();
+            let email = format!("user{n}@example.org");
+            let account =
+                NewAccount { email: email.clone(), password: Password::new(&*password), display_name: "A".to_owned() };
+            app.petspark.auth().register(account, Client::default()).await.unwrap();
+            app.clock.advance(5 * 365 * 24 * 60 * MINUTE);
+            let with = async |password: &str| outcome(app.petspark.auth(), &email, password, "203.0.113.5").await;
+            let mut other: Vec<char> = password.chars().collect();
+            other[length - 1] = '!';
+            for wrong in [password.to_lowercase(), format!("{password} "), other.into_iter().collect()] {
+                assert_eq!(with(&wrong).await, "AUTH_001");
+            }
+            assert_eq!(with(&password).await, "ok");
+        }
+        // Too long to be anybody's: not even hashed.
+        let before = app.petspark.auth().hashes_for_tests();
+        assert_eq!(outcome(app.petspark.auth(), ADA, &"x".repeat(2048), "203.0.113.5").await, "AUTH_001");
+        assert_eq!(app.petspark.auth().hashes_for_tests(), before);
+    }
+
+    async fn a_registration_that_is_to_be_verified_first_does_not_tell_who_has_an_account(app: TestApp) {
+        let mut settings = app.petspark.settings().clone();
+        settings.auth.register_mode = RegisterMode::VerifyFirst;
+        let petspark = PetSpark::open_with(settings, petspark_core::Migrate::Never, app.clock.clone()).await.unwrap();
+        let auth = petspark.auth();
+        let register = async |password: &str| {
+            let before = auth.hashes_for_tests();
+            let account = NewAccount {
+                email: ADA.to_owned(),
+                password: Password::new(password),
+                display_name: "A".to_owned(),
+            };
+            assert!(matches!(auth.register(account, from("203.0.113.5")).await, Ok(Registered::VerificationSent)));
+            assert_eq!(auth.hashes_for_tests() - before, 1);
+        };
+        register(TestApp::PASSWORD).await;
+        register("another long password").await;
+        // Whether it is verified is told to nobody but who knows the password.
+        assert_eq!(outcome(auth, ADA, "another long password", "203.0.113.5").await, "AUTH_001");
+        assert_eq!(outcome(auth, ADA, TestApp::PASSWORD, "203.0.113.5").await, "AUTH_011");
+        let mails: Vec<_> = app.mails().await.into_iter().map(|mail| (mail.to, mail.template)).collect();
+        assert_eq!(mails, [(ADA.to_owned(), Template::VerifyEmail), (ADA.to_owned(), Template::AlreadyRegistered)]);
+        let operator = Caller::operator("test");
+        let ada = auth.get_user(&operator, ADA).await.unwrap();
+        auth.set_email_verified(&operator, ada.id).await.unwrap();
+        assert_eq!(outcome(auth, ADA, TestApp::PASSWORD, "203.0.113.5").await, "ok");
+        petspark.close().await;
+    }
+
+    async fn a_suspension_ends_by_itself_and_is_told_to_who_knows_the_password_only(app: TestApp) {
+        let ada = app.register("ada").await;
+        let until = Some(app.clock.now().after(MINUTE));
+        let change = UserChange {
+            role: None,
+            status: Some(StatusChange { status: UserStatus::Suspended, until, reason: Some("spam".to_owned()) }),
+        };
+        app.petspark.auth().change_user(&Caller::operator("test"), ada.id, &change, false).await.unwrap();
+        assert_eq!(guess(&app, ADA, "203.0.113.5").await, "AUTH_001");
+        assert_eq!(sign_in(&app, ADA, "203.0.113.5").await, "AUTH_012");
+        app.clock.advance(MINUTE);
+        assert_eq!(sign_in(&app, ADA, "203.0.113.5").await, "ok");
+        let me = app.petspark.auth().get_user(&Caller::operator("test"), ADA).await.unwrap();
+        assert_eq!(me.status, UserStatus::Active);
     }
 }
