@@ -37,7 +37,7 @@ fn bash_completes_what_stands_below_the_first_word() {
     }
     for (words, expected) in [
         (&["us"][..], &["user"][..]),
-        (&["user", "s"], &["show", "set-role"]),
+        (&["user", "sh"], &["show"]),
         (&["user", "list", "--role", ""], &["user", "moderator", "admin"]),
         (&["user", "list", "--st"], &["--status"]),
         (&["user", "set-role", "x", "m"], &["moderator"]),

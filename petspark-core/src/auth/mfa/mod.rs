@@ -232,8 +232,8 @@ fn new_codes() -> Result<(Vec<Secret>, Vec<CodeDigest>), Fault> {
 /// How long no further code is looked at after so many wrong ones in a row: 1 s after the tenth,
 /// twice as long after each more.
 fn wait_after(failures: i64) -> Option<Duration> {
-    let doublings = u32::try_from(failures - FREE_FAILURES - 1).ok()?;
-    Some(Duration::from_secs(1 << doublings.min(16)).min(LONGEST_WAIT))
+    let doublings = failures - FREE_FAILURES - 1;
+    (doublings >= 0).then(|| Duration::from_secs(1 << doublings.min(16)).min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
