@@ -42,7 +42,8 @@ async fn registered(app: &TestApp, email: &str) -> Caller {
     app.petspark.auth().authenticate(signed_in.tokens.access.expose()).await.unwrap().from(origin())
 }
 
-/// In how many places of the database this text is, in whichever column.
+/// In which places of the database this text is, whatever the column.
+#[allow(clippy::disallowed_methods, reason = "names of tables and columns, as the database itself tells them")]
 async fn occurrences(app: &TestApp, text: &str) -> Vec<String> {
     let (text, hex) = (text.to_lowercase(), text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>());
     let mut found = Vec::new();
