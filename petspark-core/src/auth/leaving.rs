@@ -31,6 +31,12 @@ impl Auth {
         store::revoke_sessions_of(tx, user, reason, now).await
     }
 
+    /// Forgets what was tried with this e-mail address. What is counted of a network alone is
+    /// nobody's, and is purged after some hours.
+    pub(crate) async fn forget_attempts(&self, tx: &mut Tx, email: &str) -> Result<(), Fault> {
+        self.0.throttle.forget(tx, email).await.map(drop)
+    }
+
     /// To be called after a commit that ended sessions.
     pub(crate) fn forget_sessions(&self) {
         self.0.sessions.forget_all();

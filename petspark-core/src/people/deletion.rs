@@ -163,7 +163,7 @@ impl People {
         };
         let Some(grace) = grace else {
             let (sessions, pets) = store::count_things(&mut tx, user).await?;
-            self.erase(&mut tx, caller, user, reason).await?;
+            self.erase(&mut tx, caller, &known.user, reason).await?;
             return Ok((tx, Deleted { user: known.user, sessions_ended: sessions, pets, erase_at: None }));
         };
         if is_deleted {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{People, store};
+use super::{Known, People, store};
 use crate::audit::{self, Action, Event, Subject};
+use crate::auth::User;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
@@ -22,13 +23,15 @@ impl People {
         &self,
         tx: &mut Tx,
         caller: &Caller,
-        user: UserId,
+        person: &User,
         reason: Option<&str>,
     ) -> Result<(), Fault> {
+        let user = person.id;
         for session in store::session_ids(tx, user).await? {
             audit::anonymize(tx, Subject::Session(session)).await?;
         }
         audit::anonymize(tx, Subject::User(user)).await?;
+        self.auth.forget_attempts(tx, &person.email).await?;
         // What refers to the user goes with the row, by its foreign key.
         store::erase(tx, user).await?;
         let event = Event::new(Action::UserErased).on(Subject::User(user));
@@ -61,9 +64,10 @@ impl Handler for Erasure {
                     let mut tx = people.db.begin().await?;
                     // They may have been restored a moment ago.
                     let held = store::hold(&mut tx, user).await?;
-                    let is_due = |at: Timestamp| at <= people.clock.now();
-                    if held.is_some_and(|known| known.deleted_at.is_some() && known.erase_at.is_some_and(is_due)) {
-                        people.erase(&mut tx, &Caller::system(), user, None).await?;
+                    let is_over = |at: Timestamp| at <= people.clock.now();
+                    let is_due = |known: &Known| known.deleted_at.is_some() && known.erase_at.is_some_and(is_over);
+                    if let Some(known) = held.filter(is_due) {
+                        people.erase(&mut tx, &Caller::system(), &known.user, None).await?;
                         tx.commit().await?;
                         erased += 1;
                     }
