@@ -212,7 +212,7 @@ on_both! {
             display_name: "A".to_owned(),
         };
         let mut settings = app.petspark.settings().clone();
-        settings.auth.throttle.requests_per_ip.count = 5;
+        settings.auth.throttle = petspark_core::auth::ThrottleSettings::default();
         let petspark = PetSpark::open_with(settings, petspark_core::Migrate::Never, app.clock.clone()).await.unwrap();
         for n in 0..5 {
             petspark.auth().register(account(&format!("user{n}@example.org")), from("203.0.113.5")).await.unwrap();

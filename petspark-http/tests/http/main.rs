@@ -18,3 +18,4 @@ mod recovery;
 mod second_factor;
 mod sessions;
 mod support;
+mod throttling;
