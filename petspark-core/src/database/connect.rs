@@ -92,13 +92,15 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
     // What is deleted is overwritten: somebody who was erased must not stay in free pages of the file.
-    let options = options.pragma("secure_delete", "ON");
-    let writer_options = options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(
-        match settings.synchronous {
+    let writer_options = options
+        .clone()
+        .pragma("secure_delete", "ON")
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match settings.synchronous {
             Synchronous::Full => SqliteSynchronous::Full,
             Synchronous::Normal => SqliteSynchronous::Normal,
-        },
-    );
+        });
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(settings.acquire_timeout)

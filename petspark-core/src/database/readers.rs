@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// What the two engines do differently when a connection is opened, used and given up.
 pub(crate) trait ReadConnection: Connection<Options: Clone> + Sized + Send + 'static {
@@ -123,14 +123,28 @@ impl<C: ReadConnection> Readers<C> {
         };
         let (connection, limit, opened) = match self.find_idle().await {
             Some(idle) => (idle.connection, idle.limit, idle.opened),
-            None => {
-                let opening = tokio::time::timeout(acquire, C::open(&self.options));
-                let (connection, limit) = opening.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                (connection, limit, Instant::now())
-            }
+            None => return self.open(place).await,
         };
         C::start_clock(&limit, statement);
         Ok(Reader { loan: Some((connection, place)), limit, opened, readers: self })
+    }
+
+    /// Opens a connection in a task of its own: whoever gives up meanwhile leaves it to be closed
+    /// there, and only then is its place free. Else those who come and go would open one each.
+    async fn open(&self, place: OwnedSemaphorePermit) -> sqlx::Result<Reader<'_, C>> {
+        let (tell, told) = oneshot::channel();
+        let (options, acquire) = (self.options.clone(), self.limits.acquire);
+        tokio::spawn(async move {
+            let opened = tokio::time::timeout(acquire, C::open(&options)).await;
+            if let Err((Ok(Ok((unwanted, _))), place)) = tell.send((opened, place)) {
+                let _ = tokio::time::timeout(Duration::from_secs(1), unwanted.close()).await;
+                drop(place);
+            }
+        });
+        let (opened, place) = told.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+        let (connection, limit) = opened.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        C::start_clock(&limit, self.limits.statement);
+        Ok(Reader { loan: Some((connection, place)), limit, opened: Instant::now(), readers: self })
     }
 
     /// The connection used last, if it is still good. One that lay unused for a second may have
