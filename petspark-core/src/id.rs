@@ -31,6 +31,7 @@ macro_rules! ids {
             ///
             /// # Errors
             /// [`Fault`](crate::Fault) when the system has no randomness to give.
+            #[allow(dead_code, reason = "few kinds of ids have to be unguessable")]
             pub(crate) fn random() -> Result<Self, crate::Fault> {
                 Ok(Self(uuid::Builder::from_random_bytes(crate::secret::random()?).into_uuid()))
             }

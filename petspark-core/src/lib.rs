@@ -32,7 +32,6 @@
 //! takes the [`Caller`] who is asking and decides. Errors are enums that implement [`Failure`]:
 //! a [`Kind`], a stable code, and a message that is safe to show.
 
-#![allow(dead_code, reason = "accounts are in the making")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod audit;

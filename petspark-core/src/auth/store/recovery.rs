@@ -14,10 +14,8 @@ pub(in crate::auth) struct HeldUser {
     pub(in crate::auth) id: UserId,
     pub(in crate::auth) email: String,
     pub(in crate::auth) email_verified_at: Option<Timestamp>,
-    pub(in crate::auth) display_name: String,
     pub(in crate::auth) status: UserStatus,
     pub(in crate::auth) password_hash: Option<String>,
-    pub(in crate::auth) session_version: i64,
 }
 
 /// Takes hold of a user: until the transaction ends nobody else changes them. The update that
@@ -25,7 +23,7 @@ pub(in crate::auth) struct HeldUser {
 pub(in crate::auth) async fn hold_user(tx: &mut Tx, id: UserId) -> Result<Option<HeldUser>, Fault> {
     Ok(on!(tx, conn => query_as(
         "UPDATE users SET updated_at = updated_at WHERE id = $1 AND deleted_at IS NULL \
-         RETURNING id, email, email_verified_at, display_name, status, password_hash, session_version"
+         RETURNING id, email, email_verified_at, status, password_hash"
     ).bind(id).fetch_all(conn).await)?
     .pop())
 }
