@@ -3,6 +3,39 @@ use petspark_core::testing::TestApp;
 use crate::support::{Place, Ran, on_both};
 
 on_both! {
+    fn somebody_who_is_locked_out_is_helped_by_a_link_that_is_printed_once(place) {
+        place.ok("migrate run");
+        place.user("ada@example.org", "");
+        let first = place.ok("user reset-link ada@example.org --json").json();
+        let second = place.ok("user reset-link ada@example.org --json").json();
+        let link = first["link"].as_str().unwrap();
+        assert!(link.contains("/reset-password#token=pst_"), "{link}");
+        assert_ne!(first["link"], second["link"]);
+        assert_eq!(place.ok("user reset-link ada@example.org --send --json").json().get("link"), None);
+        let invited = place.ok("user invite bob@example.org --name Bob --role moderator --json").json();
+        assert!(invited["link"].as_str().unwrap().contains("#token=pst_"));
+        assert_eq!(place.ok("user show bob@example.org --json").json()["role"], "moderator");
+        place.run("user invite bob@example.org --name Bob").expect(5);
+        place.run("user reset-link nobody@example.org").expect(4);
+    }
+
+    fn an_operator_sets_address_and_password_by_the_rules_for_everybody(place) {
+        place.ok("migrate run");
+        place.user("ada@example.org", "");
+        place.run("user set-email ada@example.org ada@new.example.org").expect(6).says("--yes");
+        place.run("user set-email ada@example.org nonsense --yes").expect(2).says("email");
+        assert_eq!(place.ok("user set-email ada@example.org ada@new.example.org --yes --json").json()["email"], "ada@new.example.org");
+        place.run("user show ada@example.org").expect(4);
+        place.ok("user verify-email ada@new.example.org").says("counts as proven");
+        place.ok("user verify-email ada@new.example.org").says("nothing was changed");
+        let command = "user set-password ada@new.example.org";
+        assert_eq!(place.ok(&format!("{command} --dry-run --json")).json()["dry_run"], true);
+        place.run(&format!("{command} --generate")).expect(6).says("--yes");
+        place.run_with_input(&format!("{command} --password-stdin --yes"), "short\n").expect(2).says("at least 8");
+        place.run_with_input(&format!("{command} --password-stdin --yes"), "a dog that likes trains\n").expect(0);
+        assert!(place.ok(&format!("{command} --generate --yes --json")).json()["password"].is_string());
+    }
+
     fn a_user_is_made_found_by_id_and_by_address_and_listed(place) {
         place.ok("migrate run");
         let ada = place.user("Ada@Example.org", "--name Ada --role moderator --verified");

@@ -2,6 +2,7 @@
 
 mod import;
 mod leaving;
+mod rescue;
 mod standing;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -83,6 +84,7 @@ impl Plugin for User {
             )
             .subcommand(Command::new("show").about("Show a user").arg(selector()))
             .subcommands(standing::commands())
+            .subcommands(rescue::commands())
             .subcommands(leaving::commands())
             .subcommand(import::command())
     }
@@ -97,6 +99,11 @@ impl Plugin for User {
                 Some(("unsuspend", args)) => standing::set_status(cx, args, UserStatus::Active).await,
                 Some(("ban", args)) => standing::set_status(cx, args, UserStatus::Banned).await,
                 Some(("logout", args)) => standing::logout(cx, args).await,
+                Some(("reset-link", args)) => rescue::reset_link(cx, args).await,
+                Some(("invite", args)) => rescue::invite(cx, args).await,
+                Some(("verify-email", args)) => rescue::verify_email(cx, args).await,
+                Some(("set-email", args)) => rescue::set_email(cx, args).await,
+                Some(("set-password", args)) => rescue::set_password(cx, args).await,
                 Some(("delete", args)) => leaving::delete(cx, args).await,
                 Some(("restore", args)) => leaving::restore(cx, args).await,
                 Some(("export", args)) => leaving::export(cx, args).await,
