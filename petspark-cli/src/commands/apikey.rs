@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey, Permission};
 use petspark_core::config::Value as _;
-use petspark_core::{ApiKeyId, PageRequest, Timestamp};
+use petspark_core::{ApiKeyId, Timestamp};
 use serde::Serialize;
 
+use crate::commands::args::{duration, flag, page, page_options};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -29,16 +30,8 @@ fn lifetime(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    Duration::parse(text).map_err(|expected| format!("must be {expected}"))
-}
-
 fn selector() -> Arg {
     Arg::new("key").value_name("ID|NAME").required(true).help("Which, by id or name")
-}
-
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
 impl Plugin for ApiKeys {
@@ -74,20 +67,7 @@ impl Plugin for ApiKeys {
                 Command::new("list")
                     .about("List keys, newest first")
                     .arg(flag("all", "Those that were revoked, too"))
-                    .arg(
-                        Arg::new("limit")
-                            .long("limit")
-                            .value_name("N")
-                            .value_parser(value_parser!(u32).range(1..=i64::from(PageRequest::MAX_LIMIT)))
-                            .default_value("20")
-                            .help("At most so many, up to 100"),
-                    )
-                    .arg(
-                        Arg::new("cursor")
-                            .long("cursor")
-                            .value_name("CURSOR")
-                            .help("Go on where an earlier list ended"),
-                    ),
+                    .args(page_options()),
             )
             .subcommand(Command::new("show").about("Show a key, without its secret").arg(selector()))
             .subcommand(
@@ -214,10 +194,7 @@ async fn create(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
 }
 
 async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
-    let mut page = PageRequest::first(*required(args, "limit")?).unwrap_or_default();
-    if let Some(cursor) = args.get_one::<String>("cursor") {
-        page = page.after(cursor);
-    }
+    let page = page(args)?;
     let petspark = cx.petspark().await?;
     let now = petspark.clock().now();
     let keys = petspark.auth().list_api_keys(&cx.caller(), args.get_flag("all"), &page).await?;

@@ -10,10 +10,11 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
 use petspark_core::audit::{Action, AuditFilter, Entry};
-use petspark_core::{AuditId, PageRequest, Timestamp};
+use petspark_core::{AuditId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::commands::args::{page, page_options};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -55,21 +56,7 @@ impl Plugin for Audit {
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(
-                filters(Command::new("list").about("List entries of the audit log, newest first"))
-                    .arg(
-                        Arg::new("limit")
-                            .long("limit")
-                            .value_name("N")
-                            .value_parser(value_parser!(u32).range(1..=i64::from(PageRequest::MAX_LIMIT)))
-                            .default_value("20")
-                            .help("At most so many, up to 100"),
-                    )
-                    .arg(
-                        Arg::new("cursor")
-                            .long("cursor")
-                            .value_name("CURSOR")
-                            .help("Go on where an earlier list ended"),
-                    ),
+                filters(Command::new("list").about("List entries of the audit log, newest first")).args(page_options()),
             )
             .subcommand(
                 filters(Command::new("export").about("Write entries as JSON lines, oldest first")).arg(
@@ -158,10 +145,7 @@ const COLUMNS: &[Column<Shown>] = &[
 ];
 
 async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
-    let mut page = PageRequest::first(*required(args, "limit")?).unwrap_or_default();
-    if let Some(cursor) = args.get_one::<String>("cursor") {
-        page = page.after(cursor);
-    }
+    let page = page(args)?;
     let filter = filter(cx, args).await?;
     let entries = cx.petspark().await?.audit().list(&cx.caller(), filter, &page).await?.map(Shown::of);
     let next = entries.next_cursor.as_deref();

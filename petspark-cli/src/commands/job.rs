@@ -1,13 +1,14 @@
 //! `job`: the queue of work that is done later, as an operator looks at it and mends it.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::jobs::{JobError, JobInfo, JobState};
-use petspark_core::{JobId, PageRequest, Timestamp};
+use petspark_core::{JobId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::commands::args::{flag, page, page_options};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -17,10 +18,6 @@ pub(crate) struct Job;
 
 fn state() -> impl TypedValueParser<Value = JobState> {
     PossibleValuesParser::new(JobState::ALL.iter().map(|state| state.as_str())).try_map(|text| text.parse::<JobState>())
-}
-
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
 fn id() -> Arg {
@@ -43,20 +40,7 @@ impl Plugin for Job {
                             .value_parser(state())
                             .help("Only in this state"),
                     )
-                    .arg(
-                        Arg::new("limit")
-                            .long("limit")
-                            .value_name("N")
-                            .value_parser(value_parser!(u32).range(1..=i64::from(PageRequest::MAX_LIMIT)))
-                            .default_value("20")
-                            .help("At most so many, up to 100"),
-                    )
-                    .arg(
-                        Arg::new("cursor")
-                            .long("cursor")
-                            .value_name("CURSOR")
-                            .help("Go on where an earlier list ended"),
-                    ),
+                    .args(page_options()),
             )
             .subcommand(Command::new("show").about("Show a job").arg(id().required(true)))
             .subcommand(
@@ -160,10 +144,7 @@ const COLUMNS: &[Column<Shown>] = &[
 ];
 
 async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
-    let mut page = PageRequest::first(*required(args, "limit")?).unwrap_or_default();
-    if let Some(cursor) = args.get_one::<String>("cursor") {
-        page = page.after(cursor);
-    }
+    let page = page(args)?;
     let state = args.get_one("state").copied();
     let jobs = cx.petspark().await?.jobs().list(&cx.caller(), state, &page).await?.map(Shown::of);
     let next = jobs.next_cursor.as_deref();

@@ -1,14 +1,12 @@
 //! `key`: the keys that sign access tokens, and what an operator does with them.
 
-use std::time::Duration;
-
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{KeyState, KeyStep, KeysChanged, SigningKey};
-use petspark_core::config::Value as _;
 use petspark_core::{Secret, Timestamp};
 use serde::Serialize;
 
+use crate::commands::args::{duration, flag};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -16,20 +14,12 @@ use crate::plugin::{Failure, Plugin, required};
 
 pub(crate) struct Key;
 
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-}
-
 fn kid() -> Arg {
     Arg::new("kid").value_name("KID").required(true).help("Which key, as `key list` names it")
 }
 
 fn dry_run() -> Arg {
     flag("dry-run", "Only say what would change")
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    Duration::parse(text).map_err(|expected| format!("must be {expected}"))
 }
 
 impl Plugin for Key {

@@ -2,6 +2,7 @@
 //! rules of the product are not here.
 
 mod apikey;
+mod args;
 mod audit;
 mod completions;
 mod config;

@@ -2,26 +2,21 @@
 //! on running servers within the time that they believe what they looked up (two seconds).
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{AuthError, ClientKind, SessionInfo, SessionSelection};
-use petspark_core::config::Value as _;
 use petspark_core::{SessionId, Timestamp, UserId};
 use serde::Serialize;
 
+use crate::commands::args::{duration, flag};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, Plugin, required};
 
 pub(crate) struct Session;
-
-fn duration(text: &str) -> Result<Duration, String> {
-    Duration::parse(text).map_err(|expected| format!("must be {expected}"))
-}
 
 fn client() -> impl TypedValueParser<Value = ClientKind> {
     PossibleValuesParser::new(ClientKind::ALL.iter().map(|kind| kind.as_str()))
@@ -30,10 +25,6 @@ fn client() -> impl TypedValueParser<Value = ClientKind> {
 
 fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).help(help)
-}
-
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
 impl Plugin for Session {

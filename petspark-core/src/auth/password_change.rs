@@ -47,10 +47,12 @@ impl Auth {
     }
 
     /// The caller's account and their password's hash, if `password` is theirs: the proof that a
-    /// sensitive change asks for. `action` is what was tried, if it isn't.
+    /// sensitive change asks for. `action` is what was tried, if it isn't. Wrong ones count like
+    /// those of signing in: a stolen session is no way to guess on.
     ///
     /// # Errors
-    /// [`AuthError::WrongPassword`]; [`AuthError::Unauthenticated`] unless a signed-in user is asking.
+    /// [`AuthError::WrongPassword`], [`AuthError::TooMany`]; [`AuthError::Unauthenticated`] unless a
+    /// signed-in user is asking.
     pub(super) async fn confirm_password(
         &self,
         caller: &Caller,
@@ -61,13 +63,23 @@ impl Auth {
         let id = caller.session_id().and_then(|_| caller.user_id()).ok_or(AuthError::Unauthenticated)?;
         let user = store::find_user(&self.0.db, id).await?.ok_or(AuthError::Unauthenticated)?;
         let hash = store::find_password_hash(&self.0.db, id).await?;
-        let is_wrong = password.is_too_long()
-            || password::verify(&self.0.hashing, password, hash.clone()).await?? == Verdict::Wrong;
-        if is_wrong {
-            let event = Event::new(action).on(Subject::User(id)).failed();
-            audit::record_now(&self.0.db, self.0.clock.now(), caller, event).await?;
+        if password.is_too_long() {
             return Err(AuthError::WrongPassword);
         }
-        Ok((user, hash))
+        self.0.throttle.admit(caller, &user.email, self.0.clock.now()).await?;
+        let Ok(verdict) = password::verify(&self.0.hashing, password, hash.clone()).await else {
+            self.0.throttle.undo(caller, &user.email, self.0.clock.now()).await?;
+            return Err(AuthError::Busy);
+        };
+        let (is_wrong, now) = (verdict? == Verdict::Wrong, self.0.clock.now());
+        let mut tx = self.0.db.begin().await?;
+        if is_wrong {
+            audit::record(&mut tx, now, caller, Event::new(action).on(Subject::User(id)).failed()).await?;
+            self.0.throttle.failed(&mut tx, caller, now).await?;
+        } else {
+            self.0.throttle.succeeded(&mut tx, caller, &user.email, now).await?;
+        }
+        tx.commit().await?;
+        if is_wrong { Err(AuthError::WrongPassword) } else { Ok((user, hash)) }
     }
 }

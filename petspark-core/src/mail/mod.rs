@@ -1,4 +1,4 @@
-//! Mails: which there are, to whom they go, and that they go at least once. [`send`] puts a job
+//! Mails: which there are, to whom they go, and that they go at least once. `send` puts a job
 //! into the caller's transaction; the job finds address and link when it runs, so that neither
 //! stands in the queue. When a mail is due is its sender's business.
 

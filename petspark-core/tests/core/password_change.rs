@@ -46,6 +46,21 @@ on_both! {
         assert!(auth.authenticate(ada.signed_in.tokens.access.expose()).await.is_ok());
     }
 
+    async fn who_has_a_stolen_session_can_not_go_on_guessing_the_password(app: TestApp) {
+        let ada = app.register("ada").await;
+        let auth = app.petspark.auth();
+        let thief = ada.caller.clone().from(Origin { ip: Some([203, 0, 113, 9].into()), request_id: None });
+        let change = |current: &str| auth.change_password(&thief, Password::new(current), Password::new(NEW));
+        for n in 0..5 {
+            let refused = change(&format!("wrong horse {n}")).await;
+            assert!(matches!(refused, Err(AuthError::WrongPassword)), "{refused:?}");
+        }
+        let refused = change(TestApp::PASSWORD).await;
+        assert!(matches!(refused, Err(AuthError::TooMany { .. })), "{refused:?}");
+        let home = ada.caller.clone().from(Origin { ip: Some([198, 51, 100, 7].into()), request_id: None });
+        auth.change_password(&home, Password::new(TestApp::PASSWORD), Password::new(NEW)).await.unwrap();
+    }
+
     async fn of_two_changes_at_the_same_moment_one_counts(app: TestApp) {
         let ada = app.register("ada").await;
         let auth = app.petspark.auth();

@@ -6,12 +6,13 @@ mod rescue;
 mod standing;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{AuthError, NewAccount, NewUser, Role, UserFilter, UserStatus};
-use petspark_core::{PageRequest, Timestamp, UserId};
+use petspark_core::{Timestamp, UserId};
 use serde::Serialize;
 
+use crate::commands::args::{flag, page, page_options};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -27,10 +28,6 @@ fn role() -> impl TypedValueParser<Value = Role> {
 fn status() -> impl TypedValueParser<Value = UserStatus> {
     PossibleValuesParser::new(UserStatus::ALL.iter().map(|status| status.as_str()))
         .try_map(|text| text.parse::<UserStatus>())
-}
-
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
 }
 
 fn selector() -> Arg {
@@ -67,20 +64,7 @@ impl Plugin for User {
                             .value_parser(status())
                             .help("Only with this status"),
                     )
-                    .arg(
-                        Arg::new("limit")
-                            .long("limit")
-                            .value_name("N")
-                            .value_parser(value_parser!(u32).range(1..=i64::from(PageRequest::MAX_LIMIT)))
-                            .default_value("20")
-                            .help("At most so many, up to 100"),
-                    )
-                    .arg(
-                        Arg::new("cursor")
-                            .long("cursor")
-                            .value_name("CURSOR")
-                            .help("Go on where an earlier list ended"),
-                    ),
+                    .args(page_options()),
             )
             .subcommand(Command::new("show").about("Show a user").arg(selector()))
             .subcommands(standing::commands())
@@ -237,10 +221,7 @@ async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
         role: args.get_one("role").copied(),
         status: args.get_one("status").copied(),
     };
-    let mut page = PageRequest::first(*required(args, "limit")?).unwrap_or_default();
-    if let Some(cursor) = args.get_one::<String>("cursor") {
-        page = page.after(cursor);
-    }
+    let page = page(args)?;
     let users = cx.petspark().await?.auth().list_users(&cx.caller(), &filter, &page).await?.map(Shown::of);
     let cursor = users.next_cursor.as_deref();
     // Who they are and what the list is sorted by; the rest is in JSON.
