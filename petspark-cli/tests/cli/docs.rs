@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use crate::serve::start;
 use crate::support::{Place, Ran, on_both, signal};
 
-fn document(name: &str) -> String {
+pub(crate) fn document(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -12,6 +12,8 @@ mod docs;
 mod durability;
 mod exit_codes;
 mod external;
+#[cfg(feature = "serve")]
+mod frontend;
 mod golden;
 mod key;
 mod leaving;

@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use petspark_core::Secret;
+use petspark_core::config::{DatabaseUrl, Settings};
 use tempfile::TempDir;
 
 /// An empty folder, and perhaps an empty PostgreSQL schema, to run commands in.
@@ -50,6 +52,15 @@ impl Place {
 
     pub(crate) fn database_url(&self) -> Option<&str> {
         self.environment.iter().find(|(name, _)| name == "DATABASE_URL").map(|(_, url)| url.as_str())
+    }
+
+    /// For tests that do by the library what an operator can't.
+    pub(crate) fn settings(&self) -> Settings {
+        let mut settings = Settings::in_folder(self.path().join("petspark-data"));
+        if let Some(url) = self.database_url() {
+            settings.database.url = DatabaseUrl::Postgres(Secret::new(url));
+        }
+        settings
     }
 
     /// Writes a file that others can't change.
