@@ -1,10 +1,16 @@
-//! Keyset pagination: a page of rows and an opaque cursor to the next. Old clients may still
-//! ask by offset and are told the total; nothing else counts rows.
+//! Keyset pagination: a page of rows and an opaque, signed cursor to the next. Old clients may
+//! still ask by offset and are told the total; nothing else counts rows.
+
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
+use crate::auth::{KEY_ID_LEN, MAC_LEN, Signer};
 use crate::clock::Timestamp;
 
 /// Which part of a list is wanted.
@@ -15,7 +21,7 @@ pub struct PageRequest {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
+enum Start {
     Beginning,
     Cursor(String),
     Offset(u32),
@@ -90,8 +96,20 @@ impl PageRequest {
         self.limit
     }
 
-    pub(crate) fn start(&self) -> &Start {
-        &self.start
+    /// The sort key of the row that the page comes after, out of its cursor.
+    pub(crate) fn after_key<K: DeserializeOwned>(&self, list: &List) -> Result<Option<K>, InvalidPage> {
+        match &self.start {
+            Start::Cursor(cursor) => list.open(cursor).map(Some).ok_or(InvalidPage::Cursor),
+            _ => Ok(None),
+        }
+    }
+
+    /// How many rows to skip, if that is how the page was asked for.
+    pub(crate) fn offset(&self) -> Option<u32> {
+        match self.start {
+            Start::Offset(offset) => Some(offset),
+            _ => None,
+        }
     }
 }
 
@@ -118,22 +136,24 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of `limit + 1` fetched rows: the one too many only says that there is more.
-    pub(crate) fn of(
+    pub(crate) fn of<K: Serialize>(
         request: &PageRequest,
         mut rows: Vec<T>,
         total: Option<u64>,
-        key: impl FnOnce(&T) -> Key,
-        list: &ListIdentity,
+        key: impl FnOnce(&T) -> K,
+        list: &List,
     ) -> Self {
         let limit = request.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor = rows.last().filter(|_| more).map(|row| key(row).encode(list));
-        let offset = match request.start {
-            Start::Offset(offset) => Some(offset),
-            _ => None,
-        };
-        Self { items: rows, limit: request.limit, next_cursor, total, offset }
+        let next_cursor = rows.last().filter(|_| more).map(|row| list.seal(&key(row)));
+        Self { items: rows, limit: request.limit, next_cursor, total, offset: request.offset() }
+    }
+
+    /// A list that has nothing in it for this caller.
+    pub(crate) fn empty(request: &PageRequest) -> Self {
+        let total = request.offset().map(|_| 0);
+        Self { items: Vec::new(), limit: request.limit, next_cursor: None, total, offset: request.offset() }
     }
 
     /// The same page with other rows.
@@ -148,67 +168,92 @@ impl<T> Page<T> {
     }
 }
 
-/// What makes a list that list: its order and filters. A cursor carries a digest of it, so that
-/// one from another list is refused instead of giving a page that makes no sense.
-#[derive(Clone, Debug)]
-pub(crate) struct ListIdentity([u8; 6]);
+/// Signs the cursors of all lists.
+#[derive(Clone)]
+pub(crate) struct Cursors(Arc<Signer>);
 
-impl ListIdentity {
-    pub(crate) fn new(description: &impl std::fmt::Debug) -> Self {
-        let digest = Sha256::digest(format!("{description:?}"));
-        let mut short = [0; 6];
-        short.copy_from_slice(&digest[..6]);
-        Self(short)
-    }
+/// A list, with what makes it that list: its order and filters. A cursor carries a digest of
+/// that and is signed, so that one from another list, or one that somebody made up, is refused
+/// instead of giving a page that makes no sense.
+pub(crate) struct List {
+    signer: Arc<Signer>,
+    identity: [u8; IDENTITY_LEN],
 }
 
-/// The sort key of a row: when, and which of those.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
+/// The sort key of a row that most lists have: when, and which of those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Key<Id> {
     pub(crate) at: Timestamp,
-    pub(crate) id: [u8; 16],
+    pub(crate) id: Id,
 }
 
-/// Version, list identity, microseconds, id.
-const CURSOR_LEN: usize = 1 + 6 + 8 + 16;
-const CURSOR_VERSION: u8 = 1;
+const VERSION: u8 = 1;
+const IDENTITY_LEN: usize = 8;
+/// Version, the signing key's name, list identity; the sort key and the MAC follow.
+const HEAD_LEN: usize = 1 + KEY_ID_LEN + IDENTITY_LEN;
 
-impl Key {
-    fn encode(&self, list: &ListIdentity) -> String {
-        let mut bytes = Vec::with_capacity(CURSOR_LEN);
-        bytes.push(CURSOR_VERSION);
-        bytes.extend(list.0);
-        bytes.extend(self.at.as_micros().to_be_bytes());
-        bytes.extend(self.id);
-        URL_SAFE_NO_PAD.encode(bytes)
+impl Cursors {
+    pub(crate) fn new(signer: Signer) -> Self {
+        Self(Arc::new(signer))
     }
 
-    pub(crate) fn decode(cursor: &str, list: &ListIdentity) -> Result<Self, InvalidPage> {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| InvalidPage::Cursor)?;
-        let bytes: [u8; CURSOR_LEN] = bytes.try_into().map_err(|_| InvalidPage::Cursor)?;
-        let (micros, id) = match bytes.split_first_chunk::<7>() {
-            Some((head, rest)) if head[0] == CURSOR_VERSION && head[1..] == list.0 => rest.split_at(8),
-            _ => return Err(InvalidPage::Cursor),
-        };
-        let micros = micros.try_into().map_err(|_| InvalidPage::Cursor)?;
-        let id = id.try_into().map_err(|_| InvalidPage::Cursor)?;
-        Ok(Self { at: Timestamp::from_micros(i64::from_be_bytes(micros)), id })
+    /// The list that is described by this.
+    pub(crate) fn list(&self, description: &impl Debug) -> List {
+        let digest = Sha256::digest(format!("{description:?}"));
+        let mut identity = [0; IDENTITY_LEN];
+        identity.copy_from_slice(&digest[..IDENTITY_LEN]);
+        List { signer: Arc::clone(&self.0), identity }
+    }
+}
+
+impl List {
+    fn seal(&self, key: &impl Serialize) -> String {
+        let mut body = vec![VERSION];
+        body.extend(self.signer.key_id());
+        body.extend(self.identity);
+        // Keys are numbers, texts and ids: they have a JSON form.
+        body.extend(serde_json::to_vec(key).unwrap_or_default());
+        URL_SAFE_NO_PAD.encode(self.signer.sign(body))
+    }
+
+    fn open<K: DeserializeOwned>(&self, cursor: &str) -> Option<K> {
+        let signed = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (head, rest) = signed.split_at_checked(HEAD_LEN)?;
+        let (key, _) = rest.split_last_chunk::<MAC_LEN>()?;
+        let (key_id, identity) = head[1..].split_first_chunk::<KEY_ID_LEN>()?;
+        let genuine = head[0] == VERSION && identity == self.identity && self.signer.verify(*key_id, &signed);
+        if genuine { serde_json::from_slice(key).ok() } else { None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::PetId;
+
+    fn page(cursor: &str) -> PageRequest {
+        PageRequest::default().after(cursor)
+    }
 
     #[test]
-    fn a_cursor_finds_its_place_again_and_only_in_its_own_list() {
-        let (dogs, cats) = (ListIdentity::new(&"dogs"), ListIdentity::new(&"cats"));
-        let key = Key { at: Timestamp::from_micros(17), id: [7; 16] };
-        let cursor = key.encode(&dogs);
-        assert_eq!(Key::decode(&cursor, &dogs), Ok(key));
-        assert_eq!(Key::decode(&cursor, &cats), Err(InvalidPage::Cursor));
-        for broken in ["", "x", "!!!", &cursor[1..], &format!("{cursor}AA")] {
-            assert_eq!(Key::decode(broken, &dogs), Err(InvalidPage::Cursor), "{broken}");
+    fn a_cursor_finds_its_place_again_and_only_in_its_own_list_and_only_as_we_made_it() {
+        let cursors = Cursors::new(Signer::for_tests([1; 32]));
+        let (dogs, cats) = (cursors.list(&"dogs"), cursors.list(&"cats"));
+        let key = Key { at: Timestamp::from_micros(17), id: PetId::new() };
+        let cursor = dogs.seal(&key);
+        assert_eq!(page(&cursor).after_key(&dogs), Ok(Some(key)));
+        assert_eq!(PageRequest::default().after_key::<Key<PetId>>(&dogs), Ok(None));
+        let strangers = Cursors::new(Signer::for_tests([2; 32])).list(&"dogs");
+        for list in [&cats, &strangers] {
+            assert_eq!(page(&cursor).after_key::<Key<PetId>>(list), Err(InvalidPage::Cursor));
+        }
+        let flipped = (0..cursor.len()).map(|at| {
+            let other = if cursor.as_bytes()[at] == b'A' { "B" } else { "A" };
+            format!("{}{other}{}", &cursor[..at], &cursor[at + 1..])
+        });
+        let broken = ["", "x", "!!!", &cursor[1..]].map(str::to_owned);
+        for broken in flipped.chain(broken).chain([format!("{cursor}AA")]) {
+            assert_eq!(page(&broken).after_key::<Key<PetId>>(&dogs), Err(InvalidPage::Cursor), "{broken}");
         }
     }
 

@@ -124,8 +124,8 @@ impl PetSpark {
         let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
             .map_err(StartError::Auth)?;
         let people = People::open(database.clone(), clock.clone(), auth.clone(), settings.people.clone());
-        let pets = Pets::open(database.clone(), clock.clone());
-        let jobs = Jobs::open(database.clone(), clock.clone(), &settings);
+        let pets = Pets::open(database.clone(), clock.clone(), auth.cursors());
+        let jobs = Jobs::open(database.clone(), clock.clone(), auth.cursors(), &settings);
         jobs.handle(PurgeThrottles::new(database.clone(), clock.clone(), &settings.auth.throttle));
         let mail =
             Mailer::open(database.clone(), clock.clone(), &settings, auth.link_tokens()).map_err(StartError::Mail)?;
@@ -134,7 +134,7 @@ impl PetSpark {
         jobs.handle(ExpiredTokens::new(auth.clone()));
         jobs.handle(Erasure(people.clone()));
         jobs.handle(Farewell(people.clone()));
-        let audit = Audit::open(database.clone(), clock.clone());
+        let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
         Ok(Self(Arc::new(Inner { settings, database, auth, people, pets, jobs, mail, audit, clock })))
     }

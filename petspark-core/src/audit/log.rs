@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::database::Database;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
 use crate::id::{AuditId, UserId};
-use crate::page::{InvalidPage, Key, ListIdentity, Page, PageRequest, Start};
+use crate::page::{Cursors, InvalidPage, Key, Page, PageRequest};
 
 /// Something that happened, as it was written down.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow)]
@@ -123,14 +123,15 @@ impl From<InvalidPage> for AuditError {
 pub struct Audit {
     db: Database,
     clock: Clock,
+    cursors: Cursors,
 }
 
 /// Entries that an export reads at a time.
 const BATCH: u16 = 500;
 
 impl Audit {
-    pub(crate) fn open(db: Database, clock: Clock) -> Self {
-        Self { db, clock }
+    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors) -> Self {
+        Self { db, clock, cursors }
     }
 
     /// Entries, the newest first.
@@ -146,12 +147,8 @@ impl Audit {
     ) -> Result<Page<Entry>, AuditError> {
         caller.require(Permission::ReadAudit)?;
         let filter = filter.normal();
-        let list = ListIdentity::new(&("audit", &filter));
-        let after = match page.start() {
-            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
-            _ => None,
-        };
-        let rows = store::list(&self.db, &filter, page, after).await?;
+        let list = self.cursors.list(&("audit", &filter));
+        let rows = store::list(&self.db, &filter, page, page.after_key(&list)?).await?;
         Ok(Page::of(page, rows, None, key, &list))
     }
 
@@ -170,7 +167,7 @@ impl Audit {
         let now = self.clock.now().after(Duration::from_micros(1));
         filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
         let db = self.db.clone();
-        Ok(stream::try_unfold(Some(None), move |place: Option<Option<Key>>| {
+        Ok(stream::try_unfold(Some(None), move |place: Option<Option<Key<AuditId>>>| {
             let (db, filter) = (db.clone(), filter.clone());
             async move {
                 let Some(after) = place else { return Ok(None) };
@@ -182,6 +179,6 @@ impl Audit {
     }
 }
 
-fn key(entry: &Entry) -> Key {
-    Key { at: entry.at, id: *entry.id.as_bytes() }
+fn key(entry: &Entry) -> Key<AuditId> {
+    Key { at: entry.at, id: entry.id }
 }

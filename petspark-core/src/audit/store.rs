@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader};
 use crate::error::Fault;
 use crate::id::AuditId;
-use crate::page::{Key, PageRequest, Start};
+use crate::page::{Key, PageRequest};
 
 pub(super) async fn insert(tx: &mut Tx, now: Timestamp, caller: &Caller, event: &Event) -> Result<(), Fault> {
     let origin = caller.origin();
@@ -53,7 +53,7 @@ pub(super) async fn list(
     db: &Database,
     filter: &AuditFilter,
     page: &PageRequest,
-    after: Option<Key>,
+    after: Option<Key<AuditId>>,
 ) -> Result<Vec<Entry>, Fault> {
     Ok(on_reader!(db, pool => {
         let mut sql = QueryBuilder::new(
@@ -62,11 +62,11 @@ pub(super) async fn list(
         );
         push_filter!(&mut sql, filter);
         if let Some(Key { at, id }) = after {
-            sql.push(" AND (at, id) < (").push_bind(at).push(", ").push_bind(AuditId::from_bytes(id)).push(")");
+            sql.push(" AND (at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
         }
         sql.push(" ORDER BY at DESC, id DESC LIMIT ").push_bind(i64::from(page.limit()) + 1);
-        if let Start::Offset(offset) = page.start() {
-            sql.push(" OFFSET ").push_bind(i64::from(*offset));
+        if let Some(offset) = page.offset() {
+            sql.push(" OFFSET ").push_bind(i64::from(offset));
         }
         sql.build_query_as().fetch_all(pool).await?
     }))
@@ -76,7 +76,7 @@ pub(super) async fn list(
 pub(super) async fn export(
     db: &Database,
     filter: &AuditFilter,
-    after: Option<Key>,
+    after: Option<Key<AuditId>>,
     at_most: i64,
 ) -> Result<Vec<Entry>, Fault> {
     Ok(on_reader!(db, pool => {
@@ -86,7 +86,7 @@ pub(super) async fn export(
         );
         push_filter!(&mut sql, filter);
         if let Some(Key { at, id }) = after {
-            sql.push(" AND (at, id) > (").push_bind(at).push(", ").push_bind(AuditId::from_bytes(id)).push(")");
+            sql.push(" AND (at, id) > (").push_bind(at).push(", ").push_bind(id).push(")");
         }
         sql.push(" ORDER BY at, id LIMIT ").push_bind(at_most);
         sql.build_query_as().fetch_all(pool).await?

@@ -10,7 +10,7 @@ use crate::audit::{self, Action, Event, Subject};
 use crate::caller::Caller;
 use crate::error::Fault;
 use crate::id::ApiKeyId;
-use crate::page::{Key, ListIdentity, Page, PageRequest, Start};
+use crate::page::{Key, Page, PageRequest};
 
 impl Auth {
     /// Makes an API key. Its token is in the answer and nowhere else.
@@ -59,13 +59,9 @@ impl Auth {
         page: &PageRequest,
     ) -> Result<Page<ApiKey>, AuthError> {
         caller.require(Permission::ManageApiKeys)?;
-        let list = ListIdentity::new(&("api keys", revoked_too));
-        let after = match page.start() {
-            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
-            _ => None,
-        };
-        let rows = store::list_api_keys(&self.0.db, revoked_too, page, after).await?;
-        Ok(Page::of(page, rows, None, |key| Key { at: key.created_at, id: *key.id.as_bytes() }, &list))
+        let list = self.0.cursors.list(&("api keys", revoked_too));
+        let rows = store::list_api_keys(&self.0.db, revoked_too, page, page.after_key(&list)?).await?;
+        Ok(Page::of(page, rows, None, |key| Key { at: key.created_at, id: key.id }, &list))
     }
 
     /// One API key, by id, or by name if it was not revoked.

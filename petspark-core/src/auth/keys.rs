@@ -17,7 +17,7 @@ use crate::secret::{Secret, random};
 const FILE_NAME: &str = "jwt-secret";
 
 /// How much of a key's digest names it.
-pub(super) const KEY_ID_LEN: usize = 4;
+pub(crate) const KEY_ID_LEN: usize = 4;
 
 /// The secrets that everything is signed with: the first signs, all verify. So a new one can be
 /// put in front, and the old one stay until nothing signed by it is valid any more.

@@ -40,7 +40,7 @@ mod work;
 pub use api_key::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey};
 pub use error::AuthError;
 pub use import::{Import, Imported, LineProblem};
-pub(crate) use keys::Secrets;
+pub(crate) use keys::{KEY_ID_LEN, Secrets};
 #[cfg(feature = "testing")]
 pub(crate) use mfa::code_at;
 pub use mfa::{Enrolled, Enrolment, Factors, SecondFactorFor, SecondFactorReset, SecondFactorSettings, StepUp};
@@ -70,6 +70,7 @@ use hash_pool::HashPool;
 use refresh_token::RefreshTokens;
 use sealed::Sealer;
 use session::SessionStates;
+pub(crate) use signer::{MAC_LEN, Signer};
 use signing_keys::SigningKeys;
 use throttle::Throttle;
 
@@ -78,6 +79,7 @@ use crate::clock::Clock;
 use crate::config::AuthSettings;
 use crate::database::Database;
 use crate::error::Fault;
+use crate::page::Cursors;
 
 /// The accounts service; see the [module](self). Cheap to clone.
 #[derive(Clone)]
@@ -91,6 +93,7 @@ struct Inner {
     keys: SigningKeys,
     refresh: RefreshTokens,
     derived: Arc<DerivedTokens>,
+    cursors: Cursors,
     sealer: Arc<Sealer>,
     hashing: HashPool,
     sessions: SessionStates,
@@ -116,6 +119,7 @@ impl Auth {
         let throttle_key = throttle_keys.first().ok_or_else(|| Fault::internal("JWT_SECRET is empty"))?;
         Ok(Self(Arc::new(Inner {
             refresh: RefreshTokens::new(&secrets.derive("petspark refresh token v1")?)?,
+            cursors: Cursors::new(Signer::new(&secrets.derive("petspark cursor v1")?)?),
             derived: Arc::new(DerivedTokens::new(&secrets.derive("petspark derived token v1")?)?),
             sealer,
             hashing: HashPool::start(settings.hash_concurrency).map_err(Fault::internal)?,
@@ -135,6 +139,11 @@ impl Auth {
     /// For links in mails.
     pub(crate) fn link_tokens(&self) -> Arc<DerivedTokens> {
         Arc::clone(&self.0.derived)
+    }
+
+    /// For the lists of every service.
+    pub(crate) fn cursors(&self) -> Cursors {
+        self.0.cursors.clone()
     }
 }
 

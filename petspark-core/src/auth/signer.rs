@@ -7,7 +7,7 @@ use super::keys::{DerivedKey, KEY_ID_LEN};
 use crate::error::Fault;
 
 /// Newest key first. Never empty.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     newest: Key,
     older: Vec<Key>,
 }
@@ -17,7 +17,7 @@ struct Key {
     mac: Hmac<Sha256>,
 }
 
-const MAC_LEN: usize = 32;
+pub(crate) const MAC_LEN: usize = 32;
 
 impl Signer {
     pub(super) fn new(keys: &[DerivedKey]) -> Result<Self, Fault> {
@@ -29,12 +29,12 @@ impl Signer {
     }
 
     /// The name of the key that signs: it belongs into what is signed.
-    pub(super) fn key_id(&self) -> [u8; KEY_ID_LEN] {
+    pub(crate) fn key_id(&self) -> [u8; KEY_ID_LEN] {
         self.newest.id
     }
 
     /// `body` with its MAC behind it.
-    pub(super) fn sign(&self, mut body: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn sign(&self, mut body: Vec<u8>) -> Vec<u8> {
         let mut mac = self.newest.mac.clone();
         mac.update(&body);
         body.extend(mac.finalize().into_bytes());
@@ -43,7 +43,7 @@ impl Signer {
 
     /// Whether `signed` ends with the MAC of what stands before it, by the key of that name.
     /// Compared in constant time.
-    pub(super) fn verify(&self, key_id: [u8; KEY_ID_LEN], signed: &[u8]) -> bool {
+    pub(crate) fn verify(&self, key_id: [u8; KEY_ID_LEN], signed: &[u8]) -> bool {
         let Some((body, tag)) = signed.split_last_chunk::<MAC_LEN>() else { return false };
         let Some(key) = std::iter::once(&self.newest).chain(&self.older).find(|key| key.id == key_id) else {
             return false;
@@ -51,5 +51,10 @@ impl Signer {
         let mut mac = key.mac.clone();
         mac.update(body);
         mac.verify_slice(tag).is_ok()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(key: [u8; 32]) -> Self {
+        Self::new(&[DerivedKey::named(zeroize::Zeroizing::new(key))]).unwrap()
     }
 }

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::database::Tx;
 use crate::error::FieldErrors;
 use crate::id::UserId;
-use crate::page::{Key, ListIdentity, Page, PageRequest, Start};
+use crate::page::{Key, Page, PageRequest};
 
 /// A user whom an operator makes.
 #[derive(Clone, Debug)]
@@ -127,13 +127,9 @@ impl Auth {
         page: &PageRequest,
     ) -> Result<Page<User>, AuthError> {
         caller.require(Permission::ReadUsers)?;
-        let list = ListIdentity::new(&("users", filter));
-        let after = match page.start() {
-            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
-            _ => None,
-        };
-        let rows = store::list_users(&self.0.db, filter, page, after).await?;
-        Ok(Page::of(page, rows, None, |user| Key { at: user.created_at, id: *user.id.as_bytes() }, &list))
+        let list = self.0.cursors.list(&("users", filter));
+        let rows = store::list_users(&self.0.db, filter, page, page.after_key(&list)?).await?;
+        Ok(Page::of(page, rows, None, |user| Key { at: user.created_at, id: user.id }, &list))
     }
 
     /// A user with what administrators want to know of them.

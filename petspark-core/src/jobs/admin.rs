@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::database::{Tx, text_enum};
 use crate::error::{Failure, Fault, FieldErrors, Kind};
 use crate::id::JobId;
-use crate::page::{InvalidPage, Key, ListIdentity, Page, PageRequest, Start};
+use crate::page::{InvalidPage, Key, Page, PageRequest};
 
 text_enum! {
     /// Where a job is on its way. Finished ones are nowhere any more.
@@ -152,13 +152,9 @@ impl Jobs {
         page: &PageRequest,
     ) -> Result<Page<JobInfo>, JobError> {
         caller.require(Permission::ReadJobs)?;
-        let list = ListIdentity::new(&("jobs", state));
-        let after = match page.start() {
-            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
-            _ => None,
-        };
-        let rows = store::list(&self.0.db, state, page, after).await?;
-        Ok(Page::of(page, rows, None, |job| Key { at: job.created_at, id: *job.id.as_bytes() }, &list))
+        let list = self.0.cursors.list(&("jobs", state));
+        let rows = store::list(&self.0.db, state, page, page.after_key(&list)?).await?;
+        Ok(Page::of(page, rows, None, |job| Key { at: job.created_at, id: job.id }, &list))
     }
 
     /// One job.

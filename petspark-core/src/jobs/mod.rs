@@ -58,6 +58,7 @@ use crate::config::Settings;
 use crate::database::{Database, Tx};
 use crate::error::Fault;
 use crate::id::JobId;
+use crate::page::Cursors;
 
 /// What is announced when there is something new to do.
 const TOPIC: &str = "jobs";
@@ -156,6 +157,7 @@ pub struct Jobs(Arc<Inner>);
 struct Inner {
     db: Database,
     clock: Clock,
+    cursors: Cursors,
     settings: JobSettings,
     /// How long a statement of the queue's own may take.
     patience: Duration,
@@ -171,12 +173,20 @@ struct Handlers {
 }
 
 impl Jobs {
-    pub(crate) fn open(db: Database, clock: Clock, settings: &Settings) -> Self {
+    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors, settings: &Settings) -> Self {
         // Somewhat more than the database itself allows: its limits don't help when it is silent.
         let database = &settings.database;
         let patience = database.acquire_timeout + database.statement_timeout + Duration::from_secs(1);
         let settings = settings.jobs.clone();
-        Self(Arc::new(Inner { db, clock, settings, patience, handlers: Mutex::default(), heart: Heart::default() }))
+        Self(Arc::new(Inner {
+            db,
+            clock,
+            cursors,
+            settings,
+            patience,
+            handlers: Mutex::default(),
+            heart: Heart::default(),
+        }))
     }
 
     /// Has jobs of this handler's kind done by it. Of two for one kind, the first does them.

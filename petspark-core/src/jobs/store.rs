@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader, on_writer};
 use crate::error::Fault;
 use crate::id::JobId;
-use crate::page::{Key, PageRequest, Start};
+use crate::page::{Key, PageRequest};
 
 pub(super) async fn insert(tx: &mut Tx, id: JobId, job: &NewJob, now: Timestamp) -> Result<(), Fault> {
     on!(tx, conn => query(
@@ -143,7 +143,7 @@ pub(super) async fn list(
     db: &Database,
     state: Option<JobState>,
     page: &PageRequest,
-    after: Option<Key>,
+    after: Option<Key<JobId>>,
 ) -> Result<Vec<JobInfo>, Fault> {
     Ok(on_reader!(db, pool => {
         let mut sql = QueryBuilder::new(
@@ -157,11 +157,11 @@ pub(super) async fn list(
             Some(JobState::Dead) => "dead_at IS NOT NULL",
         });
         if let Some(Key { at, id }) = after {
-            sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(JobId::from_bytes(id)).push(")");
+            sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
         }
         sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(page.limit()) + 1);
-        if let Start::Offset(offset) = page.start() {
-            sql.push(" OFFSET ").push_bind(i64::from(*offset));
+        if let Some(offset) = page.offset() {
+            sql.push(" OFFSET ").push_bind(i64::from(offset));
         }
         sql.build_query_as().fetch_all(pool).await?
     }))

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::database::{Database, text_enum};
 use crate::error::{Failure, Fault, FieldErrors, Kind};
 use crate::id::{PetId, UserId};
-use crate::page::{InvalidPage, Key, ListIdentity, Page, PageRequest, Start};
+use crate::page::{Cursors, InvalidPage, Key, Page, PageRequest};
 
 text_enum! {
     /// The order of a list.
@@ -131,11 +131,12 @@ impl From<InvalidPage> for PetError {
 pub struct Pets {
     db: Database,
     clock: Clock,
+    cursors: Cursors,
 }
 
 impl Pets {
-    pub(crate) fn open(db: Database, clock: Clock) -> Self {
-        Self { db, clock }
+    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors) -> Self {
+        Self { db, clock, cursors }
     }
 
     /// Adds a pet of the caller's.
@@ -170,18 +171,12 @@ impl Pets {
         if let Some(breed) = &filter.breed {
             fields::check_breed(breed).map_err(|problem| PetError::Invalid(FieldErrors::one("breed", problem)))?;
         }
-        let Some(filter) = visible_part(caller, filter) else {
-            let nothing = ListIdentity::new(&"nothing");
-            return Ok(Page::of(page, Vec::new(), None, key, &nothing));
-        };
-        let list = ListIdentity::new(&("pets", &filter));
-        let after = match page.start() {
-            Start::Cursor(cursor) => Some(Key::decode(cursor, &list)?),
-            _ => None,
-        };
-        let total = match page.start() {
-            Start::Offset(_) => Some(store::count_pets(&self.db, &filter).await?),
-            _ => None,
+        let Some(filter) = visible_part(caller, filter) else { return Ok(Page::empty(page)) };
+        let list = self.cursors.list(&("pets", &filter));
+        let after = page.after_key(&list)?;
+        let total = match page.offset() {
+            Some(_) => Some(store::count_pets(&self.db, &filter).await?),
+            None => None,
         };
         let rows = store::list_pets(&self.db, &filter, page, after).await?;
         Ok(Page::of(page, rows, total, key, &list))
@@ -241,8 +236,8 @@ impl Pets {
     }
 }
 
-fn key(pet: &Pet) -> Key {
-    Key { at: pet.created_at, id: *pet.id.as_bytes() }
+fn key(pet: &Pet) -> Key<PetId> {
+    Key { at: pet.created_at, id: pet.id }
 }
 
 fn may_see(caller: &Caller, pet: &Pet) -> bool {

@@ -10,8 +10,8 @@ use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader, on_writer};
 use crate::error::Fault;
 use crate::id::{PetId, UserId};
-use crate::page::{Key, PageRequest, Start};
-use crate::text::comparison_key;
+use crate::page::{Key, PageRequest};
+use crate::text::fold;
 
 /// Must stay one literal with the one in [`find_pet`]: SQL is not glued together at run time
 /// where it needn't be.
@@ -42,7 +42,7 @@ macro_rules! insert_statement {
                 .push_bind(fields.name.clone())
                 .push_bind(fields.species)
                 .push_bind(fields.breed.clone())
-                .push_bind(fields.breed.as_deref().map(comparison_key))
+                .push_bind(fields.breed.as_deref().map(fold))
                 .push_bind(fields.birth.date)
                 .push_bind(fields.birth.is_estimate)
                 .push_bind(fields.gender)
@@ -91,7 +91,7 @@ pub(super) async fn update_pet(
          WHERE id = $13 AND version = $14 AND deleted_at IS NULL"
     )
         .bind(&fields.name).bind(fields.species).bind(&fields.breed)
-        .bind(fields.breed.as_deref().map(comparison_key)).bind(fields.birth.date).bind(fields.birth.is_estimate)
+        .bind(fields.breed.as_deref().map(fold)).bind(fields.birth.date).bind(fields.birth.is_estimate)
         .bind(fields.gender).bind(fields.size).bind(Json(&fields.personality)).bind(&fields.bio)
         .bind(fields.status).bind(now).bind(id).bind(version)
         .execute(pool).await?.rows_affected() > 0))
@@ -131,7 +131,7 @@ macro_rules! push_filter {
             sql.push(" AND p.species = ").push_bind(species);
         }
         if let Some(breed) = &filter.breed {
-            sql.push(" AND p.breed_key = ").push_bind(comparison_key(breed));
+            sql.push(" AND p.breed_key = ").push_bind(fold(breed));
         }
         if let Some(gender) = filter.gender {
             sql.push(" AND p.gender = ").push_bind(gender);
@@ -150,7 +150,7 @@ pub(super) async fn list_pets(
     db: &Database,
     filter: &PetFilter,
     page: &PageRequest,
-    after: Option<Key>,
+    after: Option<Key<PetId>>,
 ) -> Result<Vec<Pet>, Fault> {
     let (comparison, order) = match filter.sort {
         Sort::Newest => ("<", "DESC"),
@@ -161,12 +161,12 @@ pub(super) async fn list_pets(
         push_filter!(&mut sql, filter);
         if let Some(Key { at, id }) = after {
             sql.push(format_args!(" AND (p.created_at, p.id) {comparison} ("))
-                .push_bind(at).push(", ").push_bind(PetId::from_bytes(id)).push(")");
+                .push_bind(at).push(", ").push_bind(id).push(")");
         }
         sql.push(format_args!(" ORDER BY p.created_at {order}, p.id {order} LIMIT "))
             .push_bind(i64::from(page.limit()) + 1);
-        if let Start::Offset(offset) = page.start() {
-            sql.push(" OFFSET ").push_bind(i64::from(*offset));
+        if let Some(offset) = page.offset() {
+            sql.push(" OFFSET ").push_bind(i64::from(offset));
         }
         sql.build_query_as().fetch_all(pool).await?
     }))

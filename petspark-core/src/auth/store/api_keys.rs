@@ -51,7 +51,7 @@ pub(in crate::auth) async fn list_api_keys(
     db: &Database,
     revoked_too: bool,
     page: &PageRequest,
-    after: Option<Key>,
+    after: Option<Key<ApiKeyId>>,
 ) -> Result<Vec<ApiKey>, Fault> {
     Ok(on_reader!(db, conn => {
         let mut sql = QueryBuilder::new(
@@ -63,7 +63,7 @@ pub(in crate::auth) async fn list_api_keys(
             sql.push(" AND revoked_at IS NULL");
         }
         if let Some(Key { at, id }) = after {
-            sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(ApiKeyId::from_bytes(id)).push(")");
+            sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
         }
         sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(page.limit()) + 1);
         sql.build_query_as().fetch_all(conn).await?

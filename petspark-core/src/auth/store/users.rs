@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader};
 use crate::error::Fault;
 use crate::id::UserId;
-use crate::page::{Key, PageRequest, Start};
+use crate::page::{Key, PageRequest};
 
 /// A user to be stored.
 pub(crate) struct NewUserRow {
@@ -89,7 +89,7 @@ pub(in crate::auth) async fn list_users(
     db: &Database,
     filter: &UserFilter,
     page: &PageRequest,
-    after: Option<Key>,
+    after: Option<Key<UserId>>,
 ) -> Result<Vec<User>, Fault> {
     Ok(on_reader!(db, pool => {
         let mut sql = QueryBuilder::new(
@@ -109,11 +109,11 @@ pub(in crate::auth) async fn list_users(
             sql.push(" AND status = ").push_bind(status);
         }
         if let Some(Key { at, id }) = after {
-            sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(UserId::from_bytes(id)).push(")");
+            sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
         }
         sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(page.limit()) + 1);
-        if let Start::Offset(offset) = page.start() {
-            sql.push(" OFFSET ").push_bind(i64::from(*offset));
+        if let Some(offset) = page.offset() {
+            sql.push(" OFFSET ").push_bind(i64::from(offset));
         }
         sql.build_query_as().fetch_all(pool).await?
     }))
