@@ -1,6 +1,7 @@
 //! The built-in commands, a file each. They translate the command line to calls of the library;
 //! rules of the product are not here.
 
+mod admin;
 mod apikey;
 mod args;
 mod audit;
@@ -30,6 +31,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         #[cfg(feature = "serve")]
         Box::new(serve::Serve),
         Box::new(migrate::Migrate),
+        Box::new(admin::Admin),
         Box::new(user::User),
         Box::new(mfa::Mfa),
         Box::new(throttle::Throttle),

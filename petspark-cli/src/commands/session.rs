@@ -81,8 +81,9 @@ impl Plugin for Session {
     }
 }
 
+/// A session as the tool shows it.
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
     id: SessionId,
     created_at: Timestamp,
     last_seen_at: Timestamp,

@@ -1,15 +1,16 @@
-//! `token inspect`: why an access token is accepted, or isn't.
+//! `token`: why an access token is accepted or isn't, and ending what a token belongs to.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
-use petspark_core::Secret;
-use petspark_core::auth::{TokenReport, Verdict};
+use petspark_core::auth::{AuthError, SessionSelection, TokenReport, Verdict};
+use petspark_core::{Secret, SessionId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::commands::args::flag;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -17,28 +18,39 @@ use crate::plugin::{Failure, Plugin, required};
 
 pub(crate) struct Token;
 
+fn file() -> Arg {
+    Arg::new("file")
+        .value_name("-|FILE")
+        .default_value("-")
+        .help("Where the token is; - is standard input. Never on the command line")
+}
+
 impl Plugin for Token {
     fn command(&self) -> Command {
         Command::new("token")
-            .about("Look into access tokens")
+            .about("Look into tokens, and end what they belong to")
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(
                 Command::new("inspect")
                     .about("Say what a token says and which rules it keeps; exit code 5 if it isn't accepted")
-                    .arg(
-                        Arg::new("file")
-                            .value_name("-|FILE")
-                            .default_value("-")
-                            .help("Where the token is; - is standard input. Never on the command line"),
-                    ),
+                    .arg(file()),
+            )
+            .subcommand(
+                Command::new("revoke")
+                    .about("End the session that an access or a refresh token belongs to")
+                    .arg(file())
+                    .arg(Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log"))
+                    .arg(flag("yes", "Don't ask"))
+                    .arg(flag("dry-run", "Only say which session it is")),
             )
     }
 
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
         Box::pin(async move {
             match args.subcommand() {
-                Some((_, args)) => inspect(cx, required::<String>(args, "file")?).await,
+                Some(("revoke", args)) => revoke(cx, args).await,
+                Some((_, args)) => inspect(cx, args).await,
                 None => Ok(Outcome::done().exit(Exit::Usage)),
             }
         })
@@ -48,12 +60,14 @@ impl Plugin for Token {
 /// More than any token; a file that is endless must not be read for ever.
 const MAX_BYTES: u64 = 64 * 1024;
 
-fn read(file: &str) -> io::Result<Secret> {
+fn read(args: &ArgMatches) -> Result<Secret, Failure> {
+    let file = required::<String>(args, "file")?;
     let mut text = String::new();
-    match file {
-        "-" => io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)?,
-        path => File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?,
+    let read = match file.as_str() {
+        "-" => io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text),
+        path => File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)),
     };
+    read.map_err(|error| Failure::new(Exit::Usage, format!("can't read a token from {file}: {error}")))?;
     // As it is copied from a header.
     let token = text.trim();
     Ok(Secret::new(token.strip_prefix("Bearer ").unwrap_or(token).trim_start()))
@@ -97,13 +111,42 @@ const FIELDS: &[Column<Report>] = &[
     ("claims", |report| Value::Object(report.claims.clone()).to_string()),
 ];
 
-async fn inspect(cx: &Context, file: &str) -> Result<Outcome, Failure> {
-    let token =
-        read(file).map_err(|error| Failure::new(Exit::Usage, format!("can't read a token from {file}: {error}")))?;
+async fn inspect(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let token = read(args)?;
     let TokenReport { accepted, header, claims, rules } =
         cx.petspark().await?.auth().inspect_token(&cx.caller(), token.expose()).await?;
     let rule = |of: petspark_core::auth::RuleVerdict| Rule { rule: of.rule, verdict: of.verdict, found: of.found };
     let report = Report { accepted, header, claims, rules: rules.into_iter().map(rule).collect() };
     let outcome = Outcome::record("petspark.token.inspect/v1", &report, FIELDS);
     Ok(if accepted { outcome } else { outcome.exit(Exit::Conflict) })
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    changed: bool,
+    dry_run: bool,
+    session: SessionId,
+}
+
+async fn revoke(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (caller, token, dry_run) = (cx.caller(), read(args)?, args.get_flag("dry-run"));
+    let auth = cx.petspark().await?.auth();
+    let session = auth.session_of_token(&caller, token.expose()).await?;
+    let which = SessionSelection { id: Some(session), ..SessionSelection::default() };
+    if auth.count_sessions(&caller, &which).await? == 0 {
+        return Err(AuthError::SessionNotFound.into());
+    }
+    if !dry_run {
+        cx.confirm(&format!("This ends the session {session}."), "--yes", args.get_flag("yes"))?;
+        let why = args.get_one::<String>("reason").map(String::as_str);
+        auth.revoke_sessions(&caller, &which, why).await?;
+    }
+    let revoked = Revoked { changed: !dry_run, dry_run, session };
+    let fields: &[Column<Revoked>] = &[("session", |revoked| revoked.session.to_string())];
+    let outcome = Outcome::record("petspark.token.revoke/v1", &revoked, fields);
+    Ok(outcome.note(if dry_run {
+        "This is what would end; nothing was changed."
+    } else {
+        "It has ended; running servers know within two seconds."
+    }))
 }

@@ -90,6 +90,7 @@ fn what_commands_print() {
         "user list --limit 1 --format jsonl",
         "user show ada@example.org",
         "user show ada@example.org --json",
+        "user list --unverified --created-after 2100-01-01",
         "user set-role bob@example.org moderator --dry-run",
         "user set-role bob@example.org moderator",
         "user set-role bob@example.org moderator",
@@ -107,6 +108,8 @@ fn what_commands_print() {
         "user delete bob@example.org --grace 7d --yes",
         "user restore bob@example.org",
         "user delete bob@example.org --hard --confirm bob@example.org --json",
+        "admin bootstrap --email root@example.org",
+        "admin bootstrap --email root@example.org --json",
         "seed --users 3 --pets 5 --dry-run",
         "seed --users 3 --pets 5 --yes",
         "seed --users 3 --pets 5 --yes --json",
@@ -195,6 +198,8 @@ fn kind_of(word: &str) -> Option<&'static str> {
         Some("<password>")
     } else if word.starts_with("psk_") && word.len() == 68 {
         Some("<api key>")
+    } else if word.starts_with("pst_") {
+        Some("<token>")
     } else if word.len() == 42 && word.starts_with('A') {
         Some("<cursor>")
     } else {

@@ -2,6 +2,7 @@
 //! what the test gives it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on must fail")]
 
+mod admin;
 mod apikey;
 mod app;
 mod completions;
@@ -29,4 +30,6 @@ mod session;
 mod support;
 mod terminal;
 mod throttle;
+#[cfg(feature = "serve")]
+mod token;
 mod user;

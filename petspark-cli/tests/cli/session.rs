@@ -29,14 +29,14 @@ fn call(address: &str, head: &str, token: Option<&str>, body: &Value) -> (u16, V
     (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
 }
 
-fn register(address: &str, name: &str) -> String {
+pub(crate) fn register(address: &str, name: &str) -> String {
     let body = json!({"email": format!("{name}@example.org"), "password": PASSWORD, "displayName": name});
     let (status, answer) = call(address, "POST /api/v1/auth/register", None, &body);
     assert_eq!(status, 201, "{answer}");
     answer["data"]["accessToken"].as_str().unwrap().to_owned()
 }
 
-fn me(address: &str, token: &str) -> u16 {
+pub(crate) fn me(address: &str, token: &str) -> u16 {
     call(address, "GET /api/v1/auth/me", Some(token), &json!({})).0
 }
 
@@ -101,6 +101,8 @@ on_both! {
         let list = place.ok("session list ada@example.org --json").json();
         let id = list["sessions"][0]["id"].as_str().unwrap().to_owned();
         assert_eq!((list["sessions"].as_array().unwrap().len(), &list["sessions"][0]["ip"]), (1, &json!("127.0.0.1")));
+        let shown = place.ok("user show ada@example.org --json").json();
+        assert_eq!((&shown["sessions"][0]["id"], &shown["last_login_at"]), (&list["sessions"][0]["id"], &shown["sessions"][0]["created_at"]));
         let plan = place.ok(&format!("session revoke {id} --dry-run --json")).json();
         assert_eq!((&plan["sessions"], &plan["dry_run"]), (&json!(1), &json!(true)));
         place.run(&format!("session revoke {id}")).expect(6).says("--yes");

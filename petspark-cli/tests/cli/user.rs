@@ -54,6 +54,33 @@ on_both! {
         assert_eq!(emails(&place.ok("user list --status banned --json")), [""; 0]);
     }
 
+    fn those_are_listed_who_are_new_or_never_proved_their_address(place) {
+        place.ok("migrate run");
+        place.user("ada@example.org", "--verified");
+        place.user("bob@example.org", "");
+        assert_eq!(emails(&place.ok("user list --unverified --json")), ["bob@example.org"]);
+        let made = place.ok("user show ada@example.org --json").json();
+        let after = made["created_at"].as_str().unwrap();
+        assert_eq!(emails(&place.ok(&format!("user list --created-after {after} --json"))), ["bob@example.org"]);
+        assert_eq!(emails(&place.ok("user list --since 1h --json")), ["bob@example.org", "ada@example.org"]);
+        assert_eq!(emails(&place.ok("user list --created-after 2100-01-01 --json")), [""; 0]);
+        place.run("user list --created-after yesterday").expect(2).says("2026-11-23");
+    }
+
+    fn what_an_operator_wants_to_know_of_a_user_is_in_one_place(place) {
+        place.ok("migrate run");
+        place.user("ada@example.org", "");
+        place.ok("user lock ada@example.org --reason spam --until 2100-01-01T00:00:00Z");
+        let shown = place.ok("user show ada@example.org --json").json();
+        assert_eq!((&shown["status"], &shown["status_reason"]), (&"suspended".into(), &"spam".into()));
+        assert_eq!(shown["suspended_until"], "2100-01-01T00:00:00Z");
+        for (name, nothing) in [("sessions", "[]"), ("throttles", "[]"), ("last_login_at", "null"), ("totp_since", "null"), ("recovery_codes_left", "0")] {
+            assert_eq!(shown[name].to_string(), nothing, "{name}");
+        }
+        place.ok("user unlock ada@example.org");
+        assert_eq!(place.ok("user show ada@example.org --json").json()["status"], "active");
+    }
+
     fn a_list_goes_on_where_its_cursor_says(place) {
         place.ok("migrate run");
         for name in ["a", "b", "c"] {

@@ -99,6 +99,9 @@ pub enum AuthError {
     /// Would leave nobody who can administer.
     #[error("This is the last active administrator; make somebody else one first.")]
     LastAdmin,
+    /// The first administrator can be made only once.
+    #[error("There is an active administrator already.")]
+    AdminExists,
     /// More passwords to check than the machine can.
     #[error("The service is busy. Please try again in a moment.")]
     Busy,
@@ -130,6 +133,7 @@ impl Failure for AuthError {
             Self::Key(KeyProblem::ShortOverlap(_)) => Kind::Invalid,
             Self::EmailTaken
             | Self::LastAdmin
+            | Self::AdminExists
             | Self::ApiKeyNameTaken
             | Self::Key(_)
             | Self::SecondFactorExists
@@ -168,6 +172,7 @@ impl Failure for AuthError {
             Self::TooMany { .. } => "RATE_LIMITED",
             Self::Forbidden => "ADMIN_001",
             Self::LastAdmin => "ADMIN_002",
+            Self::AdminExists => "ADMIN_004",
             Self::Busy => "UNAVAILABLE",
             Self::Fault(fault) => fault.code(),
         }

@@ -5,6 +5,7 @@ mod access_token;
 mod api_key;
 mod api_key_states;
 mod api_keys;
+mod bootstrap;
 pub(crate) mod derived_token;
 mod email_change;
 mod error;

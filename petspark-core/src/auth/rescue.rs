@@ -81,6 +81,20 @@ impl Auth {
         invitation: Invitation,
         delivery: Delivery,
     ) -> Result<(User, Option<Secret>), AuthError> {
+        let mut tx = self.0.db.begin().await?;
+        let row = self.insert_invited(&mut tx, caller, invitation).await?;
+        let link = self.deliver(&mut tx, caller, Purpose::Invite, row.id, row.email.as_str(), delivery).await?;
+        tx.commit().await?;
+        Ok((user_of(row, None), link))
+    }
+
+    /// Stores a user without a password, to be given a link.
+    pub(super) async fn insert_invited(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        invitation: Invitation,
+    ) -> Result<NewUserRow, AuthError> {
         caller.require(Permission::ManageUsers)?;
         require_staff_manager(caller, invitation.role)?;
         let mut errors = FieldErrors::default();
@@ -97,13 +111,10 @@ impl Auth {
             role: invitation.role,
             created_at: now,
         };
-        let mut tx = self.0.db.begin().await?;
-        self.insert_user(&mut tx, &row).await?;
-        let link = self.deliver(&mut tx, caller, Purpose::Invite, row.id, row.email.as_str(), delivery).await?;
+        self.insert_user(tx, &row).await?;
         let event = Event::new(Action::UserCreated).on(Subject::User(row.id)).detail("role", row.role.as_str());
-        audit::record(&mut tx, now, caller, event.detail("by", "invite")).await?;
-        tx.commit().await?;
-        Ok((user_of(row, None), link))
+        audit::record(tx, now, caller, event.detail("by", "invite")).await?;
+        Ok(row)
     }
 
     /// Notes that the user's address is theirs. Says whether that was news.
@@ -235,7 +246,7 @@ impl Auth {
 }
 
 /// Lets those pass who are no user: an administrator who could have another's link could be them.
-fn require_operator(caller: &Caller) -> Result<(), AuthError> {
+pub(super) fn require_operator(caller: &Caller) -> Result<(), AuthError> {
     caller.require(Permission::ManageStaff)?;
     if caller.user_id().is_none() { Ok(()) } else { Err(AuthError::Forbidden) }
 }

@@ -116,6 +116,22 @@ impl Auth {
         Ok(store::count_sessions(&self.0.db, which, self.0.clock.now()).await?)
     }
 
+    /// The session that a refresh token, or an access token whose time may be over, belongs to:
+    /// for [`Auth::revoke_sessions`], when somebody's token turns up where it shouldn't.
+    ///
+    /// # Errors
+    /// [`AuthError::SessionNotFound`] for what is no token of ours; [`AuthError::Forbidden`] unless
+    /// an administrator asks.
+    pub async fn session_of_token(&self, caller: &Caller, token: &str) -> Result<SessionId, AuthError> {
+        caller.require(Permission::ManageSessions)?;
+        if let Some(presented) = self.0.refresh.verify(token) {
+            return Ok(presented.session);
+        }
+        let ring = self.key_ring_with_news().await?;
+        let claims = self.0.access.verify_expired_too(&ring, token, self.0.clock.now());
+        claims.map(|claims| claims.sid).map_err(|_| AuthError::SessionNotFound)
+    }
+
     /// Ends them without asking who may.
     pub(super) async fn revoke(
         &self,

@@ -45,6 +45,10 @@ pub struct UserFilter {
     pub role: Option<Role>,
     /// Only with this status.
     pub status: Option<UserStatus>,
+    /// Only those whose address is proven to be theirs, or only the others.
+    pub verified: Option<bool>,
+    /// Only those whose account was made after that.
+    pub created_after: Option<Timestamp>,
 }
 
 /// A user and what administrators want to know of them.

@@ -30,6 +30,24 @@ fn new_email(email: &str, verified: bool, undo: bool) -> NewEmail {
 }
 
 on_both! {
+    async fn of_those_who_make_the_first_administrator_at_once_one_does(app: TestApp) {
+        let (auth, other) = (app.petspark.auth().clone(), app.another().await);
+        let made = futures_util::future::join_all((0..8).map(|n| {
+            let auth = if n % 2 == 0 { auth.clone() } else { other.auth().clone() };
+            async move { auth.bootstrap_admin(&operator(), &format!("root{n}@example.org"), "Root").await }
+        })).await;
+        let (made, refused): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+        assert_eq!(made.len(), 1);
+        assert!(refused.iter().all(|refused| matches!(refused, Err(AuthError::AdminExists))), "{refused:?}");
+        let (root, token) = made.into_iter().next().unwrap().unwrap();
+        auth.reset_password(&nobody(), token.expose(), Password::new(NEW)).await.unwrap();
+        assert!(can_sign_in(&app, &root.email, NEW).await);
+        let admin = admin(&app).await;
+        let by_a_user = auth.bootstrap_admin(&admin, "eve@example.org", "Eve").await;
+        assert!(matches!(by_a_user, Err(AuthError::Forbidden)), "they would be given another's link: {by_a_user:?}");
+        other.close().await;
+    }
+
     async fn asvs_6_4_1_an_invited_user_has_no_password_until_they_choose_one(app: TestApp) {
         let auth = app.petspark.auth();
         let (user, link) = auth.invite(&operator(), invitation("grace@example.org"), Delivery::Mail).await.unwrap();

@@ -34,7 +34,7 @@ impl UserQuery {
         let role = self.role.and_then(|text| errors.check("role", text.parse()));
         let status = self.status.and_then(|text| errors.check("status", text.parse()));
         let page = page_request(&mut errors, self.limit, self.cursor, self.offset);
-        let filter = UserFilter { q: self.q, role, status };
+        let filter = UserFilter { q: self.q, role, status, ..UserFilter::default() };
         errors.finish(Some((filter, page))).map_err(|fields| ApiError::invalid_fields(&fields))
     }
 }

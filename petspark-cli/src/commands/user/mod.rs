@@ -1,5 +1,6 @@
 //! `user`: accounts, as an operator makes and finds them.
 
+mod find;
 mod import;
 mod leaving;
 mod rescue;
@@ -8,11 +9,11 @@ mod standing;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
-use petspark_core::auth::{AuthError, NewAccount, NewUser, Role, UserFilter, UserStatus};
+use petspark_core::auth::{AuthError, NewAccount, NewUser, Role, UserStatus};
 use petspark_core::{Timestamp, UserId};
 use serde::Serialize;
 
-use crate::commands::args::{flag, page, page_options};
+use crate::commands::args::flag;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -23,11 +24,6 @@ pub(crate) struct User;
 
 fn role() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())).try_map(|text| text.parse::<Role>())
-}
-
-fn status() -> impl TypedValueParser<Value = UserStatus> {
-    PossibleValuesParser::new(UserStatus::ALL.iter().map(|status| status.as_str()))
-        .try_map(|text| text.parse::<UserStatus>())
 }
 
 fn selector() -> Arg {
@@ -41,32 +37,7 @@ impl Plugin for User {
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(create_command())
-            .subcommand(
-                Command::new("list")
-                    .about("List users, newest first")
-                    .arg(
-                        Arg::new("search")
-                            .long("search")
-                            .value_name("TEXT")
-                            .help("Only those whose address or name begins so"),
-                    )
-                    .arg(
-                        Arg::new("role")
-                            .long("role")
-                            .value_name("ROLE")
-                            .value_parser(role())
-                            .help("Only with this role"),
-                    )
-                    .arg(
-                        Arg::new("status")
-                            .long("status")
-                            .value_name("STATUS")
-                            .value_parser(status())
-                            .help("Only with this status"),
-                    )
-                    .args(page_options()),
-            )
-            .subcommand(Command::new("show").about("Show a user").arg(selector()))
+            .subcommands(find::commands())
             .subcommands(standing::commands())
             .subcommands(rescue::commands())
             .subcommands(leaving::commands())
@@ -77,7 +48,7 @@ impl Plugin for User {
         Box::pin(async move {
             match args.subcommand() {
                 Some(("create", args)) => create(cx, args).await,
-                Some(("list", args)) => list(cx, args).await,
+                Some(("list", args)) => find::list(cx, args).await,
                 Some(("set-role", args)) => standing::set_role(cx, args).await,
                 Some(("suspend", args)) => standing::set_status(cx, args, UserStatus::Suspended).await,
                 Some(("unsuspend", args)) => standing::set_status(cx, args, UserStatus::Active).await,
@@ -92,7 +63,7 @@ impl Plugin for User {
                 Some(("restore", args)) => leaving::restore(cx, args).await,
                 Some(("export", args)) => leaving::export(cx, args).await,
                 Some(("import", args)) => import::import(cx, args).await,
-                Some((_, args)) => show(cx, args).await,
+                Some((_, args)) => find::show(cx, args).await,
                 None => Ok(Outcome::done().exit(Exit::Usage)),
             }
         })
@@ -213,28 +184,4 @@ async fn create(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
         (true, Some(_)) => outcome.note("The password is shown this once only."),
         (true, None) => outcome,
     })
-}
-
-async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
-    let filter = UserFilter {
-        q: args.get_one("search").cloned(),
-        role: args.get_one("role").copied(),
-        status: args.get_one("status").copied(),
-    };
-    let page = page(args)?;
-    let users = cx.petspark().await?.auth().list_users(&cx.caller(), &filter, &page).await?.map(Shown::of);
-    let cursor = users.next_cursor.as_deref();
-    // Who they are and what the list is sorted by; the rest is in JSON.
-    let shown = ["id", "email", "name", "role", "status", "created_at"];
-    let columns: Vec<_> = FIELDS.iter().filter(|(title, _)| shown.contains(title)).copied().collect();
-    let outcome = Outcome::page("petspark.user.list/v1", "users", &users.items, cursor, &columns);
-    Ok(match cursor {
-        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-        None => outcome,
-    })
-}
-
-async fn show(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
-    let user = cx.petspark().await?.auth().get_user(&cx.caller(), required::<String>(args, "user")?).await?;
-    Ok(Outcome::record("petspark.user.show/v1", &Shown::of(user), FIELDS))
 }

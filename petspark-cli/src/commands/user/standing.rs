@@ -43,6 +43,7 @@ pub(super) fn commands() -> [Command; 5] {
             .arg(force.clone())
             .arg(dry_run.clone()),
         Command::new("unsuspend")
+            .visible_alias("unlock")
             .about("Let a suspended or banned user sign in again")
             .arg(selector())
             .arg(reason("Why, for the record"))

@@ -108,6 +108,12 @@ pub(in crate::auth) async fn list_users(
         if let Some(status) = filter.status {
             sql.push(" AND status = ").push_bind(status);
         }
+        if let Some(verified) = filter.verified {
+            sql.push(if verified { " AND email_verified_at IS NOT NULL" } else { " AND email_verified_at IS NULL" });
+        }
+        if let Some(created_after) = filter.created_after {
+            sql.push(" AND created_at > ").push_bind(created_after);
+        }
         if let Some(Key { at, id }) = after {
             sql.push(" AND (created_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
         }
