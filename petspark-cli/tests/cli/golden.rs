@@ -200,7 +200,7 @@ fn kind_of(word: &str) -> Option<&'static str> {
         Some("<api key>")
     } else if word.starts_with("pst_") {
         Some("<token>")
-    } else if word.len() == 42 && word.starts_with('A') {
+    } else if word.len() > 100 && word.starts_with('A') {
         Some("<cursor>")
     } else {
         None
