@@ -6,7 +6,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use petspark_benches::load::{Plan, Target};
+use petspark_benches::load::{Bodies, Head, Plan, Target};
 
 fn command() -> Command {
     Command::new("load")
@@ -22,7 +22,11 @@ fn command() -> Command {
         .arg(option("method", "GET, POST and so on").default_value("GET"))
         .arg(option("header", "A line as `Name: value`; can be repeated").action(ArgAction::Append))
         .arg(option("token-file", "A file with a bearer token"))
-        .arg(option("body-file", "A file with a JSON body"))
+        .arg(option("bodies-file", "A file with a JSON body a line; they are sent in turn"))
+        .arg(
+            option("refresh-tokens-file", "A file with a refresh token a line; each session is renewed time and again")
+                .conflicts_with("bodies-file"),
+        )
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Report as JSON"))
 }
 
@@ -44,11 +48,15 @@ fn plan(args: &ArgMatches) -> Result<Option<Plan>, Box<dyn Error>> {
     if let Some(file) = text("token-file") {
         headers.push(format!("Authorization: Bearer {}", std::fs::read_to_string(file)?.trim()));
     }
+    let lines = |file: &String| std::fs::read_to_string(file).map(|text| text.lines().map(str::to_owned).collect());
+    let bodies = match (text("bodies-file"), text("refresh-tokens-file")) {
+        (Some(file), _) => Bodies::InTurn(lines(file)?),
+        (None, Some(file)) => Bodies::RefreshTokens(lines(file)?),
+        (None, None) => Bodies::None,
+    };
     Ok(Some(Plan {
-        target: target.clone(),
-        method: method.clone(),
-        headers,
-        body: text("body-file").map(std::fs::read_to_string).transpose()?,
+        head: Head { target: target.clone(), method: method.clone(), headers },
+        bodies,
         connections: *connections,
         duration: Duration::from_secs(*seconds),
         rate: args.get_one("rate").copied(),

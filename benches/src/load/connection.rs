@@ -10,16 +10,30 @@ use tokio::net::TcpStream;
 /// A head longer than this is no answer of ours.
 const MAX_HEAD: usize = 16 * 1024;
 
-pub(super) struct Connection {
+/// To one server, one request at a time.
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// An answer, read to its end.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+#[derive(Debug)]
+pub struct Answer {
+    /// 200 and so on.
+    pub status: u16,
+    /// Has a `Retry-After`.
+    pub says_when: bool,
+    /// All of it.
+    pub body: Vec<u8>,
     pub(super) closes: bool,
+}
+
+/// What the head of an answer says.
+#[derive(Debug, PartialEq, Eq)]
+struct AnswerHead {
+    status: u16,
+    closes: bool,
+    says_when: bool,
     body_bytes: usize,
 }
 
@@ -30,17 +44,24 @@ impl Answer {
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, Error> {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn open(address: SocketAddr) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(MAX_HEAD) })
     }
 
     /// Sends a request and reads the whole answer to it.
-    pub(super) async fn ask(&mut self, request: &[u8]) -> Result<Answer, Error> {
+    ///
+    /// # Errors
+    /// When the connection breaks, or the answer isn't one that is understood here.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<Answer, Error> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
-        let (head_bytes, answer) = loop {
+        let (head_bytes, head) = loop {
             self.read_more().await?;
             if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break (end + 4, parse_head(&self.buffer[..end])?);
@@ -49,10 +70,11 @@ impl Connection {
                 return Err(malformed("its head is too long"));
             }
         };
-        while self.buffer.len() < head_bytes + answer.body_bytes {
+        while self.buffer.len() < head_bytes + head.body_bytes {
             self.read_more().await?;
         }
-        Ok(answer)
+        let AnswerHead { status, closes, says_when, .. } = head;
+        Ok(Answer { status, closes, says_when, body: self.buffer[head_bytes..].to_vec() })
     }
 
     async fn read_more(&mut self) -> Result<(), Error> {
@@ -63,22 +85,28 @@ impl Connection {
     }
 }
 
-fn parse_head(head: &[u8]) -> Result<Answer, Error> {
+fn parse_head(head: &[u8]) -> Result<AnswerHead, Error> {
     let head = std::str::from_utf8(head).map_err(|_| malformed("its head is not text"))?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
-    let mut answer =
-        Answer { status: status.ok_or_else(|| malformed("no status"))?, closes: false, body_bytes: usize::MAX };
+    let mut answer = AnswerHead {
+        status: status.ok_or_else(|| malformed("no status"))?,
+        closes: false,
+        says_when: false,
+        body_bytes: usize::MAX,
+    };
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         let value = value.trim();
         if name.eq_ignore_ascii_case("content-length") {
             answer.body_bytes = value.parse().map_err(|_| malformed("its content-length is no number"))?;
         } else if name.eq_ignore_ascii_case("connection") {
             answer.closes = value.eq_ignore_ascii_case("close");
+        } else if name.eq_ignore_ascii_case("retry-after") {
+            answer.says_when = true;
         }
     }
     match (answer.status, answer.body_bytes) {
-        (204 | 304, usize::MAX) => Ok(Answer { body_bytes: 0, ..answer }),
+        (204 | 304, usize::MAX) => Ok(AnswerHead { body_bytes: 0, ..answer }),
         (_, usize::MAX) => Err(malformed("it has no content-length, and chunks aren't understood here")),
         _ => Ok(answer),
     }
@@ -97,11 +125,11 @@ mod tests {
         let parse = |head: &str| parse_head(head.as_bytes());
         assert_eq!(
             parse("HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx: y").unwrap(),
-            Answer { status: 200, closes: false, body_bytes: 12 }
+            AnswerHead { status: 200, closes: false, says_when: false, body_bytes: 12 }
         );
         assert_eq!(
-            parse("HTTP/1.1 503 Busy\r\ncontent-length:0\r\nconnection: Close").unwrap(),
-            Answer { status: 503, closes: true, body_bytes: 0 }
+            parse("HTTP/1.1 503 Busy\r\ncontent-length:0\r\nRetry-After: 1\r\nconnection: Close").unwrap(),
+            AnswerHead { status: 503, closes: true, says_when: true, body_bytes: 0 }
         );
         assert_eq!(parse("HTTP/1.1 304 Not Modified").unwrap().body_bytes, 0);
         for head in ["", "HTTP/1.1 2", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\nContent-Length: many"] {

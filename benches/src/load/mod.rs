@@ -3,25 +3,24 @@
 
 mod connection;
 mod report;
+mod script;
 
+pub use connection::{Answer, Connection};
 pub use report::Report;
+pub use script::{Bodies, Head};
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use connection::Connection;
+use script::Script;
 
 /// What to send, and for how long.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where to.
-    pub target: Target,
-    /// `GET`, `POST` and so on.
-    pub method: String,
-    /// Whole header lines, `Name: value`.
-    pub headers: Vec<String>,
-    /// Sent as JSON.
-    pub body: Option<String>,
+    /// Where to, and how.
+    pub head: Head,
+    /// With what.
+    pub bodies: Bodies,
     /// How many at the same time.
     pub connections: u32,
     /// How long.
@@ -67,13 +66,12 @@ impl std::str::FromStr for Target {
 impl Plan {
     /// Does it, and reports what came of it.
     pub async fn run(&self) -> Report {
-        let request = self.request();
         let connections = self.connections.max(1);
         let end = Instant::now() + self.duration;
         let interval = self.rate.map(|rate| Duration::from_secs(1) * connections / rate.max(1));
         let mut workers = Vec::new();
-        for _ in 0..connections {
-            workers.push(tokio::spawn(keep_asking(self.target.address, request.clone(), interval, end)));
+        for script in Script::all(&self.head, &self.bodies, connections as usize) {
+            workers.push(tokio::spawn(keep_asking(self.head.target.address, script, interval, end)));
         }
         let mut samples = Samples::default();
         for worker in workers {
@@ -85,27 +83,14 @@ impl Plan {
         }
         Report::new(samples, self.duration)
     }
-
-    fn request(&self) -> Vec<u8> {
-        let Target { address, path } = &self.target;
-        let mut request = format!("{} {path} HTTP/1.1\r\nHost: {address}\r\n", self.method);
-        for header in &self.headers {
-            request.push_str(header);
-            request.push_str("\r\n");
-        }
-        if let Some(body) = &self.body {
-            request.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
-        }
-        request.push_str("\r\n");
-        request.push_str(self.body.as_deref().unwrap_or_default());
-        request.into_bytes()
-    }
 }
 
 /// What the connections saw.
 #[derive(Debug, Default)]
 struct Samples {
     latencies: Vec<Duration>,
+    /// Answers that say when to come again.
+    refused: u64,
     errors: u64,
     /// One of the errors, for a person to see what went wrong.
     example: Option<String>,
@@ -119,12 +104,13 @@ impl Samples {
 
     fn add(&mut self, more: Self) {
         self.latencies.extend(more.latencies);
+        self.refused += more.refused;
         self.errors += more.errors;
         self.example = self.example.take().or(more.example);
     }
 }
 
-async fn keep_asking(address: SocketAddr, request: Vec<u8>, interval: Option<Duration>, end: Instant) -> Samples {
+async fn keep_asking(address: SocketAddr, mut script: Script, interval: Option<Duration>, end: Instant) -> Samples {
     let mut samples = Samples::default();
     let mut connection = None;
     loop {
@@ -132,10 +118,14 @@ async fn keep_asking(address: SocketAddr, request: Vec<u8>, interval: Option<Dur
         if asked >= end {
             return samples;
         }
+        let Some(request) = script.request() else {
+            samples.failed("nothing to send on this connection");
+            return samples;
+        };
         let answer = match &mut connection {
-            Some(open) => Connection::ask(open, &request).await,
+            Some(open) => Connection::ask(open, request).await,
             None => match Connection::open(address).await {
-                Ok(open) => Connection::ask(connection.insert(open), &request).await,
+                Ok(open) => Connection::ask(connection.insert(open), request).await,
                 Err(error) => Err(error),
             },
         };
@@ -146,7 +136,12 @@ async fn keep_asking(address: SocketAddr, request: Vec<u8>, interval: Option<Dur
             _ if now > end => return samples,
             Ok(answer) => {
                 if answer.is_success() {
-                    samples.latencies.push(now - asked);
+                    match script.answered(&answer.body) {
+                        Ok(()) => samples.latencies.push(now - asked),
+                        Err(problem) => samples.failed(problem),
+                    }
+                } else if answer.says_when {
+                    samples.refused += 1;
                 } else {
                     samples.failed(format!("status {}", answer.status));
                 }

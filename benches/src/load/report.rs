@@ -14,6 +14,8 @@ pub struct Report {
     pub requests: usize,
     /// Successful answers a second.
     pub per_second: f64,
+    /// Answers that say when to come again: too much at the moment.
+    pub refused: u64,
     /// Anything else: other statuses, broken connections.
     pub errors: u64,
     /// One of the errors.
@@ -40,6 +42,7 @@ impl Report {
         Self {
             requests: count,
             per_second: count as f64 / duration.as_secs_f64(),
+            refused: samples.refused,
             errors: samples.errors,
             error_example: samples.example,
             mean_us: latencies.iter().sum::<Duration>().as_micros().checked_div(count as u128).unwrap_or(0),
@@ -53,8 +56,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, per_second, errors, mean_us, p50_us, p90_us, p99_us, max_us, .. } = self;
-        writeln!(f, "{per_second:.0} requests/s ({requests} in all, {errors} errors)")?;
+        let Self { requests, per_second, refused, errors, mean_us, p50_us, p90_us, p99_us, max_us, .. } = self;
+        writeln!(f, "{per_second:.0} requests/s ({requests} in all, {refused} refused for now, {errors} errors)")?;
         write!(f, "latency in us: mean {mean_us}, p50 {p50_us}, p90 {p90_us}, p99 {p99_us}, max {max_us}")?;
         match &self.error_example {
             Some(example) => write!(f, "\nan error: {example}"),
