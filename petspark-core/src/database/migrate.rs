@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = migrations![
     9 "0009_throttles",
     10 "0010_signing_keys",
     11 "0011_api_keys",
+    12 "0012_pet_search",
 ];
 
 impl Migration {

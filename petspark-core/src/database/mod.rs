@@ -4,6 +4,7 @@
 
 mod connect;
 mod error;
+mod full_text;
 mod history;
 mod listen;
 mod migrate;
@@ -12,6 +13,7 @@ mod types;
 
 pub use connect::OpenError;
 pub(crate) use error::violates;
+pub(crate) use full_text::FullText;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
 pub(crate) use readers::Readers;
 pub(crate) use types::text_enum;

@@ -7,6 +7,7 @@ use time::macros::format_description;
 use time::{Date, Month};
 
 use super::pet::{Gender, Pet, PetStatus, Size, Species, full_years};
+use super::place::Coordinates;
 use crate::error::FieldErrors;
 use crate::text::{one_line, paragraphs};
 
@@ -35,7 +36,7 @@ impl<T> Patch<T> {
 /// use petspark_core::pets::{Patch, PetFields, Species};
 /// let rex = PetFields { breed: Patch::Set("Beagle".into()), ..PetFields::new("Rex", Species::Dog) };
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PetFields {
     /// 1 to 50 characters.
     pub name: Patch<String>,
@@ -55,8 +56,23 @@ pub struct PetFields {
     pub personality: Patch<Vec<String>>,
     /// At most 1,000 characters.
     pub bio: Patch<String>,
+    /// Where it lives; replaced as a whole.
+    pub location: Patch<LocationFields>,
     /// A [`PetStatus`].
     pub status: Patch<String>,
+}
+
+/// Where a pet lives, as a client describes it. Without coordinates it isn't found near a place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LocationFields {
+    /// Degrees from -90 to 90; with a longitude or not at all.
+    pub latitude: Option<f64>,
+    /// Degrees from -180 to 180.
+    pub longitude: Option<f64>,
+    /// At most 80 characters.
+    pub city: Option<String>,
+    /// At most 80 characters.
+    pub country: Option<String>,
 }
 
 impl PetFields {
@@ -67,7 +83,7 @@ impl PetFields {
 }
 
 /// A pet's fields after all rules were checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CheckedPet {
     pub(crate) name: String,
     pub(crate) species: Species,
@@ -77,7 +93,15 @@ pub(crate) struct CheckedPet {
     pub(crate) size: Option<Size>,
     pub(crate) personality: Vec<String>,
     pub(crate) bio: Option<String>,
+    pub(crate) location: CheckedLocation,
     pub(crate) status: PetStatus,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct CheckedLocation {
+    pub(crate) city: Option<String>,
+    pub(crate) country: Option<String>,
+    pub(crate) exact: Option<Coordinates>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,10 +110,11 @@ pub(crate) struct Birth {
     pub(crate) is_estimate: bool,
 }
 
-const MAX_AGE: u32 = 80;
+pub(super) const MAX_AGE: u32 = 80;
 const MAX_BREED_CHARS: usize = 80;
 const MAX_TRAITS: usize = 10;
 const MAX_TRAIT_CHARS: usize = 30;
+const MAX_PLACE_CHARS: usize = 80;
 
 impl PetFields {
     /// These fields laid over those of `current`, or over a pet that has none yet.
@@ -115,6 +140,8 @@ impl PetFields {
         let bio = optional(&mut errors, "bio", self.bio, current.and_then(|pet| pet.bio.clone()), |text| {
             paragraphs(&text, 1000).ok_or_else(|| "must have at most 1000 characters".to_owned())
         });
+        let location =
+            optional(&mut errors, "location", self.location, current.map(CheckedLocation::of), LocationFields::check);
         // Clearing it would show a hidden pet to everybody.
         let status = match (self.status, current) {
             (Patch::Keep, None) => Some(PetStatus::Active),
@@ -129,9 +156,37 @@ impl PetFields {
             size,
             personality: personality.unwrap_or_default(),
             bio: bio.filter(|text| !text.is_empty()),
+            location: location.unwrap_or_default(),
             status: status.unwrap_or(PetStatus::Active),
         });
         errors.finish(checked)
+    }
+}
+
+impl LocationFields {
+    fn check(self) -> Result<CheckedLocation, String> {
+        let exact = match (self.latitude, self.longitude) {
+            (None, None) => None,
+            (Some(latitude), Some(longitude)) => Some(
+                Coordinates::new(latitude, longitude)
+                    .ok_or("latitude must be from -90 to 90, and longitude from -180 to 180")?,
+            ),
+            _ => return Err("latitude and longitude must be given together".to_owned()),
+        };
+        let place = |field: &str, text: Option<String>| match text.filter(|text| !text.trim().is_empty()) {
+            None => Ok(None),
+            Some(text) => one_line(&text, MAX_PLACE_CHARS)
+                .map(Some)
+                .ok_or_else(|| format!("{field} must have at most {MAX_PLACE_CHARS} characters in one line")),
+        };
+        Ok(CheckedLocation { city: place("city", self.city)?, country: place("country", self.country)?, exact })
+    }
+}
+
+impl CheckedLocation {
+    fn of(pet: &Pet) -> Self {
+        let location = &pet.location;
+        Self { city: location.city.clone(), country: location.country.clone(), exact: location.exact() }
     }
 }
 
@@ -237,7 +292,8 @@ fn parse_birth_date(text: &str, today: Date) -> Result<Date, &'static str> {
     Ok(date)
 }
 
-fn years_before(day: Date, years: u32) -> Date {
+/// The day that many years before; whoever was born then or earlier is at least that old.
+pub(super) fn years_before(day: Date, years: u32) -> Date {
     let year = day.year() - i32::try_from(years).unwrap_or(0);
     // 29 February has no namesake in most years; the day before is as good a guess.
     day.replace_year(year).or_else(|_| Date::from_calendar_date(year, Month::February, 28)).unwrap_or(day)
@@ -270,11 +326,15 @@ mod tests {
             size: set("huge"),
             personality: Patch::Set(vec!["calm".to_owned(), String::new()]),
             bio: set(&"x".repeat(1001)),
+            location: Patch::Set(LocationFields { latitude: Some(1.0), ..LocationFields::default() }),
             status: set("gone"),
         };
         let errors = fields.check(None, TODAY).unwrap_err();
         let names: Vec<_> = errors.iter().map(|(field, _)| field).collect();
-        assert_eq!(names, ["bio", "birthDate", "breed", "gender", "name", "personality", "size", "species", "status"]);
+        assert_eq!(
+            names,
+            ["bio", "birthDate", "breed", "gender", "location", "name", "personality", "size", "species", "status"]
+        );
     }
 
     #[test]

@@ -2,57 +2,28 @@
 //! service's business.
 
 mod fields;
+mod filter;
 mod pet;
+mod place;
+mod search;
 pub(crate) mod store;
 
-pub(crate) use fields::{Birth, CheckedPet};
-pub use fields::{Patch, PetFields};
-pub use pet::{Gender, Pet, PetStatus, Size, Species};
+pub(crate) use fields::{Birth, CheckedLocation, CheckedPet};
+pub use fields::{LocationFields, Patch, PetFields};
+pub use filter::{PetFilter, Sort};
+pub use pet::{Gender, Location, Pet, PetStatus, Size, Species};
+pub use place::{Coordinates, Near};
 
 use std::time::Duration;
 
+use self::store::Selection;
 use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::Clock;
-use crate::database::{Database, text_enum};
+use crate::database::Database;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
-use crate::id::{PetId, UserId};
-use crate::page::{Cursors, InvalidPage, Key, Page, PageRequest};
-
-text_enum! {
-    /// The order of a list.
-    pub enum Sort {
-        /// Last added first.
-        Newest = "-createdAt",
-        /// First added first.
-        Oldest = "createdAt",
-    }
-}
-
-/// Which pets to list, and in which order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PetFilter {
-    /// Only of this owner.
-    pub owner: Option<UserId>,
-    /// Only of this species.
-    pub species: Option<Species>,
-    /// Only of this breed; case and white space don't matter.
-    pub breed: Option<String>,
-    /// Only of this gender.
-    pub gender: Option<Gender>,
-    /// Only of this size.
-    pub size: Option<Size>,
-    /// Only with this status. Without it, active ones; of one's own pets, all.
-    pub status: Option<PetStatus>,
-    /// In which order.
-    pub sort: Sort,
-}
-
-impl Default for PetFilter {
-    fn default() -> Self {
-        Self { owner: None, species: None, breed: None, gender: None, size: None, status: None, sort: Sort::Newest }
-    }
-}
+use crate::id::PetId;
+use crate::page::{Cursors, InvalidPage, Page, PageRequest};
 
 /// Why an operation on a pet was refused.
 #[derive(Debug, thiserror::Error)]
@@ -165,21 +136,21 @@ impl Pets {
     /// A page of pets. What the caller may not see is not in it, whatever the filter says.
     ///
     /// # Errors
-    /// [`PetError::Invalid`] for a breed that can't be one, and a cursor that belongs to another list.
+    /// [`PetError::Invalid`] for a filter that can't be, and a cursor that belongs to another list.
     pub async fn list(&self, caller: &Caller, filter: PetFilter, page: &PageRequest) -> Result<Page<Pet>, PetError> {
         caller.require(Permission::ReadPets)?;
-        if let Some(breed) = &filter.breed {
-            fields::check_breed(breed).map_err(|problem| PetError::Invalid(FieldErrors::one("breed", problem)))?;
-        }
-        let Some(filter) = visible_part(caller, filter) else { return Ok(Page::empty(page)) };
-        let list = self.cursors.list(&("pets", &filter));
+        let selection = filter.select(self.clock.now().date()).map_err(PetError::Invalid)?;
+        let Some(selection) = visible_part(caller, selection) else { return Ok(Page::empty(page)) };
+        // Ages, not days: a list goes on after midnight.
+        let list = self.cursors.list(&("pets", &filter, caller.may(Permission::ManagePets)));
         let after = page.after_key(&list)?;
         let total = match page.offset() {
-            Some(_) => Some(store::count_pets(&self.db, &filter).await?),
+            Some(_) => Some(store::count_pets(&self.db, &selection).await?),
             None => None,
         };
-        let rows = store::list_pets(&self.db, &filter, page, after).await?;
-        Ok(Page::of(page, rows, total, key, &list))
+        let rows = store::list_pets(&self.db, &selection, page, after).await?;
+        let found = Page::of(page, rows, total, |found| found.key(selection.order), &list);
+        Ok(found.map(|found| found.pet.seen_from(selection.near)))
     }
 
     /// Changes the fields that are given, and keeps the others.
@@ -236,26 +207,21 @@ impl Pets {
     }
 }
 
-fn key(pet: &Pet) -> Key<PetId> {
-    Key { at: pet.created_at, id: pet.id }
-}
-
 fn may_see(caller: &Caller, pet: &Pet) -> bool {
     pet.status == PetStatus::Active || caller.is(pet.owner_id) || caller.may(Permission::ManagePets)
 }
 
-/// The filter narrowed to what the caller may see; `None` if that is nothing.
-fn visible_part(caller: &Caller, filter: PetFilter) -> Option<PetFilter> {
-    let asks_for_own = filter.owner.is_some_and(|owner| caller.is(owner));
-    if asks_for_own || caller.may(Permission::ManagePets) && (filter.owner.is_some() || filter.status.is_some()) {
-        return Some(filter);
+/// The selection narrowed to what the caller may see; `None` if that is nothing.
+fn visible_part(caller: &Caller, selection: Selection) -> Option<Selection> {
+    let asks_for_own = selection.owner.is_some_and(|owner| caller.is(owner));
+    let is_specific = selection.owner.is_some() || selection.status.is_some();
+    if asks_for_own || caller.may(Permission::ManagePets) && is_specific {
+        return Some(selection);
     }
-    match filter.status {
-        None | Some(PetStatus::Active) => Some(PetFilter { status: Some(PetStatus::Active), ..filter }),
+    match selection.status {
+        None | Some(PetStatus::Active) => Some(Selection { status: Some(PetStatus::Active), ..selection }),
         // Hidden and banned ones are seen by their owner only.
-        Some(_) if filter.owner.is_none() => {
-            Some(PetFilter { owner: caller.user_id(), ..filter }).filter(|filter| filter.owner.is_some())
-        }
+        Some(_) if selection.owner.is_none() => caller.user_id().map(|id| Selection { owner: Some(id), ..selection }),
         Some(_) => None,
     }
 }

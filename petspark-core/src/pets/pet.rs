@@ -2,6 +2,8 @@
 
 use time::Date;
 
+use super::place::{Coordinates, Near};
+use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
 use crate::id::{PetId, UserId};
@@ -69,7 +71,7 @@ text_enum! {
 }
 
 /// A pet and the little of its owner that others may know.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Pet {
     /// Which.
     pub id: PetId,
@@ -96,6 +98,12 @@ pub struct Pet {
     pub personality: Vec<String>,
     /// Up to 1,000 characters about it.
     pub bio: Option<String>,
+    /// Where it lives.
+    #[sqlx(flatten)]
+    pub location: Location,
+    /// Kilometres from the place that pets were looked for near, rounded; only in such a list.
+    #[sqlx(skip)]
+    pub distance_km: Option<u32>,
     /// Whether somebody of PetSpark checked that it exists.
     pub verified: bool,
     /// Who can see it.
@@ -108,7 +116,52 @@ pub struct Pet {
     pub updated_at: Timestamp,
 }
 
+/// Where a pet lives, as far as its owner said.
+#[derive(Clone, Debug, Default, PartialEq, sqlx::FromRow)]
+pub struct Location {
+    /// At most 80 characters.
+    pub city: Option<String>,
+    /// At most 80 characters.
+    pub country: Option<String>,
+    shown_latitude: Option<f64>,
+    shown_longitude: Option<f64>,
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+}
+
+impl Location {
+    /// A point about a kilometre around the exact one, for everybody.
+    #[must_use]
+    pub fn shown(&self) -> Option<Coordinates> {
+        Coordinates::new(self.shown_latitude?, self.shown_longitude?)
+    }
+
+    /// For storing it again; nobody else is told.
+    pub(super) fn exact(&self) -> Option<Coordinates> {
+        Coordinates::new(self.latitude?, self.longitude?)
+    }
+
+    /// Whether anything was said.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.city.is_some() || self.country.is_some() || self.latitude.is_some()
+    }
+}
+
 impl Pet {
+    /// With its distance from the place that was looked near.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most half around the earth")]
+    pub(super) fn seen_from(self, near: Option<Near>) -> Self {
+        let km = near.zip(self.location.shown()).map(|(near, shown)| near.center.km_to(shown).round() as u32);
+        Self { distance_km: km, ..self }
+    }
+
+    /// Where exactly the pet lives, which nobody but its owner is told.
+    #[must_use]
+    pub fn exact_coordinates(&self, viewer: &Caller) -> Option<Coordinates> {
+        if viewer.is(self.owner_id) { self.location.exact() } else { None }
+    }
+
     /// Full years since its birth on the day `today`.
     #[must_use]
     pub fn age(&self, today: Date) -> Option<u32> {

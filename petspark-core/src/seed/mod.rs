@@ -1,6 +1,7 @@
 //! Demonstration data: a plausible set of users and pets, the same for the same seed, stored in
 //! batches. Running it again, also after an interruption, adds only what is missing.
 
+mod cities;
 mod people_and_pets;
 
 use std::ops::ControlFlow;

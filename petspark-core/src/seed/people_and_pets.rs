@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use super::cities::CITIES;
 use crate::auth::store::NewUserRow;
 use crate::auth::{DisplayName, Email, Role};
 use crate::clock::Timestamp;
 use crate::id::{PetId, UserId};
 use crate::pets::store::NewPetRow;
-use crate::pets::{Birth, CheckedPet, Gender, PetStatus, Size, Species};
+use crate::pets::{Birth, CheckedLocation, CheckedPet, Coordinates, Gender, PetStatus, Size, Species};
 
 const FIRST_NAMES: &[&str] = &[
     "Ada",
@@ -207,6 +208,7 @@ impl Generator {
             size: (dice.below(4) > 0).then(|| dice.pick(Size::ALL)),
             bio: (dice.below(4) > 0).then(|| format!("{name} is {first} and loves {}.", dice.pick(PASTIMES))),
             personality,
+            location: dice.location(),
             status: if dice.below(20) == 0 { PetStatus::Hidden } else { PetStatus::Active },
         };
         NewPetRow { id, owner_id, fields, created_at }
@@ -244,6 +246,22 @@ impl Dice {
 
     fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(choices.len() as u64)).unwrap_or(0)]
+    }
+
+    /// Somewhere in one of the cities, or not said.
+    fn location(&mut self) -> CheckedLocation {
+        if self.below(6) == 0 {
+            return CheckedLocation::default();
+        }
+        let (city, country, latitude, longitude) = self.pick(CITIES);
+        let (north, east) = (self.below(3000), self.below(3000));
+        // Up to 0.15 degrees, about as far as a city goes.
+        let off = |steps: u64| u32::try_from(steps).map_or(0.0, f64::from) / 10_000.0 - 0.15;
+        CheckedLocation {
+            city: Some(city.to_owned()),
+            country: Some(country.to_owned()),
+            exact: Coordinates::new(latitude + off(north), longitude + off(east)),
+        }
     }
 
     fn moment(&mut self) -> Timestamp {

@@ -5,6 +5,7 @@ mod accounts;
 mod api_keys;
 mod audit;
 mod email_change;
+mod finding_pets;
 mod import;
 mod jobs;
 mod keys;

@@ -47,9 +47,17 @@ async fn facts(engine: Engine) -> BTreeSet<String> {
                 sqlx::query(query).fetch_all(&mut connection).await.unwrap().iter().map(|row| row.get(0)).collect()
             }
         };
-        facts.extend(rows);
+        facts.extend(rows.into_iter().filter(|fact| !is_of_one_engine(fact)));
     }
     facts
+}
+
+/// What the engines' full-text search needs (a table and its shadows, a column and its index), and
+/// what is primary and what merely unique: SQLite keeps its tables in the order of a number.
+fn is_of_one_engine(fact: &str) -> bool {
+    ["pets_search", "pets.search ", "index pets_search_idx", "index pets_id_key", "index pets_number_key"]
+        .iter()
+        .any(|beginning| fact.starts_with(beginning))
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub(super) async fn list(
     let (filter, page) = query.check()?;
     let pets = app.petspark().pets().list(&caller, filter, &page).await?;
     let now = app.petspark().clock().now();
-    Ok(List::of(pets, |pet| Pet::of(pet, now)))
+    Ok(List::of(pets, |pet| Pet::of(pet, &caller, now)))
 }
 
 /// Add a pet of one's own.
@@ -46,7 +46,7 @@ pub(super) async fn create(
     let pet = app.petspark().pets().create(&caller, body.into()).await?;
     // Not a fixed path: the router may be nested in another.
     let location = format!("{}/{}", uri.path(), pet.id);
-    let data = Data { data: Pet::of(pet, app.petspark().clock().now()) };
+    let data = Data { data: Pet::of(pet, &caller, app.petspark().clock().now()) };
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], data))
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn get(
     Path(id): Path<String>,
 ) -> Result<Data<Pet>, ApiError> {
     let pet = app.petspark().pets().get(&caller, pet_id(&id)?).await?;
-    Ok(Data { data: Pet::of(pet, app.petspark().clock().now()) })
+    Ok(Data { data: Pet::of(pet, &caller, app.petspark().clock().now()) })
 }
 
 /// Change the fields that are sent; null clears, others stay. The same as PATCH.
@@ -94,7 +94,7 @@ pub(super) async fn patch(
     Json(body): Json<PetBody>,
 ) -> Result<Data<Pet>, ApiError> {
     let pet = app.petspark().pets().update(&caller, pet_id(&id)?, body.into()).await?;
-    Ok(Data { data: Pet::of(pet, app.petspark().clock().now()) })
+    Ok(Data { data: Pet::of(pet, &caller, app.petspark().clock().now()) })
 }
 
 /// Delete a pet.

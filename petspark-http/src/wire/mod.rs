@@ -7,6 +7,7 @@ mod job;
 mod key;
 mod people;
 mod pet;
+mod pet_query;
 mod recovery;
 mod second_factor;
 mod session;
@@ -19,7 +20,8 @@ pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
 pub(crate) use people::{Deletion, DeletionBody, Profile, ProfileBody};
 pub use pet::Pet;
-pub(crate) use pet::{PetBody, PetQuery};
+pub(crate) use pet::PetBody;
+pub(crate) use pet_query::PetQuery;
 pub(crate) use recovery::{Accepted, AddressBody, EmailBody, PasswordBody, ResetBody, TokenBody};
 pub(crate) use second_factor::{
     Code, Enrolled, Factors, OptionalCode, RecoveryCodes, SecondFactor, StepUpBody, TotpEnrolment,

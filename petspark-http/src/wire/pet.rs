@@ -1,14 +1,14 @@
 //! Pets on the wire.
 
-use petspark_core::pets::{self, Gender, Patch, PetFields, PetFilter, PetStatus, Size, Species};
-use petspark_core::{FieldErrors, PageRequest, PetId, Timestamp, UserId};
+use petspark_core::Caller;
+use petspark_core::pets::{self, Gender, LocationFields, Patch, PetFields, PetStatus, Size, Species};
+use petspark_core::{PetId, Timestamp, UserId};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
-use utoipa::{IntoParams, ToSchema};
 
-use super::{page_request, sent, words};
-use crate::error::ApiError;
+use super::{sent, words};
 
 /// A pet, as whoever may see it sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,6 +41,8 @@ pub struct Pet {
     /// Empty until photos can be uploaded.
     #[schema(value_type = Vec<Object>)]
     photos: [(); 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<Location>,
     verified: bool,
     #[schema(value_type = words::PetStatus)]
     status: PetStatus,
@@ -49,6 +51,45 @@ pub struct Pet {
     #[schema(value_type = String, format = "date-time")]
     updated_at: Timestamp,
     owner: Owner,
+}
+
+/// Where a pet lives, as far as its owner said.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Location {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    city: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<String>,
+    /// With `roundedLng` a point about a kilometre around the exact one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounded_lat: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounded_lng: Option<f64>,
+    /// Whole kilometres from `near` to the rounded point; only in such a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance_km: Option<u32>,
+    /// Only for the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latitude: Option<f64>,
+    /// Only for the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longitude: Option<f64>,
+}
+
+impl Location {
+    fn of(pet: &pets::Pet, viewer: &Caller) -> Option<Self> {
+        let (shown, exact) = (pet.location.shown(), pet.exact_coordinates(viewer));
+        pet.location.is_known().then(|| Self {
+            city: pet.location.city.clone(),
+            country: pet.location.country.clone(),
+            rounded_lat: shown.map(|point| point.latitude()),
+            rounded_lng: shown.map(|point| point.longitude()),
+            distance_km: pet.distance_km,
+            latitude: exact.map(|point| point.latitude()),
+            longitude: exact.map(|point| point.longitude()),
+        })
+    }
 }
 
 /// The little of an owner that others may know.
@@ -61,10 +102,11 @@ pub(crate) struct Owner {
 }
 
 impl Pet {
-    /// `pet` as it looks at the time `now`.
+    /// `pet` as it looks to `viewer` at the time `now`.
     #[must_use]
-    pub fn of(pet: pets::Pet, now: Timestamp) -> Self {
+    pub fn of(pet: pets::Pet, viewer: &Caller, now: Timestamp) -> Self {
         Self {
+            location: Location::of(&pet, viewer),
             id: pet.id,
             owner_id: pet.owner_id,
             birth_date: pet.birth_date.filter(|_| !pet.birth_date_is_estimate).map(|date| date.to_string()),
@@ -122,6 +164,10 @@ pub(crate) struct PetBody {
     #[serde(default, deserialize_with = "sent", alias = "description")]
     #[schema(value_type = Option<String>, max_length = 1000)]
     bio: Option<Option<String>>,
+    /// Replaced as a whole.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<LocationBody>)]
+    location: Option<Option<LocationBody>>,
     /// active or hidden; banned is for moderators.
     #[serde(default, deserialize_with = "sent")]
     #[schema(value_type = Option<words::PetStatus>)]
@@ -147,6 +193,36 @@ pub(crate) struct PetBody {
     #[serde(rename = "updatedAt")]
     #[schema(read_only, required = false, value_type = String, format = "date-time")]
     _updated_at: Option<IgnoredAny>,
+}
+
+/// Where a pet lives. Without coordinates it isn't found near a place.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct LocationBody {
+    /// Together with `longitude`. Others are told a point about a kilometre around.
+    #[schema(minimum = -90, maximum = 90)]
+    latitude: Option<f64>,
+    #[schema(minimum = -180, maximum = 180)]
+    longitude: Option<f64>,
+    #[schema(max_length = 80)]
+    city: Option<String>,
+    #[schema(max_length = 80)]
+    country: Option<String>,
+    #[serde(rename = "roundedLat")]
+    #[schema(read_only, required = false, value_type = f64)]
+    _rounded_lat: Option<IgnoredAny>,
+    #[serde(rename = "roundedLng")]
+    #[schema(read_only, required = false, value_type = f64)]
+    _rounded_lng: Option<IgnoredAny>,
+    #[serde(rename = "distanceKm")]
+    #[schema(read_only, required = false, value_type = u32)]
+    _distance_km: Option<IgnoredAny>,
+}
+
+impl From<LocationBody> for LocationFields {
+    fn from(body: LocationBody) -> Self {
+        Self { latitude: body.latitude, longitude: body.longitude, city: body.city, country: body.country }
+    }
 }
 
 // utoipa drops `read_only` of anything but plain types.
@@ -210,66 +286,8 @@ impl From<PetBody> for PetFields {
             size: patch(body.size),
             personality: patch(body.personality.map(|traits| traits.map(|Traits(list)| list))),
             bio: patch(body.bio),
+            location: patch(body.location.map(|location| location.map(LocationFields::from))),
             status: patch(body.status),
         }
-    }
-}
-
-/// Which pets to list.
-#[derive(Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PetQuery {
-    /// Only of this owner.
-    #[param(format = "uuid")]
-    owner_id: Option<String>,
-    /// Only of this species.
-    #[param(value_type = Option<words::Species>)]
-    species: Option<String>,
-    /// Only of this breed; case doesn't matter.
-    breed: Option<String>,
-    /// Only of this gender.
-    #[param(value_type = Option<words::Gender>)]
-    gender: Option<String>,
-    /// Only of this size.
-    #[param(value_type = Option<words::Size>)]
-    size: Option<String>,
-    /// Only with this status. Without it active ones; of one's own, all.
-    #[param(value_type = Option<words::PetStatus>)]
-    status: Option<String>,
-    /// Without it, -createdAt.
-    #[param(value_type = Option<words::PetSort>)]
-    sort: Option<String>,
-    /// Most pets in the page.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
-    limit: Option<String>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-    /// For old clients: skip this many, and tell the total.
-    #[param(value_type = Option<u32>, minimum = 0, maximum = 10_000)]
-    offset: Option<String>,
-}
-
-impl PetQuery {
-    pub(crate) fn check(self) -> Result<(PetFilter, PageRequest), ApiError> {
-        fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
-            errors: &mut FieldErrors,
-            field: &str,
-            text: Option<String>,
-        ) -> Option<T> {
-            text.and_then(|text| errors.check(field, text.parse()))
-        }
-        let mut errors = FieldErrors::default();
-        let filter = PetFilter {
-            owner: parsed(&mut errors, "ownerId", self.owner_id),
-            species: parsed(&mut errors, "species", self.species),
-            breed: self.breed,
-            gender: parsed(&mut errors, "gender", self.gender),
-            size: parsed(&mut errors, "size", self.size),
-            status: parsed(&mut errors, "status", self.status),
-            sort: parsed(&mut errors, "sort", self.sort).unwrap_or(pets::Sort::Newest),
-        };
-        let page = page_request(&mut errors, self.limit, self.cursor, self.offset);
-        errors.finish(Some((filter, page))).map_err(|fields| ApiError::invalid_fields(&fields))
     }
 }

@@ -92,25 +92,33 @@ async fn every_body_in_the_document_is_closed_and_bounded() {
         let Some(reference) = operation.document.pointer("/requestBody/content/application~1json/schema/$ref") else {
             continue;
         };
-        let schema = document.pointer(reference.as_str().unwrap().trim_start_matches('#')).unwrap();
-        assert_eq!(schema["additionalProperties"], false, "{reference}");
-        for (name, property) in schema["properties"].as_object().unwrap() {
-            // What is ignored needs no bound, and a word of an enum has one.
-            if property["readOnly"] == true || word_of(&document, property).is_some() {
-                continue;
-            }
-            let types = property["type"].to_string();
-            let bound = if types.contains("string") {
-                "maxLength"
-            } else if types.contains("array") {
-                "maxItems"
-            } else {
-                "maximum"
-            };
-            assert!(property.get(bound).is_some(), "{reference} {name} has no {bound}: {property}");
-        }
+        assert_closed_and_bounded(&document, reference.as_str().unwrap());
     }
     assert!(operations.iter().any(|operation| operation.document.get("requestBody").is_some()));
+}
+
+fn assert_closed_and_bounded(document: &Value, reference: &str) {
+    let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
+    assert_eq!(schema["additionalProperties"], false, "{reference}");
+    for (name, property) in schema["properties"].as_object().unwrap() {
+        // What is ignored needs no bound, and a word of an enum has one.
+        if property["readOnly"] == true || word_of(document, property).is_some() {
+            continue;
+        }
+        if let Some(inner) = property.pointer("/oneOf/0/$ref") {
+            assert_closed_and_bounded(document, inner.as_str().unwrap());
+            continue;
+        }
+        let types = property["type"].to_string();
+        let bound = if types.contains("string") {
+            "maxLength"
+        } else if types.contains("array") {
+            "maxItems"
+        } else {
+            "maximum"
+        };
+        assert!(property.get(bound).is_some(), "{reference} {name} has no {bound}: {property}");
+    }
 }
 
 #[tokio::test]

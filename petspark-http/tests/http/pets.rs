@@ -270,4 +270,73 @@ on_both! {
             }
         }
     }
+
+    async fn a_location_is_exact_for_the_owner_and_about_a_kilometre_for_others(app: TestApp) {
+        let api = Api::new(app);
+        let (ada, bob) = (api.register("ada").await, api.register("bob").await);
+        let location = json!({"latitude": 52.520_008, "longitude": 13.404_954, "city": "Berlin", "country": " "});
+        let created = add(&api, &ada, json!({"name": "Rex", "species": "dog", "location": location})).await;
+        let own = &created.body["data"]["location"];
+        assert_eq!((&own["latitude"], &own["longitude"], &own["city"]), (&json!(52.520_008), &json!(13.404_954), &json!("Berlin")));
+        assert!(own.get("country").is_none() && own.get("distanceKm").is_none());
+        let url = format!("{PETS}/{}", created.body["data"]["id"].as_str().unwrap());
+        let seen = api.get(&url).bearer(&bob.access).send().await.body["data"]["location"].clone();
+        assert_eq!(seen, json!({"city": "Berlin", "roundedLat": own["roundedLat"], "roundedLng": own["roundedLng"]}));
+        assert!(seen["roundedLat"] != own["latitude"] && seen["roundedLng"] != own["longitude"]);
+        let listed = api.get(&format!("{PETS}?near=52.5,13.4&radiusKm=10")).bearer(&bob.access).send().await;
+        assert_eq!(listed.body["data"][0]["location"]["distanceKm"].as_u64().map(|km| km < 6), Some(true), "{}", listed.body);
+        assert!(!listed.body.to_string().contains("latitude"), "{}", listed.body);
+        // As it was read, it can be sent back.
+        let sent_back = api.call(Method::PATCH, &url).bearer(&ada.access).json(&json!({"location": own})).send().await;
+        assert_eq!(sent_back.body["data"]["location"], *own);
+        for wrong in [
+            json!({"latitude": 1}),
+            json!({"latitude": 91, "longitude": 0}),
+            json!({"latitude": 0, "longitude": -180.5}),
+            json!({"latitude": 0, "longitude": "0"}),
+            json!({"city": "x".repeat(81)}),
+            json!({"planet": "Mars"}),
+            json!([52.5, 13.4]),
+        ] {
+            let answer = api.call(Method::PATCH, &url).bearer(&ada.access).json(&json!({"location": wrong})).send().await;
+            answer.assert_error(400, "VALIDATION_FAILED");
+        }
+        let cleared = api.call(Method::PATCH, &url).bearer(&ada.access).json(&json!({"location": null})).send().await;
+        assert!(cleared.body["data"].get("location").is_none(), "{}", cleared.body);
+    }
+
+    async fn pets_are_found_by_words_place_and_age(app: TestApp) {
+        let api = Api::new(app);
+        let ada = api.register("ada").await;
+        for (name, age, longitude) in [("Rex", 1, 13.4), ("Löwe", 5, 13.6), ("Max", 9, 14.6)] {
+            let location = json!({"latitude": 52.5, "longitude": longitude});
+            add(&api, &ada, json!({"name": name, "species": "dog", "age": age, "location": location})).await;
+        }
+        for (query, found) in [
+            ("q=LOWE", vec!["Löwe"]),
+            ("near=52.5,14.7&radiusKm=500", vec!["Max", "Löwe", "Rex"]),
+            ("near=52.5,13.4&radiusKm=30&sort=name", vec!["Löwe", "Rex"]),
+            ("minAge=5", vec!["Max", "Löwe"]),
+            ("minAge=1&maxAge=5&sort=createdAt", vec!["Rex", "Löwe"]),
+            ("maxAge=0", vec![]),
+        ] {
+            assert_eq!(names(&api, &ada, query).await, found, "{query}");
+        }
+        for (query, field) in [
+            ("radiusKm=5", "radiusKm"),
+            ("near=52.5,13.4&radiusKm=0.5", "radiusKm"),
+            ("near=52.5,13.4&radiusKm=NaN", "radiusKm"),
+            ("near=NaN,13.4", "near"),
+            ("near=52.5", "near"),
+            ("sort=distance", "sort"),
+            ("minAge=-1", "minAge"),
+            ("maxAge=81", "maxAge"),
+            ("minAge=1.5", "minAge"),
+            ("q=", "q"),
+            ("q=%00", "q"),
+        ] {
+            let answer = api.get(&format!("{PETS}?{query}")).bearer(&ada.access).send().await;
+            assert_eq!(answer.assert_error(400, "VALIDATION_FAILED").invalid_fields(), [field], "{query}");
+        }
+    }
 }

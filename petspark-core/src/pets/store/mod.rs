@@ -1,24 +1,19 @@
-//! All SQL of pets. Decides nothing.
+//! All SQL of pets: here one pet, in `list` many. Decides nothing.
 
+mod list;
+
+pub(super) use list::{Order, Selection, count_pets, list_pets};
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
 
 use super::fields::CheckedPet;
 use super::pet::Pet;
-use super::{PetFilter, Sort};
+use super::place::Coordinates;
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader, on_writer};
 use crate::error::Fault;
 use crate::id::{PetId, UserId};
-use crate::page::{Key, PageRequest};
 use crate::text::fold;
-
-/// Must stay one literal with the one in [`find_pet`]: SQL is not glued together at run time
-/// where it needn't be.
-const SELECT_PETS: &str = "SELECT p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
-     p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.verified, p.status, \
-     p.version, p.created_at, p.updated_at \
-     FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL";
 
 pub(crate) struct NewPetRow {
     pub(crate) id: PetId,
@@ -27,19 +22,54 @@ pub(crate) struct NewPetRow {
     pub(crate) created_at: Timestamp,
 }
 
+/// What is stored of a place.
+#[derive(Clone, Copy, Default)]
+struct PlaceColumns {
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+    shown_latitude: Option<f64>,
+    shown_longitude: Option<f64>,
+    band: Option<i64>,
+    x: Option<f64>,
+    y: Option<f64>,
+    z: Option<f64>,
+}
+
+impl PlaceColumns {
+    fn of(pet: PetId, exact: Option<Coordinates>) -> Self {
+        let Some(exact) = exact else { return Self::default() };
+        let shown = exact.shown(pet);
+        let [x, y, z] = shown.on_unit_sphere();
+        Self {
+            latitude: Some(exact.latitude()),
+            longitude: Some(exact.longitude()),
+            shown_latitude: Some(shown.latitude()),
+            shown_longitude: Some(shown.longitude()),
+            band: Some(shown.band()),
+            x: Some(x),
+            y: Some(y),
+            z: Some(z),
+        }
+    }
+}
+
 /// Stores pets whose ids are free, and says how many those were. `prefix` of the statement is
 /// shared by one pet and by many.
 macro_rules! insert_statement {
     ($pets:expr) => {{
         let mut sql = QueryBuilder::new(
-            "INSERT INTO pets (id, owner_id, name, species, breed, breed_key, birth_date, birth_date_is_estimate, \
-             gender, size, personality, bio, status, created_at, updated_at) ",
+            "INSERT INTO pets (id, owner_id, name, name_key, species, breed, breed_key, birth_date, \
+             birth_date_is_estimate, gender, size, personality, bio, bio_key, city, country, latitude, longitude, \
+             shown_latitude, shown_longitude, latitude_band, place_x, place_y, place_z, status, created_at, \
+             updated_at) ",
         );
         sql.push_values($pets, |mut row, pet| {
             let fields = &pet.fields;
+            let place = PlaceColumns::of(pet.id, fields.location.exact);
             row.push_bind(pet.id)
                 .push_bind(pet.owner_id)
                 .push_bind(fields.name.clone())
+                .push_bind(fold(&fields.name))
                 .push_bind(fields.species)
                 .push_bind(fields.breed.clone())
                 .push_bind(fields.breed.as_deref().map(fold))
@@ -49,6 +79,17 @@ macro_rules! insert_statement {
                 .push_bind(fields.size)
                 .push_bind(Json(fields.personality.clone()))
                 .push_bind(fields.bio.clone())
+                .push_bind(fields.bio.as_deref().map(fold))
+                .push_bind(fields.location.city.clone())
+                .push_bind(fields.location.country.clone())
+                .push_bind(place.latitude)
+                .push_bind(place.longitude)
+                .push_bind(place.shown_latitude)
+                .push_bind(place.shown_longitude)
+                .push_bind(place.band)
+                .push_bind(place.x)
+                .push_bind(place.y)
+                .push_bind(place.z)
                 .push_bind(fields.status)
                 .push_bind(pet.created_at)
                 .push_bind(pet.created_at);
@@ -70,8 +111,9 @@ pub(super) async fn insert_pet(db: &Database, pet: &NewPetRow) -> Result<(), Fau
 pub(super) async fn find_pet(db: &Database, id: PetId) -> Result<Option<Pet>, Fault> {
     Ok(on_reader!(db, pool => query_as(
         "SELECT p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
-         p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.verified, p.status, \
-         p.version, p.created_at, p.updated_at \
+         p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, \
+         p.shown_latitude, p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.version, \
+         p.created_at, p.updated_at \
          FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND p.id = $1"
     ).bind(id).fetch_optional(pool).await)?)
 }
@@ -84,16 +126,21 @@ pub(super) async fn update_pet(
     fields: &CheckedPet,
     now: Timestamp,
 ) -> Result<bool, Fault> {
+    let place = PlaceColumns::of(id, fields.location.exact);
     Ok(on_writer!(db, pool => query(
         "UPDATE pets SET name = $1, species = $2, breed = $3, breed_key = $4, birth_date = $5, \
              birth_date_is_estimate = $6, gender = $7, size = $8, personality = $9, bio = $10, status = $11, \
-             updated_at = $12, version = version + 1 \
-         WHERE id = $13 AND version = $14 AND deleted_at IS NULL"
+             updated_at = $12, name_key = $13, bio_key = $14, city = $15, country = $16, latitude = $17, \
+             longitude = $18, shown_latitude = $19, shown_longitude = $20, latitude_band = $21, place_x = $22, \
+             place_y = $23, place_z = $24, version = version + 1 \
+         WHERE id = $25 AND version = $26 AND deleted_at IS NULL"
     )
-        .bind(&fields.name).bind(fields.species).bind(&fields.breed)
-        .bind(fields.breed.as_deref().map(fold)).bind(fields.birth.date).bind(fields.birth.is_estimate)
-        .bind(fields.gender).bind(fields.size).bind(Json(&fields.personality)).bind(&fields.bio)
-        .bind(fields.status).bind(now).bind(id).bind(version)
+        .bind(&fields.name).bind(fields.species).bind(&fields.breed).bind(fields.breed.as_deref().map(fold))
+        .bind(fields.birth.date).bind(fields.birth.is_estimate).bind(fields.gender).bind(fields.size)
+        .bind(Json(&fields.personality)).bind(&fields.bio).bind(fields.status).bind(now).bind(fold(&fields.name))
+        .bind(fields.bio.as_deref().map(fold)).bind(&fields.location.city).bind(&fields.location.country)
+        .bind(place.latitude).bind(place.longitude).bind(place.shown_latitude).bind(place.shown_longitude)
+        .bind(place.band).bind(place.x).bind(place.y).bind(place.z).bind(id).bind(version)
         .execute(pool).await?.rows_affected() > 0))
 }
 
@@ -118,67 +165,6 @@ pub(crate) async fn restore_pets_of(tx: &mut Tx, owner: UserId, deleted_at: Time
         "UPDATE pets SET deleted_at = NULL, version = version + 1 WHERE owner_id = $1 AND deleted_at = $2"
     ).bind(owner).bind(deleted_at).execute(conn).await.map(drop))?;
     Ok(())
-}
-
-/// Appends the conditions of a filter to a statement on either engine.
-macro_rules! push_filter {
-    ($sql:expr, $filter:expr) => {{
-        let (sql, filter): (&mut QueryBuilder<_>, &PetFilter) = ($sql, $filter);
-        if let Some(owner) = filter.owner {
-            sql.push(" AND p.owner_id = ").push_bind(owner);
-        }
-        if let Some(species) = filter.species {
-            sql.push(" AND p.species = ").push_bind(species);
-        }
-        if let Some(breed) = &filter.breed {
-            sql.push(" AND p.breed_key = ").push_bind(fold(breed));
-        }
-        if let Some(gender) = filter.gender {
-            sql.push(" AND p.gender = ").push_bind(gender);
-        }
-        if let Some(size) = filter.size {
-            sql.push(" AND p.size = ").push_bind(size);
-        }
-        if let Some(status) = filter.status {
-            sql.push(" AND p.status = ").push_bind(status);
-        }
-    }};
-}
-
-/// Pets in the filter's order: one more than the page has, to see whether there are more.
-pub(super) async fn list_pets(
-    db: &Database,
-    filter: &PetFilter,
-    page: &PageRequest,
-    after: Option<Key<PetId>>,
-) -> Result<Vec<Pet>, Fault> {
-    let (comparison, order) = match filter.sort {
-        Sort::Newest => ("<", "DESC"),
-        Sort::Oldest => (">", "ASC"),
-    };
-    Ok(on_reader!(db, pool => {
-        let mut sql = QueryBuilder::new(SELECT_PETS);
-        push_filter!(&mut sql, filter);
-        if let Some(Key { at, id }) = after {
-            sql.push(format_args!(" AND (p.created_at, p.id) {comparison} ("))
-                .push_bind(at).push(", ").push_bind(id).push(")");
-        }
-        sql.push(format_args!(" ORDER BY p.created_at {order}, p.id {order} LIMIT "))
-            .push_bind(i64::from(page.limit()) + 1);
-        if let Some(offset) = page.offset() {
-            sql.push(" OFFSET ").push_bind(i64::from(offset));
-        }
-        sql.build_query_as().fetch_all(pool).await?
-    }))
-}
-
-pub(super) async fn count_pets(db: &Database, filter: &PetFilter) -> Result<u64, Fault> {
-    let count: i64 = on_reader!(db, pool => {
-        let mut sql = QueryBuilder::new("SELECT count(*) FROM pets p WHERE p.deleted_at IS NULL");
-        push_filter!(&mut sql, filter);
-        sql.build_query_scalar().fetch_one(pool).await?
-    });
-    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// How many pets there are, deleted ones included.

@@ -1,0 +1,114 @@
+//! Full-text search of pets on both engines: FTS5 on SQLite, tsvector on PostgreSQL. Only the
+//! form of an expression differs; what is looked for, the domain says.
+//!
+//! Words are lower-case letters and digits without quotes (`text::fold`), so nothing in them
+//! could be taken for syntax; they are quoted all the same.
+
+use super::{Database, Engine};
+
+/// The form of expressions for an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FullText {
+    /// FTS5 (sqlite.org/fts5.html).
+    Fts5,
+    /// A tsquery.
+    TsQuery,
+}
+
+impl Database {
+    pub(crate) fn full_text(&self) -> FullText {
+        match self.engine() {
+            Engine::Sqlite(_) => FullText::Fts5,
+            Engine::Postgres(_) => FullText::TsQuery,
+        }
+    }
+}
+
+impl FullText {
+    /// A field has this word.
+    pub(crate) fn word(self, field: &str, word: &str) -> String {
+        match self {
+            Self::Fts5 => format!("{field} : \"{word}\""),
+            Self::TsQuery => format!("'{}{word}'", initial(field)),
+        }
+    }
+
+    /// A field has a word that begins like this.
+    pub(crate) fn beginning(self, field: &str, word: &str) -> String {
+        let sign = match self {
+            Self::Fts5 => " *",
+            Self::TsQuery => ":*",
+        };
+        self.word(field, word) + sign
+    }
+
+    pub(crate) fn all(self, terms: &[String]) -> String {
+        self.joined(terms, " AND ", " & ")
+    }
+
+    pub(crate) fn any(self, terms: &[String]) -> String {
+        self.joined(terms, " OR ", " | ")
+    }
+
+    pub(crate) fn but_not(self, these: &str, those: &str) -> String {
+        match self {
+            Self::Fts5 => format!("({these}) NOT ({those})"),
+            Self::TsQuery => format!("({these}) & !({those})"),
+        }
+    }
+
+    fn joined(self, terms: &[String], fts5: &str, tsquery: &str) -> String {
+        let joined = terms.join(if self == Self::Fts5 { fts5 } else { tsquery });
+        format!("({joined})")
+    }
+
+    /// The table of pets, `p`, that an expression is looked for in.
+    pub(crate) fn source(self) -> &'static str {
+        match self {
+            // In this order: matches come newest first, and only as many as are wanted.
+            Self::Fts5 => "pets_search CROSS JOIN pets p ON p.number = pets_search.rowid",
+            Self::TsQuery => "pets p",
+        }
+    }
+
+    /// The condition on that table, to be followed by the expression and `)`.
+    pub(crate) fn condition(self) -> &'static str {
+        match self {
+            Self::Fts5 => "(pets_search MATCH ",
+            Self::TsQuery => "(p.search @@ CAST(",
+        }
+    }
+
+    /// The condition on `pets p` alone, in whatever order they come.
+    pub(crate) fn membership(self) -> &'static str {
+        match self {
+            Self::Fts5 => "p.number IN (SELECT rowid FROM pets_search WHERE pets_search MATCH ",
+            Self::TsQuery => "(p.search @@ CAST(",
+        }
+    }
+
+    /// What ends either condition.
+    pub(crate) fn end(self) -> &'static str {
+        match self {
+            Self::Fts5 => ")",
+            Self::TsQuery => " AS tsquery))",
+        }
+    }
+
+    /// The column to order matches by.
+    pub(crate) fn number(self) -> &'static str {
+        match self {
+            Self::Fts5 => "pets_search.rowid",
+            Self::TsQuery => "p.number",
+        }
+    }
+}
+
+/// What stands before the words of a field in the column `search`; see the migration.
+fn initial(field: &str) -> char {
+    match field {
+        "name" => 'n',
+        "breed" => 'b',
+        _ => 't',
+    }
+}
