@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::database::{Database, MigrationError, OpenError};
 use crate::error::{Failure, Fault, Kind};
-use crate::jobs::Jobs;
-use crate::mail::Mailer;
+use crate::jobs::{Jobs, RemoveDead};
+use crate::mail::{Mailer, OldMails};
 use crate::people::{Erasure, Farewell, People};
 use crate::pets::Pets;
 use crate::seed::Seeds;
@@ -130,6 +130,8 @@ impl PetSpark {
         let mail =
             Mailer::open(database.clone(), clock.clone(), &settings, auth.link_tokens()).map_err(StartError::Mail)?;
         jobs.handle(mail.clone());
+        jobs.handle(OldMails::new(&settings.data_dir, clock.clone()));
+        jobs.handle(RemoveDead { db: database.clone(), clock: clock.clone() });
         jobs.handle(RequestedLinks::new(auth.clone()));
         jobs.handle(ExpiredTokens::new(auth.clone()));
         jobs.handle(Erasure(people.clone()));

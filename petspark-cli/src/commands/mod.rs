@@ -5,10 +5,12 @@ mod admin;
 mod apikey;
 mod args;
 mod audit;
+mod auth;
 mod completions;
 mod config;
 mod job;
 mod key;
+mod mail;
 mod man;
 mod mfa;
 mod migrate;
@@ -33,10 +35,12 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(migrate::Migrate),
         Box::new(admin::Admin),
         Box::new(user::User),
+        Box::new(auth::Accounts),
         Box::new(mfa::Mfa),
         Box::new(throttle::Throttle),
         Box::new(audit::Audit),
         Box::new(job::Job),
+        Box::new(mail::Mail),
         Box::new(session::Session),
         Box::new(token::Token),
         Box::new(key::Key),

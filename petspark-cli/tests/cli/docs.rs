@@ -1,5 +1,6 @@
 //! What the documents tell people to type works as they type it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -28,6 +29,30 @@ fn bash(place: &Place, script: &str) -> Ran {
         command.env("DATABASE_URL", url);
     }
     Ran::of(command.output().unwrap())
+}
+
+#[test]
+fn asvs_6_1_1_the_documented_limits_are_the_configured_ones() {
+    let text = document("docs/SECURITY.md");
+    let (_, limits) = text.split_once("## Limits").unwrap();
+    let rows = limits.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| `"));
+    let documented: BTreeMap<_, _> = rows
+        .map(|row| {
+            let mut cells = row.split('|').skip(1).map(|cell| cell.trim().trim_matches('`').to_owned());
+            (cells.next().unwrap(), cells.next().unwrap())
+        })
+        .collect();
+    let shown = Place::sqlite().ok("config show --json").json();
+    let configured: BTreeMap<_, _> = shown["settings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|setting| {
+            (setting["key"].as_str().unwrap().to_owned(), setting["value"].as_str().unwrap_or("").to_owned())
+        })
+        .filter(|(key, _)| documented.contains_key(key) || key.starts_with("auth.throttle."))
+        .collect();
+    assert_eq!(documented, configured);
 }
 
 on_both! {

@@ -5,8 +5,12 @@
 mod admin;
 mod apikey;
 mod app;
+mod audit;
+mod auth;
 mod completions;
 mod config;
+#[cfg(feature = "serve")]
+mod crashes;
 #[cfg(feature = "serve")]
 mod docs;
 #[cfg(feature = "serve")]
@@ -16,6 +20,7 @@ mod external;
 #[cfg(feature = "serve")]
 mod frontend;
 mod golden;
+mod job;
 mod key;
 mod leaving;
 #[cfg(feature = "serve")]

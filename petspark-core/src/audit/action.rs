@@ -89,5 +89,11 @@ text_enum! {
         JobRetried = "sys_job_retried",
         /// An administrator removed a job undone.
         JobDropped = "sys_job_dropped",
+        /// Jobs were removed that had been dead for long.
+        DeadJobsRemoved = "sys_dead_jobs_removed",
+        /// An operator removed what accounts had left behind.
+        LeftoversRemoved = "sys_leftovers_removed",
+        /// An operator sent a mail to see whether mails arrive.
+        TestMailSent = "sys_test_mail_sent",
     }
 }

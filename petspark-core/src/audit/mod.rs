@@ -93,6 +93,11 @@ pub(crate) async fn record_now(db: &Database, now: Timestamp, caller: &Caller, e
     tx.commit().await
 }
 
+/// How often that happened since then.
+pub(crate) async fn count_since(db: &Database, action: Action, since: Timestamp) -> Result<u64, Fault> {
+    store::count_since(db, action, since).await
+}
+
 /// Blanks what the log tells of somebody who is erased, or of what was theirs, beyond its id;
 /// says of how many entries.
 pub(crate) async fn anonymize(tx: &mut Tx, subject: Subject) -> Result<u64, Fault> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, query, query_scalar};
 
-use super::{AuditFilter, Entry, Event};
+use super::{Action, AuditFilter, Entry, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader};
@@ -91,6 +91,14 @@ pub(super) async fn export(
         sql.push(" ORDER BY at, id LIMIT ").push_bind(at_most);
         sql.build_query_as().fetch_all(pool).await?
     }))
+}
+
+/// How many entries of that kind there are since then.
+pub(super) async fn count_since(db: &Database, action: Action, since: Timestamp) -> Result<u64, Fault> {
+    let count: i64 = on_reader!(db, pool => query_scalar(
+        "SELECT count(*) FROM audit_log WHERE action = $1 AND at >= $2"
+    ).bind(action).bind(since).fetch_one(pool).await)?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// How many entries are older, counted up to `at_most`.

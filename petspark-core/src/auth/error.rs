@@ -110,6 +110,13 @@ pub enum AuthError {
     Fault(#[from] Fault),
 }
 
+impl AuthError {
+    /// Whole seconds is all that HTTP can say, and too early would be refused again.
+    pub(super) fn too_many(wait: Duration) -> Self {
+        Self::TooMany { retry_after: Duration::from_secs(wait.as_micros().div_ceil(1_000_000) as u64) }
+    }
+}
+
 impl Failure for AuthError {
     fn kind(&self) -> Kind {
         match self {

@@ -13,6 +13,7 @@ mod hash_pool;
 mod import;
 mod keys;
 mod leaving;
+mod leftovers;
 mod mfa;
 mod one_time_token;
 mod password;
@@ -20,6 +21,7 @@ mod password_change;
 mod password_policy;
 mod permission;
 mod recovery;
+mod refresh_limit;
 mod refresh_token;
 mod rescue;
 pub(crate) mod sealed;
@@ -30,6 +32,7 @@ mod sign_in;
 mod signer;
 mod signing_keys;
 mod standing;
+mod stats;
 pub(crate) mod store;
 mod stored_hash;
 mod throttle;
@@ -42,6 +45,8 @@ pub use api_key::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey};
 pub use error::AuthError;
 pub use import::{Import, Imported, LineProblem};
 pub(crate) use keys::{KEY_ID_LEN, Secrets};
+pub(crate) use leftovers::ExpiredTokens;
+pub use leftovers::Leftovers;
 #[cfg(feature = "testing")]
 pub(crate) use mfa::code_at;
 pub use mfa::{Enrolled, Enrolment, Factors, SecondFactorFor, SecondFactorReset, SecondFactorSettings, StepUp};
@@ -54,12 +59,13 @@ pub use session_control::{SessionInfo, SessionSelection};
 pub use sign_in::{NewAccount, RegisterMode, Registered};
 pub use signing_keys::{KeyProblem, KeyState, KeyStep, KeysChanged, PUBLISHED_FOR, SigningKey};
 pub use standing::{StatusChange, UserChange, UserChanged};
+pub use stats::AuthStats;
 pub(crate) use throttle::Purge as PurgeThrottles;
 pub use throttle::{Bucket, Limit, ThrottleSettings, Throttled, WhichThrottles};
 pub use token_report::{RuleVerdict, TokenReport, Verdict};
 pub use user::{DisplayName, Email, Role, User, UserStatus};
 pub use users::{NewUser, UserDetails, UserFilter};
-pub(crate) use work::{ExpiredTokens, RequestedLinks};
+pub(crate) use work::RequestedLinks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -68,6 +74,7 @@ use access_token::AccessTokens;
 use api_key_states::ApiKeyStates;
 use derived_token::DerivedTokens;
 use hash_pool::HashPool;
+use refresh_limit::RefreshLimit;
 use refresh_token::RefreshTokens;
 use sealed::Sealer;
 use session::SessionStates;
@@ -93,6 +100,7 @@ struct Inner {
     access: AccessTokens,
     keys: SigningKeys,
     refresh: RefreshTokens,
+    refresh_limit: RefreshLimit,
     derived: Arc<DerivedTokens>,
     cursors: Cursors,
     sealer: Arc<Sealer>,
@@ -121,6 +129,7 @@ impl Auth {
         Ok(Self(Arc::new(Inner {
             refresh: RefreshTokens::new(&secrets.derive("petspark refresh token v1")?)?,
             cursors: Cursors::new(Signer::new(&secrets.derive("petspark cursor v1")?)?),
+            refresh_limit: RefreshLimit::new(settings.refresh_per_minute),
             derived: Arc::new(DerivedTokens::new(&secrets.derive("petspark derived token v1")?)?),
             sealer,
             hashing: HashPool::start(settings.hash_concurrency).map_err(Fault::internal)?,

@@ -63,15 +63,16 @@ impl Auth {
         let id = caller.session_id().and_then(|_| caller.user_id()).ok_or(AuthError::Unauthenticated)?;
         let user = store::find_user(&self.0.db, id).await?.ok_or(AuthError::Unauthenticated)?;
         let hash = store::find_password_hash(&self.0.db, id).await?;
-        if password.is_too_long() {
-            return Err(AuthError::WrongPassword);
-        }
         self.0.throttle.admit(caller, &user.email, self.0.clock.now()).await?;
-        let Ok(verdict) = password::verify(&self.0.hashing, password, hash.clone()).await else {
-            self.0.throttle.undo(caller, &user.email, self.0.clock.now()).await?;
-            return Err(AuthError::Busy);
+        // What nobody's password can be is wrong without being hashed.
+        let is_wrong = password.is_too_long() || {
+            let Ok(verdict) = password::verify(&self.0.hashing, password, hash.clone()).await else {
+                self.0.throttle.undo(caller, &user.email, self.0.clock.now()).await?;
+                return Err(AuthError::Busy);
+            };
+            verdict? == Verdict::Wrong
         };
-        let (is_wrong, now) = (verdict? == Verdict::Wrong, self.0.clock.now());
+        let now = self.0.clock.now();
         let mut tx = self.0.db.begin().await?;
         if is_wrong {
             audit::record(&mut tx, now, caller, Event::new(action).on(Subject::User(id)).failed()).await?;

@@ -31,10 +31,12 @@ impl Auth {
     /// other second use ends the session, and only this one.
     ///
     /// # Errors
-    /// [`AuthError::RefreshInvalid`], [`AuthError::RefreshExpired`], [`AuthError::RefreshReused`].
+    /// [`AuthError::RefreshInvalid`], [`AuthError::RefreshExpired`], [`AuthError::RefreshReused`];
+    /// [`AuthError::TooMany`] when this session was renewed too often in the last minute.
     pub async fn refresh(&self, token: &str, origin: Origin) -> Result<Tokens, AuthError> {
         let presented = self.0.refresh.verify(token).ok_or(AuthError::RefreshInvalid)?;
         let now = self.0.clock.now();
+        self.0.refresh_limit.admit(presented, now).await.map_err(AuthError::too_many)?;
         let rotated = store::rotate_session(
             &self.0.db,
             presented.session,

@@ -126,6 +126,8 @@ pub struct AuthSettings {
     pub second_factor: SecondFactorSettings,
     /// Passwords hashed at the same time; each takes 19 MiB.
     pub hash_concurrency: u32,
+    /// How often a session may be renewed in a minute, by each server; 0 is as often as it likes.
+    pub refresh_per_minute: u32,
     /// How long a looked-up session is believed without asking the database again.
     pub session_cache_ttl: Duration,
     /// `AUTH_REGISTER_MODE`: what a registration leads to.
@@ -412,6 +414,12 @@ impl AuthSettings {
             one_time_tokens: OneTimeTokenSettings::read(from),
             second_factor: SecondFactorSettings::read(from),
             hash_concurrency: hash_concurrency.max(1),
+            refresh_per_minute: from.get(Setting {
+                key: "auth.refresh_per_minute",
+                env: None,
+                default: 10,
+                about: "How often one session may be renewed in a minute, counted by each server for itself; the same token again is not counted. 0 is no limit.",
+            }),
             session_cache_ttl,
             register_mode: from.get(Setting {
                 key: "auth.register_mode",

@@ -40,11 +40,13 @@
 //! ```
 
 mod admin;
+mod cleaning;
 mod settings;
 mod store;
 mod worker;
 
 pub use admin::{JobError, JobInfo, JobState};
+pub(crate) use cleaning::RemoveDead;
 pub use settings::JobSettings;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

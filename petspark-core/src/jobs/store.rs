@@ -194,6 +194,19 @@ pub(super) async fn delete(tx: &mut Tx, id: JobId) -> Result<bool, Fault> {
         .bind(id).execute(conn).await?.rows_affected() > 0))
 }
 
+/// Removes some jobs that died before then, and says how many those were.
+pub(super) async fn delete_dead(tx: &mut Tx, died_before: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at < $1 LIMIT 500)"
+    ).bind(died_before).execute(conn).await?.rows_affected()))
+}
+
+pub(super) async fn count_dead(db: &Database, died_before: Timestamp) -> Result<u64, Fault> {
+    let count: i64 = on_reader!(db, pool => query_scalar("SELECT count(*) FROM jobs WHERE dead_at < $1")
+        .bind(died_before).fetch_one(pool).await)?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// Since when the job has been due that has waited longest.
 pub(super) async fn waiting_since(db: &Database, now: Timestamp) -> Result<Option<Duration>, Fault> {
     let since: Option<Timestamp> = on_reader!(db, pool => query_scalar(

@@ -1,11 +1,38 @@
 //! Where mails go without a mail server: one `.eml` file each, for a mail program or a person.
-//! They hold live links, so only the owner can read them. Nothing here deletes them.
+//! They hold live links, so only the owner can read them. When one is old is decided elsewhere.
 
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::private;
+
+/// Where the folder is.
+pub(super) fn of(data_dir: &Path) -> PathBuf {
+    data_dir.join("mail")
+}
+
+/// Deletes mails, and drafts that a killed process left, last changed before then; says how many.
+/// Other files stay, and so does a folder that isn't there.
+pub(super) fn remove_older(folder: &Path, before: SystemTime) -> io::Result<u64> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(|error| private::told(folder, &error))?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_mail = name.ends_with(".eml") || (name.starts_with('.') && name.contains(".eml."));
+        let told = |error| private::told(&path, &error);
+        if is_mail && std::fs::symlink_metadata(&path).and_then(|file| file.modified()).map_err(told)? < before {
+            std::fs::remove_file(&path).map_err(told)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
 
 /// Writes `bytes` as `name` in `folder`, wholly or not at all, and gives its path. One that was
 /// there under that name is replaced.
@@ -40,5 +67,27 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(&mails).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(std::fs::read_dir(&mails).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn old_mails_and_drafts_go_and_nothing_else() {
+        use std::time::{Duration, UNIX_EPOCH};
+        let folder = tempfile::tempdir().unwrap();
+        let day = |n: u64| UNIX_EPOCH + Duration::from_secs(n * 86_400);
+        for (name, written) in [
+            ("old.eml", day(1)),
+            (".old.eml.0193", day(1)),
+            ("new.eml", day(3)),
+            (".new.eml.0193", day(3)),
+            ("notes.txt", day(1)),
+        ] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            file.set_modified(written).unwrap();
+        }
+        assert_eq!(remove_older(folder.path(), day(2)).unwrap(), 2);
+        assert_eq!(remove_older(folder.path(), day(2)).unwrap(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+        assert!(!folder.path().join("old.eml").exists());
+        assert_eq!(remove_older(&folder.path().join("nowhere"), day(2)).unwrap(), 0);
     }
 }

@@ -4,14 +4,18 @@
 
 mod folder;
 mod letter;
+mod old_mails;
 mod outbox;
 mod settings;
 mod smtp;
 mod store;
 mod template;
+mod test_mail;
 
+pub(crate) use old_mails::OldMails;
 pub use settings::{MailSettings, Sender, SmtpServer};
 pub use template::Template;
+pub use test_mail::{HandedOver, TestMailError};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -160,7 +164,7 @@ impl Mailer {
         let transport = match &mail.smtp {
             Some(server) => Transport::Smtp(Box::new(Smtp::new(server.clone(), mail, sender.domain())?)),
             None => {
-                let folder = settings.data_dir.join("mail");
+                let folder = folder::of(&settings.data_dir);
                 if settings.environment == Environment::Production {
                     tracing::warn!(folder = %folder.display(), "SMTP_URL is not set: mails become files");
                 }

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use futures_util::future::BoxFuture;
 
 use super::letter::Envelope;
-use super::{JOB, Mail, Mailer, Recipient, Template, Transport, Undelivered, folder, in_words, letter, store};
+use super::{
+    HandedOver, JOB, Mail, Mailer, Recipient, Template, Transport, Undelivered, folder, in_words, letter, store,
+};
 use crate::auth::derived_token::TokenKind;
 use crate::clock::Timestamp;
 use crate::config::Environment;
@@ -52,27 +54,43 @@ impl Mailer {
             values.insert("link", link.url.clone());
             values.insert("expires", in_words(link.expires_at));
         }
-        let content = inner.templates.render(mail.template, &values)?;
-        let envelope = Envelope { from: &inner.sender, to: &to, id, at: inner.clock.now() };
-        let letter =
-            letter::write(&envelope, content).ok_or_else(|| Fault::lasting("no mail can go to this address"))?;
+        let handed_over = self.hand_over(mail.template, &to, id, &values).await.map_err(|error| match error {
+            Undelivered::Refused(why) => Fault::lasting(why),
+            Undelivered::NotNow(why) => Fault::unavailable(why),
+        })?;
+        if let HandedOver::File(path) = handed_over {
+            // Only on a developer's own machine may a live link stand in a log.
+            let link = link.filter(|_| inner.environment == Environment::Development).map(|link| link.url);
+            tracing::info!(mail = %mail.template, file = %path.display(), link, "mail written to a file");
+        }
+        Ok(())
+    }
+
+    /// Fills a mail in and gives it to the mail server, or writes it to a file.
+    pub(super) async fn hand_over(
+        &self,
+        template: Template,
+        to: &str,
+        id: &str,
+        values: &BTreeMap<&str, String>,
+    ) -> Result<HandedOver, Undelivered> {
+        let inner = &self.0;
+        let broken = |why: String| Undelivered::NotNow(why);
+        let content = inner.templates.render(template, values).map_err(|fault| broken(fault.chain()))?;
+        let envelope = Envelope { from: &inner.sender, to, id, at: inner.clock.now() };
+        let letter = letter::write(&envelope, content)
+            .ok_or_else(|| Undelivered::Refused("no mail can go to this address".to_owned()))?;
         match &inner.transport {
             Transport::Smtp(smtp) => {
                 let sent = smtp.send(&letter).await;
                 inner.failing.store(matches!(sent, Err(Undelivered::NotNow(_))), Ordering::Relaxed);
-                sent.map_err(|error| match error {
-                    Undelivered::Refused(why) => Fault::lasting(why),
-                    Undelivered::NotNow(why) => Fault::unavailable(why),
-                })
+                sent.map(|()| HandedOver::Server)
             }
             Transport::Folder(folder) => {
-                let (folder, name) = (folder.clone(), format!("{id}.{}.eml", mail.template));
+                let (folder, name) = (folder.clone(), format!("{id}.{template}.eml"));
                 let written = tokio::task::spawn_blocking(move || folder::put(&folder, &name, &letter.formatted()));
-                let path = written.await.map_err(Fault::internal)?.map_err(Fault::unavailable)?;
-                // Only on a developer's own machine may a live link stand in a log.
-                let link = link.filter(|_| inner.environment == Environment::Development).map(|link| link.url);
-                tracing::info!(mail = %mail.template, file = %path.display(), link, "mail written to a file");
-                Ok(())
+                let written = written.await.map_err(|error| broken(error.to_string()))?;
+                written.map(HandedOver::File).map_err(|error| broken(error.to_string()))
             }
         }
     }

@@ -67,6 +67,8 @@ templates! {
     AccountDeleted = "account-deleted" [],
     /// Notice of a suspension, with what moderators said: `reason`, and `until` when; both may be left out.
     AccountSuspended = "account-suspended" ["reason", "until"],
+    /// From an operator who wants to see whether mails arrive.
+    Test = "test" [],
 }
 
 /// What every mail can say: the recipient's address, the product's name, when it happened, and

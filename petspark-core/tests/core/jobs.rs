@@ -357,6 +357,28 @@ on_both! {
         assert_eq!(work.done().len(), 2);
     }
 
+    async fn who_has_been_dead_for_a_month_is_removed(app: TestApp) {
+        let (work, _begun) = Work::new(Does::Hopelessly);
+        let jobs = app.petspark.jobs();
+        jobs.handle(work);
+        enqueue(&app.petspark, json!("old")).await;
+        assert_eq!(jobs.run_due().await.unwrap().len(), 1);
+        let day = Duration::from_secs(86_400);
+        app.clock.advance(15 * day);
+        enqueue(&app.petspark, json!("young")).await;
+        assert_eq!(jobs.run_due().await.unwrap().len(), 1);
+        assert_eq!(jobs.count_long_dead(&operator()).await.unwrap(), 0);
+        app.clock.advance(16 * day);
+        assert_eq!(jobs.count_long_dead(&operator()).await.unwrap(), 1);
+        app.run_jobs().await;
+        assert_eq!(jobs.count_long_dead(&operator()).await.unwrap(), 0, "the daily job did it");
+        let left = jobs.list(&operator(), Some(JobState::Dead), &PageRequest::default()).await.unwrap().items;
+        assert_eq!(left.iter().map(|job| &job.payload).collect::<Vec<_>>(), [&json!("young")]);
+        app.clock.advance(16 * day);
+        assert_eq!(jobs.remove_dead(&operator()).await.unwrap(), 1);
+        assert_eq!(jobs.remove_dead(&operator()).await.unwrap(), 0);
+    }
+
     async fn only_administrators_see_and_change_the_queue(app: TestApp) {
         let ada = app.register("ada").await;
         let id = enqueue(&app.petspark, json!("x")).await;

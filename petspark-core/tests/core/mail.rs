@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use petspark_core::audit::{Action, AuditFilter};
 use petspark_core::config::{Environment, Settings, Value as _, WebUrl};
-use petspark_core::mail::{MailHealth, SmtpServer, Template};
+use petspark_core::mail::{HandedOver, MailHealth, SmtpServer, Template, TestMailError};
 use petspark_core::testing::{TestApp, TestUser, on_both};
-use petspark_core::{PetSpark, Secret};
+use petspark_core::{Caller, PageRequest, PetSpark, Secret};
 use tokio::net::TcpListener;
 
 use crate::smtp_sink::{LOGIN, Sink, Tls};
@@ -77,6 +78,43 @@ on_both! {
         }
         assert_eq!((taken.len(), sink.connections()), (2, 1), "the second mail goes over the first one's connection");
         assert_eq!(petspark.mail().health(), MailHealth::Sending);
+        petspark.close().await;
+    }
+
+    async fn files_of_a_month_ago_are_removed_by_the_daily_job(app: TestApp) {
+        let ada = user(&app).await;
+        app.enqueue_mail(ada.id, Template::PasswordChanged).await;
+        let files = || std::fs::read_dir(app.folder().join("mail")).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        app.run_jobs().await;
+        assert_eq!(files().len(), 2);
+        let now = std::time::UNIX_EPOCH + Duration::from_micros(app.clock.now().as_micros().try_into().unwrap());
+        let day = Duration::from_secs(86_400);
+        std::fs::File::options().write(true).open(&files()[0]).unwrap().set_modified(now - 30 * day).unwrap();
+        std::fs::File::options().write(true).open(&files()[1]).unwrap().set_modified(now - 29 * day + day / 2).unwrap();
+        let young = files()[1].clone();
+        app.clock.advance(day);
+        app.run_jobs().await;
+        assert_eq!(files(), [young]);
+    }
+
+    async fn an_operator_hears_whether_a_mail_goes(app: TestApp) {
+        let (operator, ada) = (Caller::operator("test"), user(&app).await);
+        let file = app.petspark.mail().send_test(&operator, "Root@example.org").await.unwrap();
+        assert!(matches!(&file, HandedOver::File(path) if path.is_file()), "{file:?}");
+        let mail = app.mail("root@example.org", Template::Test).await;
+        assert_eq!((&*mail.subject, mail.link()), ("Mails of PetSpark arrive", None));
+        let sink = Sink::start(Tls::Never).await;
+        let petspark = sending_by(&app, &sink, PLAIN).await;
+        assert_eq!(petspark.mail().send_test(&operator, "root@example.org").await.unwrap(), HandedOver::Server);
+        assert_eq!(sink.taken()[0].to, "root@example.org");
+        sink.refuse_next("550 no such <root@example.org>");
+        let refused = petspark.mail().send_test(&operator, "root@example.org").await.unwrap_err().to_string();
+        assert!(refused.contains("550") && !refused.contains("root@"), "{refused}");
+        assert!(matches!(petspark.mail().send_test(&operator, "nonsense").await, Err(TestMailError::Invalid(_))));
+        assert!(matches!(petspark.mail().send_test(&ada.caller, "eve@example.org").await, Err(TestMailError::Denied(_))));
+        let filter = AuditFilter { action: Some(Action::TestMailSent), ..AuditFilter::default() };
+        let log = petspark.audit().list(&operator, filter, &PageRequest::default()).await.unwrap().items;
+        assert_eq!(log.iter().map(|entry| entry.succeeded).collect::<Vec<_>>(), [false, true, true]);
         petspark.close().await;
     }
 

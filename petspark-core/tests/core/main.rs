@@ -9,6 +9,7 @@ mod finding_pets;
 mod import;
 mod jobs;
 mod keys;
+mod leftovers;
 mod mail;
 mod migrations;
 mod outages;

@@ -1,9 +1,10 @@
 //! Changing one's own password, and what it does to the sessions there are.
 
-use petspark_core::Origin;
+use petspark_core::audit::{Action, AuditFilter};
 use petspark_core::auth::{AuthError, Client, Password};
 use petspark_core::mail::Template;
 use petspark_core::testing::{TestApp, on_both};
+use petspark_core::{Caller, Origin, PageRequest};
 
 use crate::recovery::{NEW, assert_dead, can_sign_in, count, nobody, token};
 
@@ -44,6 +45,22 @@ on_both! {
         assert!(matches!(refused, Err(AuthError::Unauthenticated)), "{refused:?}");
         assert!(can_sign_in(&app, "ada@example.org", TestApp::PASSWORD).await);
         assert!(auth.authenticate(ada.signed_in.tokens.access.expose()).await.is_ok());
+    }
+
+    async fn a_password_that_nobody_can_have_is_a_wrong_one_that_is_not_hashed(app: TestApp) {
+        let ada = app.register("ada").await;
+        let auth = app.petspark.auth();
+        let thief = ada.caller.clone().from(Origin { ip: Some([203, 0, 113, 9].into()), request_id: None });
+        let change = |current: &str| auth.change_password(&thief, Password::new(current), Password::new(NEW));
+        let hashes = auth.hashes_for_tests();
+        for _ in 0..5 {
+            assert!(matches!(change(&"x".repeat(2000)).await, Err(AuthError::WrongPassword)));
+        }
+        assert_eq!(auth.hashes_for_tests(), hashes);
+        assert!(matches!(change(TestApp::PASSWORD).await, Err(AuthError::TooMany { .. })), "they count like others");
+        let filter = AuditFilter { action: Some(Action::PasswordChange), ..AuditFilter::default() };
+        let log = app.petspark.audit().list(&Caller::operator("test"), filter, &PageRequest::default()).await.unwrap();
+        assert_eq!(log.items.iter().filter(|entry| !entry.succeeded).count(), 5);
     }
 
     async fn who_has_a_stolen_session_can_not_go_on_guessing_the_password(app: TestApp) {

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use petspark_core::auth::{
     AuthError, Client, Password, Role, SecondFactorFor, SignedIn, StepUp, Tokens, WhichThrottles,
 };
+use petspark_core::mail::Template;
 use petspark_core::testing::{TestApp, TestUser, on_both, totp_code};
 use petspark_core::{Caller, Failure as _, Migrate, Origin, PetSpark, Secret};
 use sqlx::Row as _;
@@ -65,6 +66,23 @@ fn wrong(enrolled: &Enrolled, app: &TestApp) -> String {
 }
 
 on_both! {
+    async fn asvs_6_4_3_a_reset_password_gets_nobody_past_the_second_factor(app: TestApp) {
+        let ada = app.register("ada").await;
+        let (auth, enrolled) = (app.petspark.auth(), enrol(&app, &ada).await);
+        auth.forgot_password(&Caller::anonymous(), "ada@example.org").await.unwrap();
+        let link = app.mail("ada@example.org", Template::ResetPassword).await.token();
+        let new = "another good passphrase";
+        auth.reset_password(&Caller::anonymous(), link.expose(), Password::new(new)).await.unwrap();
+        assert!(auth.authenticate(enrolled.tokens.access.expose()).await.is_err());
+        let operator = Caller::operator("test");
+        assert!(auth.list_sessions(&operator, ada.id).await.unwrap().is_empty(), "a reset begins no session");
+        assert!(auth.factors(&operator, ada.id).await.unwrap().totp_since.is_some());
+        let login = auth.login("ada@example.org", Password::new(new), Client::default()).await;
+        let Err(AuthError::SecondFactorNeeded { mfa_token }) = login else { panic!("{login:?}") };
+        assert!(auth.list_sessions(&operator, ada.id).await.unwrap().is_empty());
+        assert!(verify(&app, &mfa_token, &enrolled.code(&app)).await.is_ok());
+    }
+
     async fn a_second_factor_is_asked_for_and_signs_in(app: TestApp) {
         let ada = app.register("ada").await;
         assert!(login(&app, "ada").await.is_ok());

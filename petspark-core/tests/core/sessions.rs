@@ -30,6 +30,29 @@ async fn sessions(app: &TestApp, user: &TestUser) -> BTreeSet<SessionId> {
 }
 
 on_both! {
+    async fn a_session_is_renewed_ten_times_a_minute_and_no_other_has_to_wait(app: TestApp) {
+        let petspark = app.another_with(|settings| settings.auth.refresh_per_minute = 10).await;
+        let auth = petspark.auth();
+        let refresh = async |token: &Secret| auth.refresh(token.expose(), Origin::default()).await;
+        let (mut ada, bob) = (app.register("ada").await.signed_in.tokens, app.register("bob").await.signed_in.tokens);
+        for _ in 0..10 {
+            let again = refresh(&ada.refresh).await.unwrap();
+            let next = refresh(&ada.refresh).await.unwrap();
+            assert_eq!(again.refresh.expose(), next.refresh.expose(), "the same token again is free");
+            ada = next;
+            app.clock.advance(Duration::from_secs(1));
+        }
+        for _ in 0..2 {
+            let refused = refresh(&ada.refresh).await;
+            assert!(matches!(refused, Err(AuthError::TooMany { retry_after }) if retry_after.as_secs() == 50), "{refused:?}");
+        }
+        assert!(refresh(&bob.refresh).await.is_ok());
+        assert!(auth.authenticate(ada.access.expose()).await.is_ok(), "the session lives on");
+        app.clock.advance(Duration::from_secs(50));
+        assert!(refresh(&ada.refresh).await.is_ok());
+        petspark.close().await;
+    }
+
     async fn an_answer_that_got_lost_is_given_again_an_hour_later_with_the_same_successor(app: TestApp) {
         let first = app.register("ada").await.signed_in.tokens;
         let lost = refresh(&app, &first.refresh).await.unwrap();

@@ -62,6 +62,7 @@ pub(super) async fn login(
     (status = 400, description = "VALIDATION_FAILED: also when cookie and body have different tokens", body = ErrorBody),
     (status = 401, description = "AUTH_003 missing, AUTH_004 invalid, AUTH_005 expired, AUTH_008 used before", body = ErrorBody),
     (status = 403, description = "CSRF_REFUSED: a cookie, sent by a page that may not", body = ErrorBody),
+    (status = 429, description = "RATE_LIMITED: this session was renewed too often in the last minute", body = ErrorBody),
 ))]
 pub(super) async fn refresh(
     State(app): State<App>,

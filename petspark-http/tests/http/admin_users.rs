@@ -17,13 +17,13 @@ fn operator() -> Caller {
 }
 
 /// Registers somebody and gives them a role; their tokens are of after that.
-async fn with_role(api: &Api, name: &str, role: Role) -> Account {
+pub(crate) async fn with_role(api: &Api, name: &str, role: Role) -> Account {
     let account = api.register(name).await;
     api.app.petspark.auth().set_role(&operator(), account.id.parse().unwrap(), role, false).await.unwrap();
     api.sign_in(name).await
 }
 
-async fn api_key(api: &Api, name: &str, scopes: &[Permission]) -> String {
+pub(crate) async fn api_key(api: &Api, name: &str, scopes: &[Permission]) -> String {
     let new = NewApiKey { name: name.to_owned(), scopes: scopes.to_vec(), expires_in: None };
     api.app.petspark.auth().create_api_key(&operator(), &new).await.unwrap().token.expose().to_owned()
 }

@@ -5,9 +5,11 @@
 
 mod accounts;
 mod admin_users;
+mod audit;
 mod browsers;
 mod contract;
 mod envelope;
+mod jobs;
 mod keys;
 mod listening;
 mod operations;

@@ -8,6 +8,22 @@ use crate::support::Api;
 const SESSIONS: &str = "/api/v1/auth/sessions";
 
 on_both! {
+    async fn who_renews_a_session_too_often_is_told_when_to_come_back(app: TestApp) {
+        let few = app.another_with(|settings| settings.auth.refresh_per_minute = 2).await;
+        let router = petspark_http::router_with(few.clone(), petspark_http::HttpSettings::default());
+        let api = Api { app, router };
+        let mut token = api.register("ada").await.refresh;
+        let refresh = async |token: &str| api.post("/api/v1/auth/refresh").json(&json!({"refreshToken": token})).send().await;
+        for _ in 0..2 {
+            token = refresh(&token).await.text("/data/refreshToken").to_owned();
+        }
+        let refused = refresh(&token).await;
+        assert_eq!(refused.assert_error(429, "RATE_LIMITED").header("retry-after"), "60");
+        api.app.clock.advance(std::time::Duration::from_secs(60));
+        assert_eq!(refresh(&token).await.status, 200, "nothing was lost");
+        few.close().await;
+    }
+
     async fn sessions_are_listed_with_the_device_they_began_on_and_can_be_ended(app: TestApp) {
         let api = Api::new(app);
         let ada = api.register("ada").await;

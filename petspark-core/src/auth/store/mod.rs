@@ -7,6 +7,7 @@ mod second_factor;
 mod sessions;
 mod signing_keys;
 mod standing;
+mod stats;
 mod users;
 
 pub(super) use api_keys::*;
@@ -16,5 +17,6 @@ pub(super) use second_factor::*;
 pub(super) use sessions::*;
 pub(super) use signing_keys::*;
 pub(super) use standing::*;
+pub(super) use stats::*;
 pub(super) use users::*;
 pub(crate) use users::{NewUserRow, insert_users};

@@ -4,7 +4,7 @@ use sqlx::{query, query_as, query_scalar};
 
 use crate::auth::one_time_token::Purpose;
 use crate::clock::Timestamp;
-use crate::database::{Database, Tx, on, on_reader, on_writer};
+use crate::database::{Database, Tx, on, on_reader};
 use crate::error::Fault;
 use crate::id::{OneTimeTokenId, UserId};
 
@@ -100,8 +100,9 @@ pub(in crate::auth) async fn is_reserved(
     Ok(count > 0)
 }
 
-/// Removes tokens, with the addresses in them, that expired before then.
-pub(in crate::auth) async fn purge_tokens(db: &Database, before: Timestamp) -> Result<u64, Fault> {
-    Ok(on_writer!(db, pool => query("DELETE FROM one_time_tokens WHERE expires_at < $1")
-        .bind(before).execute(pool).await?.rows_affected()))
+/// Removes some tokens, with the addresses in them, that expired before then, and says how many.
+pub(in crate::auth) async fn purge_tokens(tx: &mut Tx, before: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "DELETE FROM one_time_tokens WHERE id IN (SELECT id FROM one_time_tokens WHERE expires_at < $1 LIMIT 500)"
+    ).bind(before).execute(conn).await?.rows_affected()))
 }

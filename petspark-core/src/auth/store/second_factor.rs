@@ -186,3 +186,11 @@ pub(in crate::auth) async fn delete_challenge(tx: &mut Tx, id: OneTimeTokenId) -
         .bind(id).execute(conn).await.map(drop))?;
     Ok(())
 }
+
+/// Removes some challenges that can no longer be answered, and says how many those were.
+pub(in crate::auth) async fn purge_challenges(tx: &mut Tx, now: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "DELETE FROM second_factor_challenges WHERE id IN \
+             (SELECT id FROM second_factor_challenges WHERE expires_at <= $1 LIMIT 500)"
+    ).bind(now).execute(conn).await?.rows_affected()))
+}

@@ -263,3 +263,10 @@ pub(in crate::auth) async fn revoke_other_sessions(
          WHERE user_id = $3 AND id <> $4 AND revoked_at IS NULL"
     ).bind(now).bind(reason).bind(user).bind(but).execute(conn).await?.rows_affected()))
 }
+
+/// Removes some sessions that would have ended before then in any case, and says how many those were.
+pub(in crate::auth) async fn purge_sessions(tx: &mut Tx, before: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE absolute_expires_at < $1 LIMIT 500)"
+    ).bind(before).execute(conn).await?.rows_affected()))
+}

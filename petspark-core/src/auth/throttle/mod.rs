@@ -215,8 +215,7 @@ impl Throttle {
             let event = Event::new(action).failed().detail("bucket", bucket.as_str()).detail("refused", refused);
             audit::record_now(&self.db, now, caller, event).await?;
         }
-        // Whole seconds is all that HTTP can say, and too early would be refused again.
-        Ok(AuthError::TooMany { retry_after: Duration::from_secs(wait.as_micros().div_ceil(1_000_000) as u64) })
+        Ok(AuthError::too_many(wait))
     }
 
     /// An e-mail address as it is kept: so that nobody can read it, and the same in every process.

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::store;
 use crate::clock::Clock;
-use crate::database::Database;
+use crate::database::{Database, Tx};
 use crate::error::Fault;
 use crate::jobs::{Handler, Job};
 
@@ -24,16 +24,20 @@ impl Purge {
     }
 
     async fn purge(&self) -> Result<(), Fault> {
-        let ended_before = self.clock.now().before(self.useful_for);
         loop {
             // A few at a time, so that sign-ins get their turn in between.
             let mut tx = self.db.begin().await?;
-            let purged = store::purge(&mut tx, ended_before).await?;
+            let purged = self.remove_some(&mut tx).await?;
             tx.commit().await?;
             if purged == 0 {
                 return Ok(());
             }
         }
+    }
+
+    /// Throws a few away, and says how many.
+    pub(in crate::auth) async fn remove_some(&self, tx: &mut Tx) -> Result<u64, Fault> {
+        store::purge(tx, self.clock.now().before(self.useful_for)).await
     }
 }
 
