@@ -43,7 +43,10 @@ struct Bench {
 impl Bench {
     async fn open() -> Result<Self, Box<dyn Error>> {
         let folder = std::env::temp_dir().join(format!("petspark-authentication-cost-{}", std::process::id()));
-        let petspark = PetSpark::open(Settings::in_folder(&folder)).await?;
+        let mut settings = Settings::in_folder(&folder);
+        // One session is renewed for every token here.
+        settings.auth.refresh_per_minute = 0;
+        let petspark = PetSpark::open(settings).await?;
         let routes = Router::new().route("/open", get(async || "ok")).route("/signed", get(signed));
         let mut settings = HttpSettings::default();
         settings.rate_limit.enabled = false;
