@@ -9,6 +9,7 @@ mod history;
 mod listen;
 mod migrate;
 mod readers;
+mod statements;
 mod types;
 
 pub use connect::OpenError;
@@ -16,6 +17,8 @@ pub(crate) use error::violates;
 pub(crate) use full_text::FullText;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
 pub(crate) use readers::Readers;
+pub use statements::StatementCount;
+pub(crate) use statements::count_statement;
 pub(crate) use types::text_enum;
 
 use std::path::PathBuf;
@@ -200,7 +203,8 @@ impl Tx {
 
 /// Runs one body against whichever engine the transaction is on; `$conn` is its connection.
 macro_rules! on {
-    ($tx:expr, $conn:ident => $body:expr) => {
+    ($tx:expr, $conn:ident => $body:expr) => {{
+        $crate::database::count_statement();
         match &mut $tx.connection {
             $crate::database::TxConnection::Sqlite(tx) => {
                 let $conn = &mut **tx;
@@ -211,12 +215,13 @@ macro_rules! on {
                 $body
             }
         }
-    };
+    }};
 }
 
 /// Runs one SELECT without a transaction around it; on SQLite `$conn` can't write.
 macro_rules! on_reader {
-    ($db:expr, $conn:ident => $body:expr) => {
+    ($db:expr, $conn:ident => $body:expr) => {{
+        $crate::database::count_statement();
         match $db.engine() {
             $crate::database::Engine::Sqlite(sqlite) => {
                 let mut reader = sqlite.readers.borrow().await?;
@@ -233,12 +238,13 @@ macro_rules! on_reader {
                 result
             }
         }
-    };
+    }};
 }
 
 /// Runs one statement that writes and is its own transaction.
 macro_rules! on_writer {
-    ($db:expr, $pool:ident => $body:expr) => {
+    ($db:expr, $pool:ident => $body:expr) => {{
+        $crate::database::count_statement();
         match $db.engine() {
             $crate::database::Engine::Sqlite(sqlite) => {
                 let $pool = &sqlite.writer;
@@ -249,7 +255,7 @@ macro_rules! on_writer {
                 $body
             }
         }
-    };
+    }};
 }
 
 pub(crate) use {on, on_reader, on_writer};

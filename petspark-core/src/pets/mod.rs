@@ -153,6 +153,24 @@ impl Pets {
         Ok(found.map(|found| found.pet.seen_from(selection.near)))
     }
 
+    /// How the database would find a page, for tests of that: a line a step.
+    ///
+    /// # Errors
+    /// As [`Pets::list`].
+    #[cfg(feature = "testing")]
+    pub async fn explain_list(
+        &self,
+        caller: &Caller,
+        filter: &PetFilter,
+        page: &PageRequest,
+    ) -> Result<Vec<String>, PetError> {
+        let selection = filter.select(self.clock.now().date()).map_err(PetError::Invalid)?;
+        match visible_part(caller, selection) {
+            Some(selection) => Ok(store::explain_list(&self.db, &selection, page).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Changes the fields that are given, and keeps the others.
     ///
     /// # Errors

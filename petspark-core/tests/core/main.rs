@@ -6,6 +6,7 @@ mod api_keys;
 mod audit;
 mod email_change;
 mod finding_pets;
+mod hot_queries;
 mod import;
 mod jobs;
 mod keys;

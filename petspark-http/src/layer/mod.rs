@@ -17,6 +17,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use petspark_core::database::StatementCount;
 use petspark_core::{Origin, UserId};
 
 pub(crate) use request_id::RequestId;
@@ -37,6 +38,7 @@ struct Known {
     user: OnceLock<UserId>,
     /// Whether we are waiting for more of the body.
     waits_for_body: AtomicBool,
+    statements: StatementCount,
 }
 
 impl RequestContext {
@@ -76,6 +78,7 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
         client_ip: peer.map(|peer| client_ip::client_ip(peer, request.headers(), &app.settings().trusted_proxies)),
         user: OnceLock::new(),
         waits_for_body: AtomicBool::new(false),
+        statements: StatementCount::default(),
     }));
     let mut line = LogLine {
         known: context.0.clone(),
@@ -93,7 +96,7 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
 
     let answer = match counted.as_ref().and_then(Counted::wait) {
         Some(wait) => Err(ApiError::rate_limited(wait)),
-        None => answer(&app, &context, next.run(request)).await,
+        None => answer(&app, &context, context.0.statements.during(next.run(request))).await,
     };
     let mut response = match (answer, origin, app.cors()) {
         (Ok(response), ..) => response,
@@ -205,6 +208,7 @@ impl LogLine {
             code,
             duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             bytes,
+            statements = known.statements.get(),
             user = known.user.get().map(tracing::field::display),
             client_ip = known.client_ip.as_ref().map(tracing::field::display),
             user_agent = self.user_agent.as_ref().and_then(|agent| agent.to_str().ok()),

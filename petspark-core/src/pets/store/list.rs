@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
+#[cfg(feature = "testing")]
+use sqlx::Row as _;
 use time::Date;
 
 use crate::clock::Timestamp;
@@ -258,6 +260,24 @@ macro_rules! push_fits {
     }};
 }
 
+/// Appends the whole statement of a page.
+macro_rules! push_list {
+    ($sql:expr, $selection:expr, $page:expr, $after:expr, $engine:expr) => {{
+        let (sql, selection, page): (&mut QueryBuilder<_>, &Selection, &PageRequest) = ($sql, $selection, $page);
+        let after: Option<PetKey> = $after;
+        let offset = i64::from(page.offset().unwrap_or(0));
+        let rows = i64::from(page.limit()) + 1;
+        match (selection.order, selection.near, &selection.words) {
+            (Order::Distance, Some(near), _) => {
+                push_rings!(&mut *sql, selection, near, after, offset + rows, $engine);
+            }
+            (Order::Fit, _, Some(words)) => push_fits!(&mut *sql, selection, words, after, offset + rows, $engine),
+            _ => push_plain!(&mut *sql, selection, after, $engine),
+        }
+        sql.push(" LIMIT ").push_bind(rows).push(" OFFSET ").push_bind(offset);
+    }};
+}
+
 /// Pets in the selection's order: one more than the page has, to see whether there are more.
 pub(in crate::pets) async fn list_pets(
     db: &Database,
@@ -266,17 +286,27 @@ pub(in crate::pets) async fn list_pets(
     after: Option<PetKey>,
 ) -> Result<Vec<FoundPet>, Fault> {
     let engine = db.full_text();
-    let offset = i64::from(page.offset().unwrap_or(0));
-    let rows = i64::from(page.limit()) + 1;
     Ok(on_reader!(db, pool => {
         let mut sql = QueryBuilder::new("");
-        match (selection.order, selection.near, &selection.words) {
-            (Order::Distance, Some(near), _) => push_rings!(&mut sql, selection, near, after, offset + rows, engine),
-            (Order::Fit, _, Some(words)) => push_fits!(&mut sql, selection, words, after, offset + rows, engine),
-            _ => push_plain!(&mut sql, selection, after, engine),
-        }
-        sql.push(" LIMIT ").push_bind(rows).push(" OFFSET ").push_bind(offset);
+        push_list!(&mut sql, selection, page, after, engine);
         sql.build_query_as().fetch_all(pool).await?
+    }))
+}
+
+/// How the engine would find a page: a line a step.
+#[cfg(feature = "testing")]
+pub(in crate::pets) async fn explain_list(
+    db: &Database,
+    selection: &Selection,
+    page: &PageRequest,
+) -> Result<Vec<String>, Fault> {
+    let engine = db.full_text();
+    let (explain, column) = if engine == FullText::Fts5 { ("EXPLAIN QUERY PLAN ", 3) } else { ("EXPLAIN ", 0) };
+    Ok(on_reader!(db, pool => {
+        let mut sql = QueryBuilder::new(explain);
+        push_list!(&mut sql, selection, page, None, engine);
+        let steps = sql.build().fetch_all(pool).await?;
+        steps.iter().map(|step| step.try_get(column)).collect::<Result<_, _>>()?
     }))
 }
 

@@ -2,6 +2,8 @@
 
 mod list;
 
+#[cfg(feature = "testing")]
+pub(super) use list::explain_list;
 pub(super) use list::{Order, Selection, count_pets, list_pets};
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
