@@ -77,7 +77,7 @@ impl Exit {
             ("MIGRATION_LOCKED", _) => Self::Locked,
             (_, Kind::Invalid) => Self::Usage,
             (_, Kind::NotFound) => Self::NotFound,
-            (_, Kind::Conflict | Kind::Unauthenticated | Kind::Forbidden) => Self::Conflict,
+            (_, Kind::Conflict | Kind::Outdated | Kind::Unauthenticated | Kind::Forbidden) => Self::Conflict,
             (_, Kind::RateLimited | Kind::Unavailable) => Self::Unreachable,
             _ => Self::Failed,
         }

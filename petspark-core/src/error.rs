@@ -22,6 +22,8 @@ pub enum Kind {
     NotFound,
     /// At odds with what is stored.
     Conflict,
+    /// Meant for another version than there is; see [`Expected`](crate::Expected).
+    Outdated,
     /// Too often; see [`Failure::retry_after`].
     RateLimited,
     /// Temporarily not possible: the database is away, the machine is busy.

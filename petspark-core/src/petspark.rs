@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::database::{Database, MigrationError, OpenError};
 use crate::error::{Failure, Fault, Kind};
+use crate::idempotency;
 use crate::jobs::{Jobs, RemoveDead};
 use crate::mail::{Mailer, OldMails};
 use crate::people::{Erasure, Farewell, People};
@@ -136,6 +137,7 @@ impl PetSpark {
         jobs.handle(ExpiredTokens::new(auth.clone()));
         jobs.handle(Erasure(people.clone()));
         jobs.handle(Farewell(people.clone()));
+        jobs.handle(idempotency::Purge { db: database.clone(), clock: clock.clone() });
         let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
         Ok(Self(Arc::new(Inner { settings, database, auth, people, pets, jobs, mail, audit, clock })))

@@ -37,7 +37,15 @@ pub(crate) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
             "x-petspark-device",
             "x-request-id",
         ]))
-        .expose_headers(names(&["etag", "location", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id"]))
+        .expose_headers(names(&[
+            "etag",
+            "idempotency-replayed",
+            "location",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "x-request-id",
+        ]))
         .max_age(Duration::from_secs(3600));
     Some(layer)
 }

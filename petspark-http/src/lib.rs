@@ -21,6 +21,7 @@
 mod cookie;
 mod cors;
 mod error;
+mod etag;
 mod extract;
 mod layer;
 mod listen;

@@ -1,10 +1,11 @@
 //! What the OpenAPI document says besides the routes: who we are, how to sign requests, and what
 //! every operation may answer.
 
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::Response;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Schema, SecurityRequirement};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required, Schema, SecurityRequirement};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::error::ErrorBody;
@@ -35,6 +36,13 @@ impl Modify for BearerByDefault {
         document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
         document.security = Some(vec![SecurityRequirement::new("bearer", Vec::<String>::new())]);
     }
+}
+
+/// A header that a request may have; with `max_length`, it may not be empty.
+pub(crate) fn header_parameter(name: &str, about: &str, max_length: Option<usize>) -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(max_length.map(|_| 1)).max_length(max_length);
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(Required::False);
+    parameter.description(Some(about)).schema(Some(text)).build()
 }
 
 /// The answers that are the same for every operation, by their names in the document.

@@ -96,6 +96,9 @@ pub enum AuthError {
     /// Needs a role that the caller doesn't have.
     #[error("You are not allowed to do this.")]
     Forbidden,
+    /// It isn't what the change was meant for any more.
+    #[error("This was changed since you looked at it.")]
+    Outdated,
     /// Would leave nobody who can administer.
     #[error("This is the last active administrator; make somebody else one first.")]
     LastAdmin,
@@ -138,6 +141,7 @@ impl Failure for AuthError {
             Self::UserNotFound | Self::SessionNotFound | Self::ApiKeyNotFound | Self::KeyNotFound => Kind::NotFound,
             Self::TooMany { .. } => Kind::RateLimited,
             Self::Key(KeyProblem::ShortOverlap(_)) => Kind::Invalid,
+            Self::Outdated => Kind::Outdated,
             Self::EmailTaken
             | Self::LastAdmin
             | Self::AdminExists
@@ -178,6 +182,7 @@ impl Failure for AuthError {
             Self::NoSecondFactor => "AUTH_022",
             Self::TooMany { .. } => "RATE_LIMITED",
             Self::Forbidden => "ADMIN_001",
+            Self::Outdated => "PRECONDITION_FAILED",
             Self::LastAdmin => "ADMIN_002",
             Self::AdminExists => "ADMIN_004",
             Self::Busy => "UNAVAILABLE",

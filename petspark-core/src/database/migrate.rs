@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = migrations![
     10 "0010_signing_keys",
     11 "0011_api_keys",
     12 "0012_pet_search",
+    13 "0013_safe_writes",
 ];
 
 impl Migration {

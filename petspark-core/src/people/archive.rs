@@ -38,6 +38,8 @@ pub struct Archive {
     pub links: Vec<ArchivedLink>,
     /// Their pets, deleted ones included.
     pub pets: Vec<ArchivedPet>,
+    /// What they created under idempotency keys lately.
+    pub idempotency_keys: Vec<ArchivedIdempotencyKey>,
     /// API keys of the installation that they made.
     pub api_keys: Vec<ArchivedKey>,
     /// What the audit log knows of them, the oldest first.
@@ -143,6 +145,18 @@ pub struct ArchivedPet {
     pub deleted_at: Option<Timestamp>,
 }
 
+/// An idempotency key in an [`Archive`], and what was created under it.
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in the key's row")]
+pub struct ArchivedIdempotencyKey {
+    pub key: String,
+    pub operation: String,
+    #[sqlx(json)]
+    pub result: Value,
+    pub created_at: Timestamp,
+}
+
 /// An API key in an [`Archive`].
 #[derive(Clone, Debug, Serialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
@@ -219,6 +233,7 @@ impl People {
             second_factors: store::archived_factors(&self.db, user).await?,
             links: store::archived_links(&self.db, user).await?,
             pets: store::archived_pets(&self.db, user).await?,
+            idempotency_keys: store::archived_idempotency_keys(&self.db, user).await?,
             api_keys: store::archived_keys(&self.db, &actor).await?,
             activity: store::archived_events(&self.db, &actor, &subjects).await?,
         }))

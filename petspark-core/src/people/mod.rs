@@ -13,7 +13,7 @@ pub use archive::{
 };
 pub use deletion::{Deleted, Known, When};
 pub(crate) use erasure::{Erasure, Farewell};
-pub use profile::{Profile, ProfileChange};
+pub use profile::{Preferences, Profile, ProfileChange};
 
 use std::time::Duration;
 

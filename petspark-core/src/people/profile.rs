@@ -8,6 +8,7 @@ use crate::auth::{AuthError, DisplayName};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::error::FieldErrors;
+use crate::expected::Expected;
 use crate::id::UserId;
 use crate::pets::Patch;
 use crate::text::{one_line, paragraphs};
@@ -27,6 +28,18 @@ pub struct Profile {
     pub created_at: Timestamp,
     /// When their account was last changed.
     pub updated_at: Timestamp,
+    /// Counts every change of what they say.
+    pub version: i64,
+}
+
+/// What a person's apps remember for them.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct Preferences {
+    /// Whatever they put there.
+    #[sqlx(json, rename = "preferences")]
+    pub values: Map<String, Value>,
+    /// Counts every change.
+    pub version: i64,
 }
 
 /// What to change of a profile.
@@ -115,15 +128,32 @@ impl People {
     /// # Errors
     /// [`AuthError::Invalid`] with every invalid field; [`AuthError::Unauthenticated`].
     pub async fn change_profile(&self, caller: &Caller, change: ProfileChange) -> Result<Profile, AuthError> {
+        self.change_profile_expected(caller, change, &Expected::Any).await
+    }
+
+    /// The same, if the profile still is what the change is meant for.
+    ///
+    /// # Errors
+    /// As [`People::change_profile`], and [`AuthError::Outdated`].
+    pub async fn change_profile_expected(
+        &self,
+        caller: &Caller,
+        change: ProfileChange,
+        expected: &Expected,
+    ) -> Result<Profile, AuthError> {
         let id = caller.user_id().ok_or(AuthError::Unauthenticated)?;
         let change = change.check().map_err(AuthError::Invalid)?;
         let fields = change.fields();
         if fields.is_empty() {
-            return self.profile(caller).await;
+            let profile = self.profile(caller).await?;
+            return if expected.admits(profile.version) { Ok(profile) } else { Err(AuthError::Outdated) };
         }
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let profile = store::change_profile(&mut tx, id, &change, now).await?.ok_or(AuthError::Unauthenticated)?;
+        if !expected.admits(profile.version - 1) {
+            return Err(AuthError::Outdated);
+        }
         let event = Event::new(Action::UserUpdated).on(Subject::User(id)).detail("fields", fields);
         audit::record(&mut tx, now, caller, event).await?;
         tx.commit().await?;
@@ -134,10 +164,9 @@ impl People {
     ///
     /// # Errors
     /// [`AuthError::Unauthenticated`] when no user is asking.
-    pub async fn preferences(&self, caller: &Caller) -> Result<Map<String, Value>, AuthError> {
+    pub async fn preferences(&self, caller: &Caller) -> Result<Preferences, AuthError> {
         let id = caller.user_id().ok_or(AuthError::Unauthenticated)?;
-        let stored = store::preferences(&self.db, id).await?.ok_or(AuthError::Unauthenticated)?;
-        Ok(stored.unwrap_or_default())
+        store::preferences(&self.db, id).await?.ok_or(AuthError::Unauthenticated)
     }
 
     /// Replaces what the caller's apps remember for them.
@@ -149,7 +178,20 @@ impl People {
         &self,
         caller: &Caller,
         preferences: Map<String, Value>,
-    ) -> Result<Map<String, Value>, AuthError> {
+    ) -> Result<Preferences, AuthError> {
+        self.set_preferences_expected(caller, preferences, &Expected::Any).await
+    }
+
+    /// The same, if they still are what is meant to be replaced.
+    ///
+    /// # Errors
+    /// As [`People::set_preferences`], and [`AuthError::Outdated`].
+    pub async fn set_preferences_expected(
+        &self,
+        caller: &Caller,
+        preferences: Map<String, Value>,
+        expected: &Expected,
+    ) -> Result<Preferences, AuthError> {
         let id = caller.user_id().ok_or(AuthError::Unauthenticated)?;
         let invalid = |problem: &str| AuthError::Invalid(FieldErrors::one("preferences", problem));
         let value = Value::Object(preferences);
@@ -159,11 +201,13 @@ impl People {
         if has_nul(&value) {
             return Err(invalid("must not have a NUL character in a name or text"));
         }
-        if !store::set_preferences(&self.db, id, &value).await? {
-            return Err(AuthError::Unauthenticated);
+        let mut tx = self.db.begin().await?;
+        let stored = store::set_preferences(&mut tx, id, &value).await?.ok_or(AuthError::Unauthenticated)?;
+        if !expected.admits(stored.version - 1) {
+            return Err(AuthError::Outdated);
         }
-        let Value::Object(preferences) = value else { return Ok(Map::new()) };
-        Ok(preferences)
+        tx.commit().await?;
+        Ok(stored)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
 use time::macros::format_description;
 use time::{Date, Month};
 
@@ -23,6 +24,17 @@ pub enum Patch<T> {
     Set(T),
 }
 
+/// What is kept is `null`, so that a request says the same with fields that didn't exist when it was made.
+impl<T: Serialize> Serialize for Patch<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keep => serializer.serialize_none(),
+            Self::Clear => [(); 0].serialize(serializer),
+            Self::Set(value) => [value].serialize(serializer),
+        }
+    }
+}
+
 impl<T> Patch<T> {
     /// `Set` for a value, `Clear` for none.
     pub fn from_option(value: Option<T>) -> Self {
@@ -36,7 +48,7 @@ impl<T> Patch<T> {
 /// use petspark_core::pets::{Patch, PetFields, Species};
 /// let rex = PetFields { breed: Patch::Set("Beagle".into()), ..PetFields::new("Rex", Species::Dog) };
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PetFields {
     /// 1 to 50 characters.
     pub name: Patch<String>,
@@ -63,7 +75,7 @@ pub struct PetFields {
 }
 
 /// Where a pet lives, as a client describes it. Without coordinates it isn't found near a place.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LocationFields {
     /// Degrees from -90 to 90; with a longitude or not at all.
     pub latitude: Option<f64>,

@@ -3,6 +3,7 @@
 
 mod fields;
 mod filter;
+mod kept;
 mod pet;
 mod place;
 mod search;
@@ -16,13 +17,16 @@ pub use place::{Coordinates, Near};
 
 use std::time::Duration;
 
+use self::kept::Kept;
 use self::store::Selection;
 use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::expected::Expected;
 use crate::id::PetId;
+use crate::idempotency::{Begun, IdempotencyError, IdempotencyKey, Once, Request};
 use crate::page::{Cursors, InvalidPage, Page, PageRequest};
 
 /// Why an operation on a pet was refused.
@@ -44,9 +48,15 @@ pub enum PetError {
     /// Not by this caller.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// It isn't what the change was meant for any more.
+    #[error("This pet was changed since you looked at it.")]
+    Outdated,
     /// It is being changed by several at once, again and again.
     #[error("This pet is being changed by somebody else at the moment. Please try again.")]
     Contended,
+    /// The key of the request can't be honoured.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
     /// Not the caller's doing.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -59,7 +69,9 @@ impl Failure for PetError {
             Self::NotFound => Kind::NotFound,
             Self::NotOwner | Self::Banned => Kind::Forbidden,
             Self::Denied(denied) => denied.kind(),
+            Self::Outdated => Kind::Outdated,
             Self::Contended => Kind::Conflict,
+            Self::Idempotency(error) => error.kind(),
             Self::Fault(fault) => fault.kind(),
         }
     }
@@ -71,7 +83,9 @@ impl Failure for PetError {
             Self::NotOwner => "PET_002",
             Self::Banned => "PET_003",
             Self::Denied(denied) => denied.code(),
+            Self::Outdated => "PRECONDITION_FAILED",
             Self::Contended => "PET_004",
+            Self::Idempotency(error) => error.code(),
             Self::Fault(fault) => fault.code(),
         }
     }
@@ -85,6 +99,7 @@ impl Failure for PetError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Idempotency(error) => error.retry_after(),
             Self::Fault(fault) => fault.retry_after(),
             _ => None,
         }
@@ -96,6 +111,9 @@ impl From<InvalidPage> for PetError {
         Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
     }
 }
+
+/// How often a change is tried that others are quicker than.
+const ROUNDS: u32 = 100;
 
 /// The pets service; see the [module](self). Cheap to clone.
 #[derive(Clone)]
@@ -115,13 +133,34 @@ impl Pets {
     /// # Errors
     /// [`PetError::Invalid`] with every invalid field.
     pub async fn create(&self, caller: &Caller, fields: PetFields) -> Result<Pet, PetError> {
+        Ok(self.create_once(caller, fields, None).await?.result)
+    }
+
+    /// The same, but a request with a `key` that the caller used in the last 24 hours gives the pet
+    /// that was added then, as it was then. What is refused leaves the key free.
+    ///
+    /// # Errors
+    /// [`PetError::Invalid`]; [`PetError::Idempotency`] for a key that was used for another pet.
+    pub async fn create_once(
+        &self,
+        caller: &Caller,
+        fields: PetFields,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Once<Pet>, PetError> {
         let owner_id = caller.user_id().ok_or(Denied::Unauthenticated)?;
         let now = self.clock.now();
+        let request = Request::new(owner_id, "pets.create", &fields, key)?;
         let fields = fields.check(None, now.date()).map_err(PetError::Invalid)?;
         refuse_self_made_ban(caller, None, fields.status)?;
+        let mut attempt = match request.begin(&self.db, now).await? {
+            Begun::Before(kept) => return Ok(kept.map(|Kept(pet)| pet)),
+            Begun::Now(attempt) => attempt,
+        };
         let row = store::NewPetRow { id: PetId::new(), owner_id, fields, created_at: now };
-        store::insert_pet(&self.db, &row).await?;
-        self.find(row.id).await?.ok_or(PetError::NotFound)
+        let id = row.id;
+        store::insert_pets(attempt.tx(), &[row]).await?;
+        let pet = store::find_own_pet(attempt.tx(), id).await?.ok_or(PetError::NotFound)?;
+        Ok(attempt.finish(Kept(pet)).await?.map(|Kept(pet)| pet))
     }
 
     /// One pet.
@@ -176,10 +215,28 @@ impl Pets {
     /// # Errors
     /// [`PetError::Invalid`], [`PetError::NotFound`], [`PetError::NotOwner`], [`PetError::Banned`].
     pub async fn update(&self, caller: &Caller, id: PetId, fields: PetFields) -> Result<Pet, PetError> {
+        self.update_expected(caller, id, fields, &Expected::Any).await
+    }
+
+    /// The same, if the pet still is what the change is meant for.
+    ///
+    /// # Errors
+    /// As [`Pets::update`], and [`PetError::Outdated`].
+    pub async fn update_expected(
+        &self,
+        caller: &Caller,
+        id: PetId,
+        fields: PetFields,
+        expected: &Expected,
+    ) -> Result<Pet, PetError> {
         // Two who change different fields at the same time both get what they want: who comes
-        // second looks again. In every round somebody gets through.
-        for _ in 0..100 {
+        // second looks again, and finds a version that is expected or not. In every round
+        // somebody gets through.
+        for _ in 0..ROUNDS {
             let pet = self.owned(caller, id).await?;
+            if !expected.admits(pet.version) {
+                return Err(PetError::Outdated);
+            }
             let now = self.clock.now();
             let checked = fields.clone().check(Some(&pet), now.date()).map_err(PetError::Invalid)?;
             refuse_self_made_ban(caller, Some(pet.status), checked.status)?;
@@ -195,11 +252,24 @@ impl Pets {
     /// # Errors
     /// [`PetError::NotFound`], [`PetError::NotOwner`].
     pub async fn delete(&self, caller: &Caller, id: PetId) -> Result<(), PetError> {
-        self.owned(caller, id).await?;
-        match store::delete_pet(&self.db, id, self.clock.now()).await? {
-            true => Ok(()),
-            false => Err(PetError::NotFound),
+        self.delete_expected(caller, id, &Expected::Any).await
+    }
+
+    /// The same, if the pet still is what is meant to be deleted.
+    ///
+    /// # Errors
+    /// As [`Pets::delete`], and [`PetError::Outdated`].
+    pub async fn delete_expected(&self, caller: &Caller, id: PetId, expected: &Expected) -> Result<(), PetError> {
+        for _ in 0..ROUNDS {
+            let pet = self.owned(caller, id).await?;
+            if !expected.admits(pet.version) {
+                return Err(PetError::Outdated);
+            }
+            if store::delete_pet(&self.db, id, pet.version, self.clock.now()).await? {
+                return Ok(());
+            }
         }
+        Err(PetError::Contended)
     }
 
     /// How many pets there are, deleted ones included.

@@ -123,10 +123,10 @@ pub struct Location {
     pub city: Option<String>,
     /// At most 80 characters.
     pub country: Option<String>,
-    shown_latitude: Option<f64>,
-    shown_longitude: Option<f64>,
-    latitude: Option<f64>,
-    longitude: Option<f64>,
+    pub(super) shown_latitude: Option<f64>,
+    pub(super) shown_longitude: Option<f64>,
+    pub(super) latitude: Option<f64>,
+    pub(super) longitude: Option<f64>,
 }
 
 impl Location {

@@ -7,6 +7,7 @@ mod audit;
 mod email_change;
 mod finding_pets;
 mod hot_queries;
+mod idempotency;
 mod import;
 mod jobs;
 mod keys;

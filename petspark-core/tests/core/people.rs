@@ -9,7 +9,7 @@ use petspark_core::mail::Template;
 use petspark_core::people::{ProfileChange, When};
 use petspark_core::pets::{Patch, PetFields, Species};
 use petspark_core::testing::{Engine, TestApp, on_both};
-use petspark_core::{Caller, Failure as _, Kind, Origin, UserId};
+use petspark_core::{Caller, Failure as _, IdempotencyKey, Kind, Origin, UserId};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -122,16 +122,16 @@ on_both! {
 
     async fn preferences_come_back_as_they_were_stored(app: TestApp) {
         let (ada, people) = (app.register("ada").await.caller, app.petspark.people());
-        assert!(people.preferences(&ada).await.unwrap().is_empty());
+        assert!(people.preferences(&ada).await.unwrap().values.is_empty());
         let sent = json!({"theme": "dark", "near": {"km": 12.5, "of": null}, "muted": ["🐈", 7, true], "": "\u{1}"});
         let sent = sent.as_object().unwrap().clone();
-        assert_eq!(people.set_preferences(&ada, sent.clone()).await.unwrap(), sent);
-        assert_eq!(people.preferences(&ada).await.unwrap(), sent);
+        assert_eq!(people.set_preferences(&ada, sent.clone()).await.unwrap().values, sent);
+        assert_eq!(people.preferences(&ada).await.unwrap().values, sent);
         for wrong in [json!({"a": "x".repeat(16 * 1024)}), json!({"a": [{"b": "nul \0"}]}), json!({"nul \0": 1})] {
             let refused = people.set_preferences(&ada, wrong.as_object().unwrap().clone()).await;
             assert_eq!(refused.unwrap_err().kind(), Kind::Invalid);
         }
-        assert_eq!(people.preferences(&ada).await.unwrap(), sent);
+        assert_eq!(people.preferences(&ada).await.unwrap().values, sent);
     }
 
     async fn an_archive_has_all_that_is_kept_and_nothing_that_lets_in(app: TestApp) {
@@ -177,7 +177,7 @@ on_both! {
             Direct::Postgres(mut connection) => sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap(),
         };
         // A challenge lives for some minutes and says nothing that its session doesn't.
-        let known = ["one_time_tokens", "pets", "recovery_codes", "second_factor_challenges", "sessions", "totp_factors"];
+        let known = ["idempotency_keys", "one_time_tokens", "pets", "recovery_codes", "second_factor_challenges", "sessions", "totp_factors"];
         let unknown: Vec<_> = tables.iter().filter(|table| !known.contains(&table.as_str())).collect();
         assert!(unknown.is_empty(), "add {unknown:?} to people::Archive, and then here");
         assert!(tables.len() >= 3);
@@ -271,6 +271,9 @@ on_both! {
         for deleted_before in [false, true] {
             let ada = registered(&app, "ada.byron@example.org").await;
             let id = ada.user_id().unwrap();
+            let key = IdempotencyKey::parse("of ada.byron").unwrap();
+            app.petspark.pets().create_once(&ada, PetFields::new("Rex", Species::Dog), Some(&key)).await.unwrap();
+            assert_eq!(people.export(&operator(), id).await.unwrap().idempotency_keys[0].result["name"], "Rex");
             if deleted_before {
                 people.delete(&operator(), id, When::After(DAY), Some("asked by letter"), false).await.unwrap();
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use petspark_core::auth::{Client, Password, Role};
 use petspark_core::pets::{Patch, PetError, PetFields, PetFilter, PetStatus, Species};
 use petspark_core::testing::{TestApp, TestUser, on_both};
-use petspark_core::{Caller, PageRequest};
+use petspark_core::{Caller, Expected, PageRequest};
 
 async fn moderator(app: &TestApp) -> Caller {
     let user = app.register("moderator").await;
@@ -115,6 +115,43 @@ on_both! {
             result.unwrap();
         }
         assert_eq!(app.petspark.pets().get(&ada.caller, id).await.unwrap().version, 61);
+    }
+
+    async fn of_twenty_changes_and_deletions_meant_for_one_version_one_is_made(app: TestApp) {
+        let (ada, other) = (app.register("ada").await, app.another().await);
+        let id = rex(&app, &ada).await;
+        let seen = Expected::OneOf(vec![1]);
+        let attempts = (0..20).map(|n| {
+            let (caller, seen) = (&ada.caller, &seen);
+            let pets = if n % 2 == 0 { app.petspark.pets() } else { other.pets() };
+            async move {
+                let fields = PetFields { bio: Patch::Set(n.to_string()), ..PetFields::default() };
+                match n % 4 {
+                    3 => pets.delete_expected(caller, id, seen).await,
+                    _ => pets.update_expected(caller, id, fields, seen).await.map(drop),
+                }
+            }
+        });
+        let results = futures_util::future::join_all(attempts).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+        for refused in results.iter().filter_map(|result| result.as_ref().err()) {
+            assert!(matches!(refused, PetError::Outdated | PetError::NotFound), "{refused:?}");
+        }
+    }
+
+    async fn a_change_may_be_meant_for_several_versions_or_for_none(app: TestApp) {
+        let (ada, pets) = (app.register("ada").await, app.petspark.pets());
+        let id = rex(&app, &ada).await;
+        let change = async |versions: &[i64]| {
+            let seen = Expected::OneOf(versions.to_vec());
+            pets.update_expected(&ada.caller, id, PetFields::default(), &seen).await
+        };
+        assert!(matches!(change(&[]).await, Err(PetError::Outdated)));
+        assert!(matches!(change(&[2, 3]).await, Err(PetError::Outdated)));
+        assert_eq!(change(&[3, 1]).await.unwrap().version, 2);
+        let invalid = PetFields { name: Patch::Clear, ..PetFields::default() };
+        let refused = pets.update_expected(&ada.caller, id, invalid, &Expected::OneOf(vec![1])).await;
+        assert!(matches!(refused, Err(PetError::Outdated)), "what it is meant for comes first: {refused:?}");
     }
 
     async fn sending_back_what_was_read_changes_nothing_but_the_time(app: TestApp) {

@@ -3,9 +3,11 @@
 mod body;
 mod caller;
 mod client;
+mod idempotency;
 mod query;
 
 pub(crate) use body::{AUTH_BODY, Json};
 pub(crate) use caller::{Anybody, Signed, SignedNow, bearer};
 pub(crate) use client::ClientInfo;
+pub(crate) use idempotency::Idempotent;
 pub(crate) use query::Query;

@@ -8,70 +8,88 @@ use serde_json::{Map, Value};
 
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
+use crate::etag::{IfMatch, Known, Tagged};
 use crate::extract::{AUTH_BODY, Json, Signed};
 use crate::transport::{Transport, WithCookie};
 use crate::wire::{Data, Deletion, DeletionBody, Profile, ProfileBody};
 
 /// What the caller says of themselves.
-#[utoipa::path(get, path = "/users/profile", operation_id = "getProfile", tag = "users", responses(
-    (status = 200, description = "The caller's profile", body = Data<Profile>),
+#[utoipa::path(get, path = "/users/profile", operation_id = "getProfile", tag = "users", params(Known), responses(
+    (status = 200, description = "The caller's profile", body = Data<Profile>, headers(("ETag" = String, description = "Names this form of it"))),
+    (status = 304, description = "It is as the client has it"),
 ))]
-pub(super) async fn profile(State(app): State<App>, Signed(caller): Signed) -> Result<Data<Profile>, ApiError> {
+pub(super) async fn profile(
+    State(app): State<App>,
+    Signed(caller): Signed,
+    known: Known,
+) -> Result<Tagged<Profile>, ApiError> {
     let profile = app.petspark().people().profile(&caller).await?;
-    Ok(Data { data: profile.into() })
+    Ok(Tagged::new(profile.version, profile.into()).unless(known))
 }
 
 /// Change the fields that are sent; null clears, others stay. The same as PATCH.
-#[utoipa::path(put, path = "/users/profile", operation_id = "replaceProfile", tag = "users", request_body = ProfileBody, responses(
-    (status = 200, description = "The profile as it is now", body = Data<Profile>),
+#[utoipa::path(put, path = "/users/profile", operation_id = "replaceProfile", tag = "users",
+    params(IfMatch), request_body = ProfileBody, responses(
+    (status = 200, description = "The profile as it is now", body = Data<Profile>, headers(("ETag" = String, description = "Names this form of it"))),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
+    (status = 412, description = "PRECONDITION_FAILED", body = ErrorBody),
 ))]
 pub(super) async fn put_profile(
     state: State<App>,
     caller: Signed,
+    expected: IfMatch,
     body: Json<ProfileBody, AUTH_BODY>,
-) -> Result<Data<Profile>, ApiError> {
-    patch_profile(state, caller, body).await
+) -> Result<Tagged<Profile>, ApiError> {
+    patch_profile(state, caller, expected, body).await
 }
 
 /// Change the fields that are sent; null clears, others stay.
-#[utoipa::path(patch, path = "/users/profile", operation_id = "updateProfile", tag = "users", request_body = ProfileBody, responses(
-    (status = 200, description = "The profile as it is now", body = Data<Profile>),
+#[utoipa::path(patch, path = "/users/profile", operation_id = "updateProfile", tag = "users",
+    params(IfMatch), request_body = ProfileBody, responses(
+    (status = 200, description = "The profile as it is now", body = Data<Profile>, headers(("ETag" = String, description = "Names this form of it"))),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
+    (status = 412, description = "PRECONDITION_FAILED", body = ErrorBody),
 ))]
 pub(super) async fn patch_profile(
     State(app): State<App>,
     Signed(caller): Signed,
+    IfMatch(expected): IfMatch,
     Json(body): Json<ProfileBody, AUTH_BODY>,
-) -> Result<Data<Profile>, ApiError> {
-    let profile = app.petspark().people().change_profile(&caller, body.into()).await?;
-    Ok(Data { data: profile.into() })
+) -> Result<Tagged<Profile>, ApiError> {
+    let profile = app.petspark().people().change_profile_expected(&caller, body.into(), &expected).await?;
+    Ok(Tagged::new(profile.version, profile.into()))
 }
 
 /// What the caller's apps remember for them.
-#[utoipa::path(get, path = "/users/preferences", operation_id = "getPreferences", tag = "users", responses(
-    (status = 200, description = "Any object; empty at first", body = Data<Object>),
+#[utoipa::path(get, path = "/users/preferences", operation_id = "getPreferences", tag = "users", params(Known), responses(
+    (status = 200, description = "Any object; empty at first", body = Data<Object>, headers(("ETag" = String, description = "Names this form of it"))),
+    (status = 304, description = "It is as the client has it"),
 ))]
 pub(super) async fn preferences(
     State(app): State<App>,
     Signed(caller): Signed,
-) -> Result<Data<Map<String, Value>>, ApiError> {
-    Ok(Data { data: app.petspark().people().preferences(&caller).await? })
+    known: Known,
+) -> Result<Tagged<Map<String, Value>>, ApiError> {
+    let preferences = app.petspark().people().preferences(&caller).await?;
+    Ok(Tagged::new(preferences.version, preferences.values).unless(known))
 }
 
 /// Replace what the caller's apps remember for them.
 #[utoipa::path(put, path = "/users/preferences", operation_id = "replacePreferences", tag = "users",
-    request_body(content = Object, description = "Any object of at most 16 KiB"), responses(
-    (status = 200, description = "As stored", body = Data<Object>),
+    params(IfMatch), request_body(content = Object, description = "Any object of at most 16 KiB"), responses(
+    (status = 200, description = "As stored", body = Data<Object>, headers(("ETag" = String, description = "Names this form of it"))),
     (status = 400, description = "VALIDATION_FAILED: no object, or with a NUL character in it", body = ErrorBody),
+    (status = 412, description = "PRECONDITION_FAILED", body = ErrorBody),
     (status = 413, description = "PAYLOAD_TOO_LARGE", body = ErrorBody),
 ))]
 pub(super) async fn put_preferences(
     State(app): State<App>,
     Signed(caller): Signed,
+    IfMatch(expected): IfMatch,
     Json(body): Json<Map<String, Value>, AUTH_BODY>,
-) -> Result<Data<Map<String, Value>>, ApiError> {
-    Ok(Data { data: app.petspark().people().set_preferences(&caller, body).await? })
+) -> Result<Tagged<Map<String, Value>>, ApiError> {
+    let preferences = app.petspark().people().set_preferences_expected(&caller, body, &expected).await?;
+    Ok(Tagged::new(preferences.version, preferences.values))
 }
 
 /// Everything that is kept about the caller, as a file to keep.

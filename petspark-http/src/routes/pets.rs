@@ -3,17 +3,23 @@
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
-use petspark_core::PetId;
-use petspark_core::pets::PetError;
+use petspark_core::pets::{self, PetError};
+use petspark_core::{Caller, PetId, Timestamp};
 
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query, Signed};
-use crate::wire::{Data, List, Pet, PetBody, PetQuery, Success};
+use crate::etag::{IfMatch, Known, Tagged};
+use crate::extract::{Idempotent, Json, Query, Signed};
+use crate::wire::{Data, List, Pet, PetBody, PetQuery, Replayed, Success};
 
 /// What is no id is the id of nothing.
 fn pet_id(text: &str) -> Result<PetId, ApiError> {
     text.parse().map_err(|_| PetError::NotFound.into())
+}
+
+/// A pet as it looks to `viewer` at the time `now`.
+fn tagged(pet: pets::Pet, viewer: &Caller, now: Timestamp) -> Tagged<Pet> {
+    Tagged::new(pet.version, Pet::of(pet, viewer, now))
 }
 
 /// Pets that the caller may see, newest first.
@@ -33,81 +39,99 @@ pub(super) async fn list(
 }
 
 /// Add a pet of one's own.
-#[utoipa::path(post, path = "/pets", operation_id = "createPet", tag = "pets", request_body = PetBody, responses(
-    (status = 201, description = "The pet", body = Data<Pet>, headers(("Location" = String, description = "Its address"))),
+#[utoipa::path(post, path = "/pets", operation_id = "createPet", tag = "pets", params(Idempotent), request_body = PetBody, responses(
+    (status = 201, description = "The pet", body = Data<Pet>, headers(
+        ("Location" = String, description = "Its address"), ("ETag" = String, description = "Names this form of the pet"),
+        ("Idempotency-Replayed" = bool, description = "true when the key was used before: this is the first answer again"))),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
+    (status = 409, description = "IDEMPOTENCY_KEY_REUSED: the key was used for another request", body = ErrorBody),
 ))]
 pub(super) async fn create(
     State(app): State<App>,
     Signed(caller): Signed,
+    Idempotent(key): Idempotent,
     OriginalUri(uri): OriginalUri,
     Json(body): Json<PetBody>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let pet = app.petspark().pets().create(&caller, body.into()).await?;
+    let created = app.petspark().pets().create_once(&caller, body.into(), key.as_ref()).await?;
+    let pet = created.result;
     // Not a fixed path: the router may be nested in another.
     let location = format!("{}/{}", uri.path(), pet.id);
-    let data = Data { data: Pet::of(pet, &caller, app.petspark().clock().now()) };
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], data))
+    // As it looked then: a replay is the same to the letter.
+    let added = pet.created_at;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Replayed(created.replayed), tagged(pet, &caller, added)))
 }
 
 /// One pet.
-#[utoipa::path(get, path = "/pets/{id}", operation_id = "getPet", tag = "pets", params(("id" = String, Path, format = "uuid")), responses(
-    (status = 200, description = "The pet", body = Data<Pet>),
+#[utoipa::path(get, path = "/pets/{id}", operation_id = "getPet", tag = "pets",
+    params(("id" = String, Path, format = "uuid"), Known), responses(
+    (status = 200, description = "The pet", body = Data<Pet>, headers(("ETag" = String, description = "Names this form of the pet"))),
+    (status = 304, description = "It is as the client has it"),
     (status = 404, description = "PET_001: no such pet, or none the caller may see", body = ErrorBody),
 ))]
 pub(super) async fn get(
     State(app): State<App>,
     Signed(caller): Signed,
     Path(id): Path<String>,
-) -> Result<Data<Pet>, ApiError> {
+    known: Known,
+) -> Result<Tagged<Pet>, ApiError> {
     let pet = app.petspark().pets().get(&caller, pet_id(&id)?).await?;
-    Ok(Data { data: Pet::of(pet, &caller, app.petspark().clock().now()) })
+    Ok(tagged(pet, &caller, app.petspark().clock().now()).unless(known))
 }
 
 /// Change the fields that are sent; null clears, others stay. The same as PATCH.
-#[utoipa::path(put, path = "/pets/{id}", operation_id = "replacePet", tag = "pets", params(("id" = String, Path, format = "uuid")), request_body = PetBody, responses(
-    (status = 200, description = "The pet as it is now", body = Data<Pet>),
+#[utoipa::path(put, path = "/pets/{id}", operation_id = "replacePet", tag = "pets",
+    params(("id" = String, Path, format = "uuid"), IfMatch), request_body = PetBody, responses(
+    (status = 200, description = "The pet as it is now", body = Data<Pet>, headers(("ETag" = String, description = "Names this form of the pet"))),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
     (status = 403, description = "PET_002: not yours; PET_003: banned", body = ErrorBody),
     (status = 404, description = "PET_001", body = ErrorBody),
+    (status = 412, description = "PRECONDITION_FAILED", body = ErrorBody),
 ))]
 pub(super) async fn put(
     state: State<App>,
     caller: Signed,
     id: Path<String>,
+    expected: IfMatch,
     body: Json<PetBody>,
-) -> Result<Data<Pet>, ApiError> {
-    patch(state, caller, id, body).await
+) -> Result<Tagged<Pet>, ApiError> {
+    patch(state, caller, id, expected, body).await
 }
 
 /// Change the fields that are sent; null clears, others stay.
-#[utoipa::path(patch, path = "/pets/{id}", operation_id = "updatePet", tag = "pets", params(("id" = String, Path, format = "uuid")), request_body = PetBody, responses(
-    (status = 200, description = "The pet as it is now", body = Data<Pet>),
+#[utoipa::path(patch, path = "/pets/{id}", operation_id = "updatePet", tag = "pets",
+    params(("id" = String, Path, format = "uuid"), IfMatch), request_body = PetBody, responses(
+    (status = 200, description = "The pet as it is now", body = Data<Pet>, headers(("ETag" = String, description = "Names this form of the pet"))),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
     (status = 403, description = "PET_002: not yours; PET_003: banned", body = ErrorBody),
     (status = 404, description = "PET_001", body = ErrorBody),
+    (status = 412, description = "PRECONDITION_FAILED", body = ErrorBody),
 ))]
 pub(super) async fn patch(
     State(app): State<App>,
     Signed(caller): Signed,
     Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
     Json(body): Json<PetBody>,
-) -> Result<Data<Pet>, ApiError> {
-    let pet = app.petspark().pets().update(&caller, pet_id(&id)?, body.into()).await?;
-    Ok(Data { data: Pet::of(pet, &caller, app.petspark().clock().now()) })
+) -> Result<Tagged<Pet>, ApiError> {
+    let pet = app.petspark().pets().update_expected(&caller, pet_id(&id)?, body.into(), &expected).await?;
+    Ok(tagged(pet, &caller, app.petspark().clock().now()))
 }
 
 /// Delete a pet.
-#[utoipa::path(delete, path = "/pets/{id}", operation_id = "deletePet", tag = "pets", params(("id" = String, Path, format = "uuid")), responses(
+#[utoipa::path(delete, path = "/pets/{id}", operation_id = "deletePet", tag = "pets",
+    params(("id" = String, Path, format = "uuid"), IfMatch), responses(
     (status = 200, description = "It is gone", body = Data<Success>),
     (status = 403, description = "PET_002: not yours", body = ErrorBody),
     (status = 404, description = "PET_001", body = ErrorBody),
+    (status = 412, description = "PRECONDITION_FAILED", body = ErrorBody),
 ))]
 pub(super) async fn delete(
     State(app): State<App>,
     Signed(caller): Signed,
     Path(id): Path<String>,
+    IfMatch(expected): IfMatch,
 ) -> Result<Success, ApiError> {
-    app.petspark().pets().delete(&caller, pet_id(&id)?).await?;
+    app.petspark().pets().delete_expected(&caller, pet_id(&id)?, &expected).await?;
     Ok(Success::YES)
 }

@@ -29,8 +29,10 @@ pub(crate) use second_factor::{
 pub(crate) use session::{Ended, LiveSession};
 pub(crate) use words::PetSort;
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use std::convert::Infallible;
+
+use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+use http::{HeaderName, HeaderValue, header};
 use petspark_core::{FieldErrors, InvalidPage, PageRequest};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -105,19 +107,39 @@ impl IntoResponse for Success {
     }
 }
 
+/// Whether this is the answer to an earlier request with the same idempotency key.
+pub(crate) struct Replayed(pub(crate) bool);
+
+impl IntoResponseParts for Replayed {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if self.0 {
+            let name = HeaderName::from_static("idempotency-replayed");
+            parts.headers_mut().insert(name, HeaderValue::from_static("true"));
+        }
+        Ok(parts)
+    }
+}
+
 /// A JSON answer that no cache keeps: it is about one signed-in user.
 pub(crate) fn json(value: &impl Serialize) -> Response {
+    encode(value).map_or_else(IntoResponse::into_response, json_body)
+}
+
+pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::with_capacity(1024);
-    match serde_json::to_writer(&mut body, value) {
-        Ok(()) => {
-            let headers = [
-                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            ];
-            (headers, body).into_response()
-        }
-        Err(error) => ApiError::internal(error.to_string()).into_response(),
-    }
+    serde_json::to_writer(&mut body, value).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(body)
+}
+
+/// The same of what is encoded already.
+pub(crate) fn json_body(body: Vec<u8>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, body).into_response()
 }
 
 /// The page that `limit`, `cursor` and `offset` ask for; problems are added to `errors`.

@@ -8,8 +8,8 @@ use crate::database::{Database, on_reader};
 use crate::error::Fault;
 use crate::id::UserId;
 use crate::people::archive::{
-    ArchivedAccount, ArchivedEvent, ArchivedFactor, ArchivedKey, ArchivedLink, ArchivedPet, ArchivedProfile,
-    ArchivedSession,
+    ArchivedAccount, ArchivedEvent, ArchivedFactor, ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedPet,
+    ArchivedProfile, ArchivedSession,
 };
 
 #[derive(sqlx::FromRow)]
@@ -58,6 +58,16 @@ pub(in crate::people) async fn archived_pets(db: &Database, user: UserId) -> Res
         "SELECT id, name, species, breed, birth_date, birth_date_is_estimate, gender, size, personality, bio, \
                 verified, status, created_at, updated_at, deleted_at \
          FROM pets WHERE owner_id = $1 ORDER BY created_at, id"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_idempotency_keys(
+    db: &Database,
+    user: UserId,
+) -> Result<Vec<ArchivedIdempotencyKey>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT key, operation, result, created_at FROM idempotency_keys \
+         WHERE user_id = $1 AND result IS NOT NULL ORDER BY created_at, key"
     ).bind(user).fetch_all(pool).await)?)
 }
 

@@ -55,17 +55,16 @@ impl PlaceColumns {
     }
 }
 
-/// Stores pets whose ids are free, and says how many those were. `prefix` of the statement is
-/// shared by one pet and by many.
-macro_rules! insert_statement {
-    ($pets:expr) => {{
+/// Stores pets whose ids are free, and says how many those were.
+pub(crate) async fn insert_pets(tx: &mut Tx, pets: &[NewPetRow]) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => {
         let mut sql = QueryBuilder::new(
             "INSERT INTO pets (id, owner_id, name, name_key, species, breed, breed_key, birth_date, \
              birth_date_is_estimate, gender, size, personality, bio, bio_key, city, country, latitude, longitude, \
              shown_latitude, shown_longitude, latitude_band, place_x, place_y, place_z, status, created_at, \
              updated_at) ",
         );
-        sql.push_values($pets, |mut row, pet| {
+        sql.push_values(pets, |mut row, pet| {
             let fields = &pet.fields;
             let place = PlaceColumns::of(pet.id, fields.location.exact);
             row.push_bind(pet.id)
@@ -97,27 +96,30 @@ macro_rules! insert_statement {
                 .push_bind(pet.created_at);
         });
         sql.push(" ON CONFLICT DO NOTHING");
-        sql
-    }};
+        sql.build().execute(conn).await?.rows_affected()
+    }))
 }
 
-pub(crate) async fn insert_pets(tx: &mut Tx, pets: &[NewPetRow]) -> Result<u64, Fault> {
-    Ok(on!(tx, conn => insert_statement!(pets).build().execute(conn).await?.rows_affected()))
-}
-
-pub(super) async fn insert_pet(db: &Database, pet: &NewPetRow) -> Result<(), Fault> {
-    on_writer!(db, pool => insert_statement!([pet]).build().execute(pool).await.map(drop))?;
-    Ok(())
+macro_rules! find_statement {
+    ($id:expr) => {
+        query_as(
+            "SELECT p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
+             p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, \
+             p.shown_latitude, p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.version, \
+             p.created_at, p.updated_at \
+             FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND p.id = $1",
+        )
+        .bind($id)
+    };
 }
 
 pub(super) async fn find_pet(db: &Database, id: PetId) -> Result<Option<Pet>, Fault> {
-    Ok(on_reader!(db, pool => query_as(
-        "SELECT p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
-         p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, \
-         p.shown_latitude, p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.version, \
-         p.created_at, p.updated_at \
-         FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND p.id = $1"
-    ).bind(id).fetch_optional(pool).await)?)
+    Ok(on_reader!(db, pool => find_statement!(id).fetch_optional(pool).await)?)
+}
+
+/// The same in a transaction, which sees what it wrote itself.
+pub(super) async fn find_own_pet(tx: &mut Tx, id: PetId) -> Result<Option<Pet>, Fault> {
+    Ok(on!(tx, conn => find_statement!(id).fetch_optional(conn).await)?)
 }
 
 /// Replaces a pet's fields if it still has this version, and says whether it had.
@@ -146,11 +148,13 @@ pub(super) async fn update_pet(
         .execute(pool).await?.rows_affected() > 0))
 }
 
-/// Marks a pet as deleted; its row stays until it is purged.
-pub(super) async fn delete_pet(db: &Database, id: PetId, now: Timestamp) -> Result<bool, Fault> {
+/// Marks a pet as deleted if it still has this version, and says whether it had; its row stays until
+/// it is purged.
+pub(super) async fn delete_pet(db: &Database, id: PetId, version: i64, now: Timestamp) -> Result<bool, Fault> {
     Ok(on_writer!(db, pool => query(
-        "UPDATE pets SET deleted_at = $1, updated_at = $1, version = version + 1 WHERE id = $2 AND deleted_at IS NULL"
-    ).bind(now).bind(id).execute(pool).await?.rows_affected() > 0))
+        "UPDATE pets SET deleted_at = $1, updated_at = $1, version = version + 1 \
+         WHERE id = $2 AND version = $3 AND deleted_at IS NULL"
+    ).bind(now).bind(id).bind(version).execute(pool).await?.rows_affected() > 0))
 }
 
 /// Marks every pet of an owner who leaves as deleted; says how many those were.

@@ -1,0 +1,72 @@
+//! The form in which a pet is kept under an idempotency key. [`Pet`] has no JSON form of its own, on
+//! purpose: it knows where exactly it lives, and who writes it somewhere shall have to say what.
+
+use serde::{Deserialize, Serialize};
+use time::Date;
+
+use super::pet::{Gender, Location, Pet, PetStatus, Size, Species};
+use crate::clock::Timestamp;
+use crate::id::{PetId, UserId};
+
+/// A pet to be kept.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Kept(#[serde(with = "KeptPet")] pub(super) Pet);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Pet")]
+struct KeptPet {
+    id: PetId,
+    owner_id: UserId,
+    owner_display_name: String,
+    name: String,
+    species: Species,
+    breed: Option<String>,
+    #[serde(with = "day::option")]
+    birth_date: Option<Date>,
+    birth_date_is_estimate: bool,
+    gender: Gender,
+    size: Option<Size>,
+    personality: Vec<String>,
+    bio: Option<String>,
+    #[serde(with = "KeptLocation")]
+    location: Location,
+    #[serde(skip)]
+    distance_km: Option<u32>,
+    verified: bool,
+    status: PetStatus,
+    version: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Location")]
+struct KeptLocation {
+    city: Option<String>,
+    country: Option<String>,
+    #[serde(with = "degrees")]
+    shown_latitude: Option<f64>,
+    #[serde(with = "degrees")]
+    shown_longitude: Option<f64>,
+    #[serde(with = "degrees")]
+    latitude: Option<f64>,
+    #[serde(with = "degrees")]
+    longitude: Option<f64>,
+}
+
+time::serde::format_description!(day, Date, "[year]-[month]-[day]");
+
+/// As text: serde_json reads a number back with a last digit that may be another.
+mod degrees {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(degrees: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        degrees.map(|degrees| degrees.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
