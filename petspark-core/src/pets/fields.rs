@@ -123,7 +123,7 @@ pub(crate) struct Birth {
 }
 
 pub(super) const MAX_AGE: u32 = 80;
-const MAX_BREED_CHARS: usize = 80;
+pub(super) const MAX_BREED_CHARS: usize = 80;
 const MAX_TRAITS: usize = 10;
 const MAX_TRAIT_CHARS: usize = 30;
 const MAX_PLACE_CHARS: usize = 80;

@@ -1,6 +1,7 @@
 //! Pets: adding, reading, listing, changing and deleting, and who may. Photos are the media
 //! service's business.
 
+mod breeds;
 mod fields;
 mod filter;
 mod kept;
@@ -9,6 +10,7 @@ mod place;
 mod search;
 pub(crate) mod store;
 
+pub use breeds::Breed;
 pub(crate) use fields::{Birth, CheckedLocation, CheckedPet};
 pub use fields::{LocationFields, Patch, PetFields};
 pub use filter::{PetFilter, Sort};
@@ -270,6 +272,29 @@ impl Pets {
             }
         }
         Err(PetError::Contended)
+    }
+
+    /// Breeds of a species to suggest for what somebody `typed`, the best first; any text may be
+    /// stored as a breed all the same. Nothing typed, all are meant.
+    ///
+    /// # Errors
+    /// [`PetError::Invalid`] for a text longer than a breed, and a `limit` that no page has.
+    pub async fn breeds(
+        &self,
+        caller: &Caller,
+        species: Species,
+        typed: &str,
+        limit: u32,
+    ) -> Result<Vec<&'static Breed>, PetError> {
+        caller.require(Permission::ReadPets)?;
+        PageRequest::first(limit)?;
+        if typed.chars().count() > fields::MAX_BREED_CHARS {
+            let problem = format!("must have at most {} characters", fields::MAX_BREED_CHARS);
+            return Err(PetError::Invalid(FieldErrors::one("q", problem)));
+        }
+        let mut found = breeds::matching(species, typed);
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     /// How many pets there are, deleted ones included.

@@ -62,6 +62,7 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(people::export))
         .routes(routes!(people::delete))
         .routes(routes!(pets::list, pets::create))
+        .routes(routes!(pets::breeds))
         .routes(routes!(pets::get, pets::put, pets::patch, pets::delete));
     OpenApiRouter::new()
         .routes(routes!(health::healthz))

@@ -10,7 +10,7 @@ use crate::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::etag::{IfMatch, Known, Tagged};
 use crate::extract::{Idempotent, Json, Query, Signed};
-use crate::wire::{Data, List, Pet, PetBody, PetQuery, Replayed, Success};
+use crate::wire::{Breed, BreedQuery, Data, List, Pet, PetBody, PetQuery, Replayed, Success};
 
 /// What is no id is the id of nothing.
 fn pet_id(text: &str) -> Result<PetId, ApiError> {
@@ -60,6 +60,21 @@ pub(super) async fn create(
     // As it looked then: a replay is the same to the letter.
     let added = pet.created_at;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Replayed(created.replayed), tagged(pet, &caller, added)))
+}
+
+/// Breeds to suggest for what somebody typed, the best first. Any text can be a pet's breed all the same.
+#[utoipa::path(get, path = "/pets/breeds", operation_id = "listBreeds", tag = "pets", params(BreedQuery), responses(
+    (status = 200, description = "Breeds of the species", body = Data<Vec<Breed>>),
+    (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
+))]
+pub(super) async fn breeds(
+    State(app): State<App>,
+    Signed(caller): Signed,
+    Query(query): Query<BreedQuery>,
+) -> Result<Data<Vec<Breed>>, ApiError> {
+    let (species, typed, limit) = query.check()?;
+    let breeds = app.petspark().pets().breeds(&caller, species, &typed, limit).await?;
+    Ok(Data { data: breeds.into_iter().map(Breed::from).collect() })
 }
 
 /// One pet.

@@ -3,6 +3,7 @@
 mod admin_user;
 mod audit;
 mod auth;
+mod breed;
 mod job;
 mod key;
 mod people;
@@ -16,6 +17,7 @@ mod words;
 pub(crate) use admin_user::{SessionsEnded, UserDetails, UserPatch, UserQuery};
 pub(crate) use audit::{AuditEntry, AuditQuery, Shape};
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User, VerificationSent};
+pub(crate) use breed::{Breed, BreedQuery};
 pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
 pub(crate) use people::{Deletion, DeletionBody, Profile, ProfileBody};

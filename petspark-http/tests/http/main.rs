@@ -6,6 +6,7 @@
 mod accounts;
 mod admin_users;
 mod audit;
+mod breeds;
 mod browsers;
 mod conditional;
 mod contract;
