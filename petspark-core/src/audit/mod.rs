@@ -55,8 +55,9 @@ impl Event {
         Self { action, subject: None, succeeded: true, reason: None, details: Map::new() }
     }
 
-    pub(crate) fn on(self, subject: Subject) -> Self {
-        Self { subject: Some(subject), ..self }
+    /// What it was done to, if that is known.
+    pub(crate) fn on(self, subject: impl Into<Option<Subject>>) -> Self {
+        Self { subject: subject.into(), ..self }
     }
 
     /// It was tried, and refused.
@@ -67,6 +68,11 @@ impl Event {
     /// Why, in the words of who did it.
     pub(crate) fn reason(self, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..self }
+    }
+
+    /// The same, if they said.
+    pub(crate) fn because(self, reason: Option<&str>) -> Self {
+        Self { reason: reason.map(str::to_owned), ..self }
     }
 
     /// More for a program. Never a secret, never an address or name of a person: rows can't be

@@ -93,8 +93,7 @@ impl Auth {
         self.send_reset(&mut tx, user.id, &token.bound_email).await?;
         let event = Event::new(Action::EmailChangeUndone).on(Subject::User(user.id)).detail("sessionsEnded", ended);
         audit::record(&mut tx, now, caller, event).await?;
-        tx.commit().await?;
-        self.0.sessions.forget_all();
+        self.commit_ended(tx).await?;
         Ok(())
     }
 

@@ -36,9 +36,4 @@ impl Auth {
     pub(crate) async fn forget_attempts(&self, tx: &mut Tx, email: &str) -> Result<(), Fault> {
         self.0.throttle.forget(tx, email).await.map(drop)
     }
-
-    /// To be called after a commit that ended sessions.
-    pub(crate) fn forget_sessions(&self) {
-        self.0.sessions.forget_all();
-    }
 }

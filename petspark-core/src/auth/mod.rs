@@ -143,9 +143,7 @@ impl Auth {
             settings,
         })))
     }
-}
 
-impl Auth {
     /// For links in mails.
     pub(crate) fn link_tokens(&self) -> Arc<DerivedTokens> {
         Arc::clone(&self.0.derived)
@@ -155,18 +153,7 @@ impl Auth {
     pub(crate) fn cursors(&self) -> Cursors {
         self.0.cursors.clone()
     }
-}
 
-#[cfg(feature = "testing")]
-impl Auth {
-    /// How many passwords were hashed since this was opened.
-    #[must_use]
-    pub fn hashes_for_tests(&self) -> u64 {
-        self.0.hashing.begun()
-    }
-}
-
-impl Auth {
     /// Lets those pass who proved themselves lately; operators are at a terminal of ours.
     pub(crate) fn require_recent(&self, caller: &Caller) -> Result<(), AuthError> {
         match caller.proof() {
@@ -183,6 +170,12 @@ impl Auth {
 
 #[cfg(feature = "testing")]
 impl Auth {
+    /// How many passwords were hashed since this was opened.
+    #[must_use]
+    pub fn hashes_for_tests(&self) -> u64 {
+        self.0.hashing.begun()
+    }
+
     /// For benches: the next token is verified as if it had never been seen.
     pub fn forget_tokens_for_tests(&self) {
         self.0.access.forget();

@@ -41,8 +41,7 @@ impl Auth {
         let event = Event::new(Action::PasswordChange).on(Subject::User(user.id)).detail("sessionsEnded", ended);
         audit::record(&mut tx, now, caller, event).await?;
         mail::send(&mut tx, Mail::new(Recipient::User(user.id), Template::PasswordChanged, now)).await?;
-        tx.commit().await?;
-        self.0.sessions.forget_all();
+        self.commit_ended(tx).await?;
         self.renewed_tokens(session, &renewed, now).await
     }
 

@@ -118,8 +118,7 @@ impl Auth {
         }
         // Last: rows of throttles are locked after those of users.
         self.0.throttle.forget(&mut tx, &user.email).await?;
-        tx.commit().await?;
-        self.0.sessions.forget_all();
+        self.commit_ended(tx).await?;
         Ok(())
     }
 

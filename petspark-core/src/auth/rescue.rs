@@ -179,8 +179,7 @@ impl Auth {
         let user = store::find_user(&self.0.db, user).await?.ok_or(AuthError::UserNotFound)?;
         let hash = self.hash_new_password("password", password, &user.email, &user.display_name).await?;
         let (tx, ended) = self.replace_password_of(caller, user.id, Some(&hash), keep_sessions).await?;
-        tx.commit().await?;
-        self.0.sessions.forget_all();
+        self.commit_ended(tx).await?;
         Ok(ended)
     }
 

@@ -8,6 +8,8 @@ use super::{Auth, AuthError, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
+use crate::database::Tx;
+use crate::error::Fault;
 use crate::id::{SessionId, UserId};
 
 /// A live session, as its user may see it.
@@ -132,6 +134,13 @@ impl Auth {
         claims.map(|claims| claims.sid).map_err(|_| AuthError::SessionNotFound)
     }
 
+    /// Commits what ended sessions or changed what they may do: this process sees it at once.
+    pub(crate) async fn commit_ended(&self, tx: Tx) -> Result<(), Fault> {
+        tx.commit().await?;
+        self.0.sessions.forget_all();
+        Ok(())
+    }
+
     /// Ends them without asking who may.
     pub(super) async fn revoke(
         &self,
@@ -147,11 +156,9 @@ impl Auth {
             let batch = store::revoke_selected(&mut tx, which, BATCH, reason, now).await?;
             if batch > 0 {
                 let subject = which.id.map(Subject::Session).or(which.user.map(Subject::User));
-                let event = Event::new(Action::SessionRevoked).detail("count", batch);
-                let event = subject.into_iter().fold(event, Event::on);
-                audit::record(&mut tx, now, caller, why.into_iter().fold(event, Event::reason)).await?;
-                tx.commit().await?;
-                self.0.sessions.forget_all();
+                let event = Event::new(Action::SessionRevoked).on(subject).because(why).detail("count", batch);
+                audit::record(&mut tx, now, caller, event).await?;
+                self.commit_ended(tx).await?;
             }
             ended += batch;
             if batch < BATCH.unsigned_abs() {

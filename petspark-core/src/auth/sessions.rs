@@ -46,11 +46,7 @@ impl Auth {
         )
         .await?;
         match rotated {
-            Some(row) => {
-                let tokens =
-                    self.tokens(row.user_id, presented.session, row.session_version, row.generation, now).await?;
-                Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens })
-            }
+            Some(rotated) => self.renewed_tokens(presented.session, &rotated, now).await,
             None => self.refresh_not_rotated(presented, now, origin).await,
         }
     }
@@ -79,10 +75,7 @@ impl Auth {
             return Err(AuthError::RefreshInvalid);
         }
         match self.judge(presented, &row, now) {
-            Outdated::Benign => {
-                let tokens = self.tokens(row.user_id, session, row.session_version, row.generation, now).await?;
-                Ok(Tokens { refresh_ttl: row.absolute_expires_at.since(now), ..tokens })
-            }
+            Outdated::Benign => self.renewed_tokens(session, &row.into(), now).await,
             Outdated::Overtaken => Err(AuthError::RefreshInvalid),
             Outdated::Stolen => {
                 let mut tx = self.0.db.begin().await?;

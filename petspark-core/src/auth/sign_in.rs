@@ -88,10 +88,10 @@ impl Auth {
     /// The address has an account. Its owner hears of it, and nothing changes: not even an account
     /// that was never verified, for whoever registers last needn't be the owner either.
     async fn register_again(&self, caller: &Caller, email: &Email, now: Timestamp) -> Result<Registered, AuthError> {
-        let mut tx = self.0.db.begin().await?;
         let owner = store::find_login(&self.0.db, email).await?.map(|row| row.user.id);
-        let event = Event::new(Action::UserCreated).failed().reason("the address is taken");
-        audit::record(&mut tx, now, caller, owner.map_or(event.clone(), |id| event.on(Subject::User(id)))).await?;
+        let mut tx = self.0.db.begin().await?;
+        let event = Event::new(Action::UserCreated).on(owner.map(Subject::User)).failed();
+        audit::record(&mut tx, now, caller, event.reason("the address is taken")).await?;
         if self.0.settings.register_mode == RegisterMode::Open {
             tx.commit().await?;
             return Err(AuthError::EmailTaken);
@@ -194,8 +194,7 @@ impl Auth {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let event = Event::new(Action::LoginFail).failed().reason(reason);
-        audit::record(tx, now, caller, user.map_or(event.clone(), |user| event.on(user))).await
+        audit::record(tx, now, caller, Event::new(Action::LoginFail).on(user).failed().reason(reason)).await
     }
 
     pub(super) async fn begin_session(

@@ -115,8 +115,7 @@ impl Auth {
     ) -> Result<UserChanged, AuthError> {
         let (tx, changed) = self.begin_change(caller, user, change, even_the_last_admin).await?;
         if changed.changed {
-            tx.commit().await?;
-            self.0.sessions.forget_all();
+            self.commit_ended(tx).await?;
         }
         Ok(changed)
     }

@@ -65,8 +65,7 @@ impl People {
         }
         self.auth.require_password(caller, password).await?;
         let (tx, deleted) = self.begin_deletion(caller, id, When::Later, None, false).await?;
-        tx.commit().await?;
-        self.auth.forget_sessions();
+        self.auth.commit_ended(tx).await?;
         Ok(deleted)
     }
 
@@ -100,8 +99,7 @@ impl People {
     ) -> Result<Deleted, AuthError> {
         caller.require(Permission::ManageStaff)?;
         let (tx, deleted) = self.begin_deletion(caller, user, when, reason, even_the_last_admin).await?;
-        tx.commit().await?;
-        self.auth.forget_sessions();
+        self.auth.commit_ended(tx).await?;
         Ok(deleted)
     }
 
@@ -174,8 +172,7 @@ impl People {
         let sessions_ended = self.auth.end_sessions_of(&mut tx, user, "account_deleted", now).await?;
         let pets = pets::store::delete_pets_of(&mut tx, user, now).await?;
         let event = Event::new(Action::UserDeleted).on(Subject::User(user)).detail("eraseAt", erase_at.to_string());
-        let event = reason.into_iter().fold(event, Event::reason);
-        audit::record(&mut tx, now, caller, event).await?;
+        audit::record(&mut tx, now, caller, event.because(reason)).await?;
         let mail = Mail::new(Recipient::User(user), Template::AccountDeletionScheduled, now).time("erase_at", erase_at);
         mail::send(&mut tx, mail).await?;
         jobs::enqueue(&mut tx, now, Farewell::job(user, erase_at, grace)).await?;

@@ -34,8 +34,8 @@ impl People {
         self.auth.forget_attempts(tx, &person.email).await?;
         // What refers to the user goes with the row, by its foreign key.
         store::erase(tx, user).await?;
-        let event = Event::new(Action::UserErased).on(Subject::User(user));
-        audit::record(tx, self.clock.now(), caller, reason.into_iter().fold(event, Event::reason)).await
+        let event = Event::new(Action::UserErased).on(Subject::User(user)).because(reason);
+        audit::record(tx, self.clock.now(), caller, event).await
     }
 }
 
@@ -68,14 +68,13 @@ impl Handler for Erasure {
                     let is_due = |known: &Known| known.deleted_at.is_some() && known.erase_at.is_some_and(is_over);
                     if let Some(known) = held.filter(is_due) {
                         people.erase(&mut tx, &Caller::system(), &known.user, None).await?;
-                        tx.commit().await?;
+                        people.auth.commit_ended(tx).await?;
                         erased += 1;
                     }
                 }
                 if erased == 0 {
                     return Ok(());
                 }
-                people.auth.forget_sessions();
                 tracing::info!(people = erased, "erased for good");
             }
         })

@@ -7,7 +7,7 @@ use petspark_core::auth::{AuthError, Delivery};
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Query, SignedNow};
-use crate::wire::{Data, List, SessionsEnded, Success, User, UserDetails, UserPatch, UserQuery};
+use crate::wire::{Data, Ended, List, Success, User, UserDetails, UserPatch, UserQuery};
 
 /// What is no id is the id of nobody.
 fn user_id(text: &str) -> Result<UserId, ApiError> {
@@ -81,7 +81,7 @@ pub(super) async fn reset_password(
 
 /// End all sessions of a user.
 #[utoipa::path(delete, path = "/admin/users/{id}/sessions", operation_id = "endUserSessions", tag = "admin", params(("id" = String, Path, format = "uuid")), responses(
-    (status = 200, description = "They are signed out everywhere", body = Data<SessionsEnded>),
+    (status = 200, description = "They are signed out everywhere", body = Data<Ended>),
     (status = 403, description = "ADMIN_001: not an administrator", body = ErrorBody),
     (status = 404, description = "AUTH_007: no such user", body = ErrorBody),
 ))]
@@ -89,7 +89,7 @@ pub(super) async fn end_sessions(
     State(app): State<App>,
     SignedNow(caller): SignedNow,
     Path(id): Path<String>,
-) -> Result<Data<SessionsEnded>, ApiError> {
+) -> Result<Data<Ended>, ApiError> {
     let ended = app.petspark().auth().end_sessions(&caller, user_id(&id)?).await?;
-    Ok(Data { data: SessionsEnded::new(ended) })
+    Ok(Data { data: Ended::of(ended) })
 }

@@ -104,18 +104,3 @@ impl From<auth::UserDetails> for UserDetails {
         }
     }
 }
-
-/// Sessions were ended.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SessionsEnded {
-    success: bool,
-    /// How many.
-    ended: u64,
-}
-
-impl SessionsEnded {
-    pub(crate) fn new(ended: u64) -> Self {
-        Self { success: true, ended }
-    }
-}

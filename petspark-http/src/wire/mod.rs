@@ -14,7 +14,7 @@ mod second_factor;
 mod session;
 mod words;
 
-pub(crate) use admin_user::{SessionsEnded, UserDetails, UserPatch, UserQuery};
+pub(crate) use admin_user::{UserDetails, UserPatch, UserQuery};
 pub(crate) use audit::{AuditEntry, AuditQuery, Shape};
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User, VerificationSent};
 pub(crate) use breed::{Breed, BreedQuery};

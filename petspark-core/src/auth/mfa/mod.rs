@@ -108,8 +108,7 @@ impl Auth {
         mail::send(&mut tx, Mail::new(Recipient::User(user), Template::SecondFactorAdded, now)).await?;
         let event = Event::new(Action::SecondFactorAdded).on(Subject::User(user)).detail("sessions_ended", ended);
         audit::record(&mut tx, now, caller, event).await?;
-        tx.commit().await?;
-        self.0.sessions.forget_all();
+        self.commit_ended(tx).await?;
         Ok(Enrolled { recovery_codes, tokens: self.renewed_tokens(session, &renewed, now).await? })
     }
 
@@ -130,8 +129,7 @@ impl Auth {
         mail::send(&mut tx, Mail::new(Recipient::User(user), Template::SecondFactorRemoved, now)).await?;
         let event = Event::new(Action::SecondFactorRemoved).on(Subject::User(user)).detail("sessions_ended", ended);
         audit::record(&mut tx, now, caller, event).await?;
-        tx.commit().await?;
-        self.0.sessions.forget_all();
+        self.commit_ended(tx).await?;
         Ok(())
     }
 

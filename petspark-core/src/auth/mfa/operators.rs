@@ -65,8 +65,7 @@ impl Auth {
     ) -> Result<SecondFactorReset, AuthError> {
         let (tx, reset) = self.plan_reset(caller, user, reason).await?;
         if reset.removed {
-            tx.commit().await?;
-            self.0.sessions.forget_all();
+            self.commit_ended(tx).await?;
         }
         Ok(reset)
     }

@@ -138,6 +138,18 @@ pub(in crate::auth) struct SessionRow {
     pub(in crate::auth) session_version: i64,
 }
 
+impl From<SessionRow> for Rotated {
+    /// The rotation that somebody else did.
+    fn from(row: SessionRow) -> Self {
+        Self {
+            user_id: row.user_id,
+            generation: row.generation,
+            session_version: row.session_version,
+            absolute_expires_at: row.absolute_expires_at,
+        }
+    }
+}
+
 /// Read on the writing side: the row must show the rotation that was just lost to.
 pub(in crate::auth) async fn find_session(db: &Database, id: SessionId) -> Result<Option<SessionRow>, Fault> {
     Ok(on_writer!(db, pool => query_as(

@@ -98,7 +98,7 @@ impl Auth {
             WhichThrottles::User(user) => {
                 let email = self.throttled_email(caller, user).await?;
                 let known = self.get_user(caller, &email).await;
-                (email, known.map_or(event.clone(), |user| event.on(Subject::User(user.id))))
+                (email, event.on(known.ok().map(|user| Subject::User(user.id))))
             }
             WhichThrottles::Network(network) => (String::new(), event.detail("network", network.to_string())),
             WhichThrottles::All => (String::new(), event.detail("all", true)),
