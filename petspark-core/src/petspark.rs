@@ -13,7 +13,7 @@ use crate::idempotency;
 use crate::jobs::{Jobs, RemoveDead};
 use crate::mail::{Mailer, OldMails};
 use crate::people::{Erasure, Farewell, People};
-use crate::pets::Pets;
+use crate::pets::{self, Pets};
 use crate::seed::Seeds;
 
 /// PetSpark, opened. Cheap to clone; clones share everything.
@@ -125,7 +125,7 @@ impl PetSpark {
         let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
             .map_err(StartError::Auth)?;
         let people = People::open(database.clone(), clock.clone(), auth.clone(), settings.people.clone());
-        let pets = Pets::open(database.clone(), clock.clone(), auth.cursors());
+        let pets = Pets::open(database.clone(), clock.clone(), auth.cursors(), settings.pets.clone());
         let jobs = Jobs::open(database.clone(), clock.clone(), auth.cursors(), &settings);
         jobs.handle(PurgeThrottles::new(database.clone(), clock.clone(), &settings.auth.throttle));
         let mail =
@@ -137,6 +137,8 @@ impl PetSpark {
         jobs.handle(ExpiredTokens::new(auth.clone()));
         jobs.handle(Erasure(people.clone()));
         jobs.handle(Farewell(people.clone()));
+        jobs.handle(pets::Purge(pets.clone()));
+        jobs.handle(pets::Refold(database.clone()));
         jobs.handle(idempotency::Purge { db: database.clone(), clock: clock.clone() });
         let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });

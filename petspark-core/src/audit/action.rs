@@ -83,6 +83,10 @@ text_enum! {
         ApiKeyRevoked = "authn_token_revoked",
         /// A user was given another role.
         RoleChanged = "authz_change",
+        /// Somebody else than its owner restored a deleted pet.
+        PetRestored = "pet_restored",
+        /// Pets were removed for good that had been deleted for long.
+        PetsPurged = "sys_pets_purged",
         /// Entries of this log were removed because of their age.
         AuditPurged = "sys_audit_purged",
         /// An administrator had a job tried again.

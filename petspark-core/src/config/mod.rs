@@ -25,6 +25,7 @@ use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
 use crate::people::PeopleSettings;
+use crate::pets::PetSettings;
 use crate::secret::Secret;
 
 text_enum! {
@@ -62,6 +63,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// How people's data is kept.
     pub people: PeopleSettings,
+    /// How pets are kept.
+    pub pets: PetSettings,
     /// How mails leave.
     pub mail: MailSettings,
     /// Work that is done later.
@@ -198,6 +201,7 @@ impl Settings {
             database: DatabaseSettings::read(from, &data_dir),
             auth: AuthSettings::read(from),
             people: PeopleSettings::read(from),
+            pets: PetSettings::read(from),
             mail: MailSettings::read(from),
             jobs: JobSettings::read(from),
             audit: AuditSettings::read(from),

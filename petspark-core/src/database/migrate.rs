@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = migrations![
     11 "0011_api_keys",
     12 "0012_pet_search",
     13 "0013_safe_writes",
+    17 "0017_deleted_pets",
 ];
 
 impl Migration {

@@ -5,8 +5,10 @@ mod breeds;
 mod fields;
 mod filter;
 mod kept;
+mod lifecycle;
 mod pet;
 mod place;
+mod refold;
 mod search;
 pub(crate) mod store;
 
@@ -14,8 +16,11 @@ pub use breeds::Breed;
 pub(crate) use fields::{Birth, CheckedLocation, CheckedPet};
 pub use fields::{LocationFields, Patch, PetFields};
 pub use filter::{PetFilter, Sort};
+pub use lifecycle::PetSettings;
+pub(crate) use lifecycle::Purge;
 pub use pet::{Gender, Location, Pet, PetStatus, Size, Species};
 pub use place::{Coordinates, Near};
+pub(crate) use refold::Refold;
 
 use std::time::Duration;
 
@@ -123,11 +128,12 @@ pub struct Pets {
     db: Database,
     clock: Clock,
     cursors: Cursors,
+    settings: PetSettings,
 }
 
 impl Pets {
-    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors) -> Self {
-        Self { db, clock, cursors }
+    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors, settings: PetSettings) -> Self {
+        Self { db, clock, cursors, settings }
     }
 
     /// Adds a pet of the caller's.
@@ -249,7 +255,7 @@ impl Pets {
         Err(PetError::Contended)
     }
 
-    /// Deletes a pet. Its row stays, unseen, until it is purged.
+    /// Deletes a pet. Its row stays, unseen, until it is purged; see [`Pets::restore`].
     ///
     /// # Errors
     /// [`PetError::NotFound`], [`PetError::NotOwner`].

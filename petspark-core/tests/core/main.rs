@@ -17,6 +17,7 @@ mod migrations;
 mod outages;
 mod password_change;
 mod people;
+mod pet_lifecycle;
 mod pets;
 mod recovery;
 mod rescue;

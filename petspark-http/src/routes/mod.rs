@@ -63,7 +63,8 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(people::delete))
         .routes(routes!(pets::list, pets::create))
         .routes(routes!(pets::breeds))
-        .routes(routes!(pets::get, pets::put, pets::patch, pets::delete));
+        .routes(routes!(pets::get, pets::put, pets::patch, pets::delete))
+        .routes(routes!(pets::restore));
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

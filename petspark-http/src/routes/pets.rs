@@ -133,7 +133,7 @@ pub(super) async fn patch(
     Ok(tagged(pet, &caller, app.petspark().clock().now()))
 }
 
-/// Delete a pet.
+/// Delete a pet; it can be restored for 30 days.
 #[utoipa::path(delete, path = "/pets/{id}", operation_id = "deletePet", tag = "pets",
     params(("id" = String, Path, format = "uuid"), IfMatch), responses(
     (status = 200, description = "It is gone", body = Data<Success>),
@@ -149,4 +149,19 @@ pub(super) async fn delete(
 ) -> Result<Success, ApiError> {
     app.petspark().pets().delete_expected(&caller, pet_id(&id)?, &expected).await?;
     Ok(Success::YES)
+}
+
+/// Take the deletion of a pet back, for 30 days. It is as it was: a banned one is still banned.
+#[utoipa::path(post, path = "/pets/{id}/restore", operation_id = "restorePet", tag = "pets",
+    params(("id" = String, Path, format = "uuid")), responses(
+    (status = 200, description = "The pet", body = Data<Pet>, headers(("ETag" = String, description = "Names this form of the pet"))),
+    (status = 404, description = "PET_001: not deleted, deleted too long ago, or not yours", body = ErrorBody),
+))]
+pub(super) async fn restore(
+    State(app): State<App>,
+    Signed(caller): Signed,
+    Path(id): Path<String>,
+) -> Result<Tagged<Pet>, ApiError> {
+    let pet = app.petspark().pets().restore(&caller, pet_id(&id)?).await?;
+    Ok(tagged(pet, &caller, app.petspark().clock().now()))
 }

@@ -168,6 +168,27 @@ on_both! {
         }
     }
 
+    async fn a_deleted_pet_is_restored_by_its_owner_for_a_month(app: TestApp) {
+        let api = Api::new(app);
+        let (ada, bob) = (api.register("ada").await, api.register("bob").await);
+        let pet = add(&api, &ada, json!({"name": "Rex", "species": "dog"})).await;
+        let path = format!("{PETS}/{}", pet.text("/data/id"));
+        let restore = format!("{path}/restore");
+        api.post(&restore).bearer(&ada.access).send().await.assert_error(404, "PET_001");
+        api.call(Method::DELETE, &path).bearer(&ada.access).send().await;
+        api.post(&restore).bearer(&bob.access).send().await.assert_error(404, "PET_001");
+        let restored = api.post(&restore).bearer(&ada.access).send().await;
+        assert_eq!((restored.status.as_u16(), &restored.body["data"]["name"]), (200, &json!("Rex")), "{}", restored.body);
+        let read = api.get(&path).bearer(&bob.access).send().await;
+        assert_eq!(read.body["data"], restored.body["data"]);
+        assert_ne!(restored.header("etag"), pet.header("etag"), "it is not what an old copy is of");
+        api.call(Method::DELETE, &path).bearer(&ada.access).send().await;
+        api.app.clock.advance(Duration::from_secs(30 * 86_400 + 1));
+        let ada = api.sign_in("ada").await;
+        api.post(&restore).bearer(&ada.access).send().await.assert_error(404, "PET_001");
+        api.post(&format!("{PETS}/nonsense/restore")).bearer(&ada.access).send().await.assert_error(404, "PET_001");
+    }
+
     async fn filters_combine_and_show_only_what_the_caller_may_see(app: TestApp) {
         let api = Api::new(app);
         let (ada, bob) = (api.register("ada").await, api.register("bob").await);

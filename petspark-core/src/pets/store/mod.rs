@@ -1,7 +1,9 @@
 //! All SQL of pets: here one pet, in `list` many. Decides nothing.
 
+mod lifecycle;
 mod list;
 
+pub(super) use lifecycle::{pets_to_refold, purge_pets, refold_pet, restore_pet};
 #[cfg(feature = "testing")]
 pub(super) use list::explain_list;
 pub(super) use list::{Order, Selection, count_pets, list_pets};

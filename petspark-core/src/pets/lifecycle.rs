@@ -1,0 +1,105 @@
+//! What becomes of pets that were deleted: for a while they can be restored, then a job removes
+//! them with everything that hangs on them. Those of a deleted account come back or go with it,
+//! which is `people`'s business.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::{Pet, PetError, Pets, store};
+use crate::audit::{self, Action, Event, Subject};
+use crate::auth::Permission;
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::config::{Loader, Setting};
+use crate::error::Fault;
+use crate::id::PetId;
+use crate::jobs::{Handler, Job};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How pets are kept.
+#[derive(Clone, Debug)]
+pub struct PetSettings {
+    /// How long a deleted pet can be restored; then it is removed for good.
+    pub restore_for: Duration,
+}
+
+impl PetSettings {
+    pub(crate) fn read(from: &mut Loader) -> Self {
+        let restore_for = from.get(Setting {
+            key: "pets.restore_for",
+            env: None,
+            default: 30 * DAY,
+            about: "How long a deleted pet can be restored, at least 1d; then it is removed for good.",
+        });
+        if restore_for < DAY {
+            from.problem("pets.restore_for", "must be at least 1d");
+        }
+        Self { restore_for }
+    }
+}
+
+impl Pets {
+    /// Takes the deletion of a pet back. It is as it was: a banned one is still banned.
+    ///
+    /// # Errors
+    /// [`PetError::NotFound`] unless it was deleted, not longer ago than the setting
+    /// `pets.restore_for` says, and is the caller's or one that they may look after.
+    pub async fn restore(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let restored = store::restore_pet(&mut tx, id, self.kept_since(), now).await?;
+        let owner = restored.ok_or(PetError::NotFound)?;
+        if !caller.is(owner) {
+            // Whoever may not restore it may not know of it.
+            caller.require(Permission::ManagePets).map_err(|_| PetError::NotFound)?;
+            let event = Event::new(Action::PetRestored).on(Subject::User(owner)).detail("pet", id.to_string());
+            audit::record(&mut tx, now, caller, event).await?;
+        }
+        tx.commit().await?;
+        self.find(id).await?.ok_or(PetError::NotFound)
+    }
+
+    /// Pets that were deleted before can't be restored.
+    fn kept_since(&self) -> Timestamp {
+        self.clock.now().before(self.settings.restore_for)
+    }
+
+    /// Removes what can't be restored any more, and says how many pets that were.
+    async fn remove_deleted(&self, caller: &Caller) -> Result<u64, Fault> {
+        let mut all = 0;
+        loop {
+            // A few at a time, so that others get their turn in between.
+            let mut tx = self.db.begin().await?;
+            let pets = store::purge_pets(&mut tx, self.kept_since(), BATCH).await?;
+            if pets == 0 {
+                return Ok(all);
+            }
+            let event = Event::new(Action::PetsPurged).detail("pets", pets);
+            audit::record(&mut tx, self.clock.now(), caller, event).await?;
+            tx.commit().await?;
+            all += pets;
+        }
+    }
+}
+
+/// Pets that are removed in one transaction.
+const BATCH: i64 = 500;
+
+/// The daily job.
+pub(crate) struct Purge(pub(crate) Pets);
+
+impl Handler for Purge {
+    fn kind(&self) -> &'static str {
+        "pets.purge"
+    }
+
+    fn every(&self) -> Option<Duration> {
+        Some(DAY)
+    }
+
+    fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move { self.0.remove_deleted(&Caller::system()).await.map(drop) })
+    }
+}
