@@ -92,6 +92,10 @@ ids! {
     FactorId,
     /// Names an API key.
     ApiKeyId,
+    /// Names a moderation task.
+    TaskId,
+    /// Names what a moderation task is about: for a pet, it is the pet's id.
+    SubjectId,
 }
 
 #[cfg(test)]

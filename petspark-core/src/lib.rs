@@ -39,6 +39,7 @@ pub mod auth;
 mod caller;
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 pub mod database;
 mod error;
 mod expected;
@@ -46,6 +47,7 @@ mod id;
 mod idempotency;
 pub mod jobs;
 pub mod mail;
+pub mod moderation;
 mod page;
 pub mod people;
 pub mod pets;
@@ -61,7 +63,9 @@ pub use caller::{Caller, Origin};
 pub use clock::{Clock, Timestamp};
 pub use error::{Failure, Fault, FieldErrors, Kind, chain};
 pub use expected::Expected;
-pub use id::{ApiKeyId, AuditId, FactorId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, UserId};
+pub use id::{
+    ApiKeyId, AuditId, FactorId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, SubjectId, TaskId, UserId,
+};
 pub use idempotency::{IdempotencyError, IdempotencyKey, InvalidKey, Once};
 pub use page::{InvalidPage, Page, PageRequest};
 pub use petspark::{Migrate, PetSpark, StartError};

@@ -7,11 +7,13 @@ use crate::audit::{Audit, Retain};
 use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
+use crate::dashboard::{Dashboard, Fold};
 use crate::database::{Database, MigrationError, OpenError};
 use crate::error::{Failure, Fault, Kind};
 use crate::idempotency;
 use crate::jobs::{Jobs, RemoveDead};
 use crate::mail::{Mailer, OldMails};
+use crate::moderation::Moderation;
 use crate::people::{Erasure, Farewell, People};
 use crate::pets::{self, Pets};
 use crate::seed::Seeds;
@@ -26,6 +28,8 @@ struct Inner {
     auth: Auth,
     people: People,
     pets: Pets,
+    moderation: Moderation,
+    dashboard: Dashboard,
     jobs: Jobs,
     mail: Mailer,
     audit: Audit,
@@ -140,9 +144,25 @@ impl PetSpark {
         jobs.handle(pets::Purge(pets.clone()));
         jobs.handle(pets::Refold(database.clone()));
         jobs.handle(idempotency::Purge { db: database.clone(), clock: clock.clone() });
+        let (db, at) = (database.clone(), clock.clone());
+        let moderation = Moderation::open(db, at, auth.cursors(), pets.clone(), settings.moderation.clone());
+        let dashboard = Dashboard::open(database.clone(), clock.clone());
+        jobs.handle(Fold(dashboard.clone()));
         let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
-        Ok(Self(Arc::new(Inner { settings, database, auth, people, pets, jobs, mail, audit, clock })))
+        Ok(Self(Arc::new(Inner {
+            settings,
+            database,
+            auth,
+            people,
+            pets,
+            moderation,
+            dashboard,
+            jobs,
+            mail,
+            audit,
+            clock,
+        })))
     }
 
     /// Accounts, sessions, tokens.
@@ -161,6 +181,18 @@ impl PetSpark {
     #[must_use]
     pub fn pets(&self) -> &Pets {
         &self.0.pets
+    }
+
+    /// What was reported, and what moderators decide on it.
+    #[must_use]
+    pub fn moderation(&self) -> &Moderation {
+        &self.0.moderation
+    }
+
+    /// How many there are of everything.
+    #[must_use]
+    pub fn dashboard(&self) -> &Dashboard {
+        &self.0.dashboard
     }
 
     /// Work that is done later.

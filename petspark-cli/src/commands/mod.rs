@@ -14,6 +14,7 @@ mod mail;
 mod man;
 mod mfa;
 mod migrate;
+mod moderation;
 mod plugin;
 mod progress;
 mod seed;
@@ -37,6 +38,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(user::User),
         Box::new(auth::Accounts),
         Box::new(mfa::Mfa),
+        Box::new(moderation::Moderation),
         Box::new(throttle::Throttle),
         Box::new(audit::Audit),
         Box::new(job::Job),

@@ -27,6 +27,7 @@ mod leaving;
 mod logs;
 mod mfa;
 mod migrate;
+mod moderation;
 mod output;
 mod seed;
 #[cfg(feature = "serve")]

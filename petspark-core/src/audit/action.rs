@@ -87,6 +87,10 @@ text_enum! {
         PetRestored = "pet_restored",
         /// Pets were removed for good that had been deleted for long.
         PetsPurged = "sys_pets_purged",
+        /// A moderator took a task, or took it over from another.
+        TaskTaken = "moderation_task_taken",
+        /// A moderator decided on what was reported.
+        TaskDecided = "moderation_task_decided",
         /// Entries of this log were removed because of their age.
         AuditPurged = "sys_audit_purged",
         /// An administrator had a job tried again.

@@ -18,7 +18,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx};
 use crate::error::Fault;
-use crate::id::{ApiKeyId, JobId, SessionId, UserId};
+use crate::id::{ApiKeyId, JobId, SessionId, TaskId, UserId};
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub(crate) enum Subject {
     Session(SessionId),
     Job(JobId),
     ApiKey(ApiKeyId),
+    Task(TaskId),
 }
 
 impl std::fmt::Display for Subject {
@@ -36,6 +37,7 @@ impl std::fmt::Display for Subject {
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Job(id) => write!(f, "job:{id}"),
             Self::ApiKey(id) => write!(f, "apikey:{id}"),
+            Self::Task(id) => write!(f, "task:{id}"),
         }
     }
 }

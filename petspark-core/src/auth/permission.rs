@@ -16,6 +16,8 @@ text_enum! {
         ReadPets = "pets:read",
         /// Other people's pets: see hidden ones, change, ban, delete.
         ManagePets = "pets:write",
+        /// Look at what was reported, take it, and decide on it.
+        Moderate = "moderation:write",
         /// Look at accounts.
         ReadUsers = "users:read",
         /// Make, suspend and ban accounts, and end their sessions.
@@ -29,6 +31,8 @@ text_enum! {
         ReadJobs = "jobs:read",
         /// Retry and drop jobs.
         ManageJobs = "jobs:write",
+        /// Look at how many there are of everything.
+        ReadDashboard = "dashboard:read",
         /// End the sessions of many users at once, or of anybody.
         ManageSessions = "sessions:write",
         /// Look at, make, promote and retire signing keys, and take tokens apart.
@@ -44,13 +48,14 @@ impl Permission {
     pub const fn role(self) -> Role {
         match self {
             Self::ReadPets => Role::User,
-            Self::ManagePets => Role::Moderator,
+            Self::ManagePets | Self::Moderate => Role::Moderator,
             Self::ReadUsers
             | Self::ManageUsers
             | Self::ManageStaff
             | Self::ReadAudit
             | Self::ReadJobs
             | Self::ManageJobs
+            | Self::ReadDashboard
             | Self::ManageSessions
             | Self::ManageSigningKeys
             | Self::ManageApiKeys => Role::Admin,

@@ -24,6 +24,7 @@ use crate::auth::{OneTimeTokenSettings, RegisterMode, SecondFactorSettings, Secr
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
+use crate::moderation::ModerationSettings;
 use crate::people::PeopleSettings;
 use crate::pets::PetSettings;
 use crate::secret::Secret;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub people: PeopleSettings,
     /// How pets are kept.
     pub pets: PetSettings,
+    /// How moderators work together.
+    pub moderation: ModerationSettings,
     /// How mails leave.
     pub mail: MailSettings,
     /// Work that is done later.
@@ -202,6 +205,7 @@ impl Settings {
             auth: AuthSettings::read(from),
             people: PeopleSettings::read(from),
             pets: PetSettings::read(from),
+            moderation: ModerationSettings::read(from),
             mail: MailSettings::read(from),
             jobs: JobSettings::read(from),
             audit: AuditSettings::read(from),

@@ -52,6 +52,9 @@ const MIGRATIONS: &[Migration] = migrations![
     11 "0011_api_keys",
     12 "0012_pet_search",
     13 "0013_safe_writes",
+    14 "0014_favorites_and_blocks",
+    15 "0015_moderation",
+    16 "0016_counters",
     17 "0017_deleted_pets",
 ];
 

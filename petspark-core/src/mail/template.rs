@@ -67,6 +67,10 @@ templates! {
     AccountDeleted = "account-deleted" [],
     /// Notice of a suspension, with what moderators said: `reason`, and `until` when; both may be left out.
     AccountSuspended = "account-suspended" ["reason", "until"],
+    /// To the owner of a pet that was reported and stays, with its `species` and when it was `added`.
+    PetApproved = "pet-approved" ["species", "added"],
+    /// The same for one that was banned.
+    PetBanned = "pet-banned" ["species", "added"],
     /// From an operator who wants to see whether mails arrive.
     Test = "test" [],
 }

@@ -10,7 +10,8 @@ use crate::audit::{self, Action, Event, Subject};
 use crate::auth::{AuthError, Permission, Purpose, Role, UserStatus};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::id::{ApiKeyId, AuditId, PetId, SessionId, UserId};
+use crate::id::{ApiKeyId, AuditId, PetId, SessionId, SubjectId, UserId};
+use crate::moderation::{Decision, ReportReason, SubjectKind};
 use crate::pets::{Gender, PetStatus, Size, Species};
 
 /// What [`Archive::format`] says.
@@ -40,6 +41,14 @@ pub struct Archive {
     pub pets: Vec<ArchivedPet>,
     /// What they created under idempotency keys lately.
     pub idempotency_keys: Vec<ArchivedIdempotencyKey>,
+    /// Pets that they like.
+    pub favorites: Vec<ArchivedFavorite>,
+    /// Whom they don't want to meet. Who doesn't want to meet them is not theirs to know.
+    pub blocks: Vec<ArchivedBlock>,
+    /// What they reported.
+    pub reports: Vec<ArchivedReport>,
+    /// What moderators decided on things of theirs.
+    pub decisions: Vec<ArchivedDecision>,
     /// API keys of the installation that they made.
     pub api_keys: Vec<ArchivedKey>,
     /// What the audit log knows of them, the oldest first.
@@ -157,6 +166,48 @@ pub struct ArchivedIdempotencyKey {
     pub created_at: Timestamp,
 }
 
+/// A favourite in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedFavorite {
+    pub pet_id: PetId,
+    pub created_at: Timestamp,
+}
+
+/// A block in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedBlock {
+    pub blocked_id: UserId,
+    pub created_at: Timestamp,
+}
+
+/// A report in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedReport {
+    pub subject_kind: SubjectKind,
+    pub subject_id: SubjectId,
+    pub reason: ReportReason,
+    pub note: Option<String>,
+    pub created_at: Timestamp,
+}
+
+/// A moderator's decision in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in the task's row")]
+pub struct ArchivedDecision {
+    pub subject_kind: SubjectKind,
+    pub subject_id: SubjectId,
+    pub decision: Decision,
+    pub reason: String,
+    pub decided_at: Timestamp,
+}
+
 /// An API key in an [`Archive`].
 #[derive(Clone, Debug, Serialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
@@ -234,6 +285,10 @@ impl People {
             links: store::archived_links(&self.db, user).await?,
             pets: store::archived_pets(&self.db, user).await?,
             idempotency_keys: store::archived_idempotency_keys(&self.db, user).await?,
+            favorites: store::archived_favorites(&self.db, user).await?,
+            blocks: store::archived_blocks(&self.db, user).await?,
+            reports: store::archived_reports(&self.db, user).await?,
+            decisions: store::archived_decisions(&self.db, user).await?,
             api_keys: store::archived_keys(&self.db, &actor).await?,
             activity: store::archived_events(&self.db, &actor, &subjects).await?,
         }))

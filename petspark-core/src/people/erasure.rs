@@ -16,6 +16,7 @@ use crate::error::Fault;
 use crate::id::UserId;
 use crate::jobs::{Handler, Job, NewJob};
 use crate::mail::{self, Mail, Recipient, Template};
+use crate::moderation;
 
 impl People {
     /// Erases somebody in the caller's transaction.
@@ -29,6 +30,9 @@ impl People {
         let user = person.id;
         for session in store::session_ids(tx, user).await? {
             audit::anonymize(tx, Subject::Session(session)).await?;
+        }
+        for task in moderation::task_ids_of(tx, user).await? {
+            audit::anonymize(tx, Subject::Task(task)).await?;
         }
         audit::anonymize(tx, Subject::User(user)).await?;
         self.auth.forget_attempts(tx, &person.email).await?;

@@ -1,19 +1,23 @@
 //! What is kept about a person, and that they have a say in it: their profile and preferences,
-//! an archive of everything, and deleting it all. How they sign in is `auth`'s business.
+//! whom they block, an archive of everything, and deleting it all. How they sign in is `auth`'s
+//! business.
 
 mod archive;
+mod blocks;
 mod deletion;
 mod erasure;
 mod profile;
 mod store;
 
 pub use archive::{
-    Archive, ArchivedAccount, ArchivedEvent, ArchivedFactor, ArchivedKey, ArchivedLink, ArchivedPet, ArchivedProfile,
-    ArchivedSession,
+    Archive, ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
+    ArchivedKey, ArchivedLink, ArchivedPet, ArchivedProfile, ArchivedReport, ArchivedSession,
 };
+pub use blocks::{BlockError, Blocked};
 pub use deletion::{Deleted, Known, When};
 pub(crate) use erasure::{Erasure, Farewell};
 pub use profile::{Preferences, Profile, ProfileChange};
+pub(crate) use store::{push_unless_blocked, unless_blocked};
 
 use std::time::Duration;
 

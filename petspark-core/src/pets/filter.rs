@@ -94,6 +94,7 @@ impl PetFilter {
             words,
             near: self.near,
             order,
+            viewer: None,
         }))
     }
 }

@@ -35,6 +35,9 @@ struct KeptPet {
     distance_km: Option<u32>,
     verified: bool,
     status: PetStatus,
+    /// Nobody likes a pet that is just being added.
+    #[serde(skip)]
+    favorite_count: i64,
     version: i64,
     created_at: Timestamp,
     updated_at: Timestamp,

@@ -58,7 +58,7 @@ impl Pets {
             audit::record(&mut tx, now, caller, event).await?;
         }
         tx.commit().await?;
-        self.find(id).await?.ok_or(PetError::NotFound)
+        self.find(caller, id).await?.ok_or(PetError::NotFound)
     }
 
     /// Pets that were deleted before can't be restored.

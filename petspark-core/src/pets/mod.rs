@@ -1,7 +1,8 @@
-//! Pets: adding, reading, listing, changing and deleting, and who may. Photos are the media
-//! service's business.
+//! Pets: adding, reading, listing, changing and deleting, who may, and whose favourites they are.
+//! Photos are the media service's business.
 
 mod breeds;
+mod favorites;
 mod fields;
 mod filter;
 mod kept;
@@ -32,7 +33,7 @@ use crate::clock::Clock;
 use crate::database::Database;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
 use crate::expected::Expected;
-use crate::id::PetId;
+use crate::id::{PetId, UserId};
 use crate::idempotency::{Begun, IdempotencyError, IdempotencyKey, Once, Request};
 use crate::page::{Cursors, InvalidPage, Page, PageRequest};
 
@@ -249,7 +250,7 @@ impl Pets {
             let checked = fields.clone().check(Some(&pet), now.date()).map_err(PetError::Invalid)?;
             refuse_self_made_ban(caller, Some(pet.status), checked.status)?;
             if store::update_pet(&self.db, id, pet.version, &checked, now).await? {
-                return self.find(id).await?.ok_or(PetError::NotFound);
+                return self.find(caller, id).await?.ok_or(PetError::NotFound);
             }
         }
         Err(PetError::Contended)
@@ -311,12 +312,12 @@ impl Pets {
         Ok(store::count_all(&self.db).await?)
     }
 
-    async fn find(&self, id: PetId) -> Result<Option<Pet>, Fault> {
-        store::find_pet(&self.db, id).await
+    async fn find(&self, caller: &Caller, id: PetId) -> Result<Option<Pet>, Fault> {
+        store::find_pet(&self.db, id, viewer(caller)).await
     }
 
     async fn visible(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
-        self.find(id).await?.filter(|pet| may_see(caller, pet)).ok_or(PetError::NotFound)
+        self.find(caller, id).await?.filter(|pet| may_see(caller, pet)).ok_or(PetError::NotFound)
     }
 
     /// A pet that the caller may change.
@@ -326,12 +327,18 @@ impl Pets {
     }
 }
 
+/// For whom blocks count. Who looks after all pets sees them all.
+fn viewer(caller: &Caller) -> Option<UserId> {
+    caller.user_id().filter(|_| !caller.may(Permission::ManagePets))
+}
+
 fn may_see(caller: &Caller, pet: &Pet) -> bool {
     pet.status == PetStatus::Active || caller.is(pet.owner_id) || caller.may(Permission::ManagePets)
 }
 
 /// The selection narrowed to what the caller may see; `None` if that is nothing.
 fn visible_part(caller: &Caller, selection: Selection) -> Option<Selection> {
+    let selection = Selection { viewer: viewer(caller), ..selection };
     let asks_for_own = selection.owner.is_some_and(|owner| caller.is(owner));
     let is_specific = selection.owner.is_some() || selection.status.is_some();
     if asks_for_own || caller.may(Permission::ManagePets) && is_specific {

@@ -108,6 +108,7 @@ pub struct Pet {
     pub verified: bool,
     /// Who can see it.
     pub status: PetStatus,
+    pub(super) favorite_count: i64,
     /// Counts every change.
     pub version: i64,
     /// When it was added.
@@ -160,6 +161,12 @@ impl Pet {
     #[must_use]
     pub fn exact_coordinates(&self, viewer: &Caller) -> Option<Coordinates> {
         if viewer.is(self.owner_id) { self.location.exact() } else { None }
+    }
+
+    /// How many people have it among their favourites, which nobody but its owner is told.
+    #[must_use]
+    pub fn favorite_count(&self, viewer: &Caller) -> Option<u64> {
+        viewer.is(self.owner_id).then(|| self.favorite_count.unsigned_abs())
     }
 
     /// Full years since its birth on the day `today`.

@@ -4,7 +4,10 @@
 mod accounts;
 mod api_keys;
 mod audit;
+mod blocks;
+mod dashboard;
 mod email_change;
+mod favorites;
 mod finding_pets;
 mod hot_queries;
 mod idempotency;
@@ -14,6 +17,7 @@ mod keys;
 mod leftovers;
 mod mail;
 mod migrations;
+mod moderation;
 mod outages;
 mod password_change;
 mod people;

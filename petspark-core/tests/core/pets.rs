@@ -169,7 +169,8 @@ on_both! {
             ..PetFields::default()
         };
         let again = app.petspark.pets().update(&ada.caller, pet.id, same).await.unwrap();
-        assert_eq!(petspark_core::pets::Pet { updated_at: pet.updated_at, version: pet.version, ..again.clone() }, pet);
-        assert_eq!((again.version, again.updated_at), (2, app.clock.now()));
+        let mut expected = pet;
+        (expected.version, expected.updated_at) = (2, app.clock.now());
+        assert_eq!(again, expected);
     }
 }

@@ -3,10 +3,14 @@
 mod admin_users;
 mod audit;
 mod auth;
+mod blocks;
+mod dashboard;
 mod docs;
+mod favorites;
 mod health;
 mod jobs;
 mod keys;
+mod moderation;
 mod people;
 mod pets;
 mod recovery;
@@ -53,18 +57,27 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(second_factor::step_up))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
+        .routes(routes!(dashboard::get))
         .routes(routes!(admin_users::list))
         .routes(routes!(admin_users::get, admin_users::patch))
         .routes(routes!(admin_users::end_sessions))
         .routes(routes!(admin_users::reset_password))
+        .routes(routes!(moderation::list))
+        .routes(routes!(moderation::take))
+        .routes(routes!(moderation::decide))
         .routes(routes!(people::profile, people::put_profile, people::patch_profile))
         .routes(routes!(people::preferences, people::put_preferences))
         .routes(routes!(people::export))
         .routes(routes!(people::delete))
+        .routes(routes!(favorites::list))
+        .routes(routes!(blocks::list))
+        .routes(routes!(blocks::block, blocks::unblock))
         .routes(routes!(pets::list, pets::create))
         .routes(routes!(pets::breeds))
         .routes(routes!(pets::get, pets::put, pets::patch, pets::delete))
-        .routes(routes!(pets::restore));
+        .routes(routes!(pets::restore))
+        .routes(routes!(favorites::add, favorites::remove))
+        .routes(routes!(moderation::report));
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -13,7 +13,7 @@ use crate::extract::{Idempotent, Json, Query, Signed};
 use crate::wire::{Breed, BreedQuery, Data, List, Pet, PetBody, PetQuery, Replayed, Success};
 
 /// What is no id is the id of nothing.
-fn pet_id(text: &str) -> Result<PetId, ApiError> {
+pub(super) fn pet_id(text: &str) -> Result<PetId, ApiError> {
     text.parse().map_err(|_| PetError::NotFound.into())
 }
 

@@ -3,9 +3,12 @@
 mod admin_user;
 mod audit;
 mod auth;
+mod block;
 mod breed;
+mod dashboard;
 mod job;
 mod key;
+mod moderation;
 mod people;
 mod pet;
 mod pet_query;
@@ -17,9 +20,12 @@ mod words;
 pub(crate) use admin_user::{UserDetails, UserPatch, UserQuery};
 pub(crate) use audit::{AuditEntry, AuditQuery, Shape};
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User, VerificationSent};
+pub(crate) use block::Blocked;
 pub(crate) use breed::{Breed, BreedQuery};
+pub(crate) use dashboard::Dashboard;
 pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
+pub(crate) use moderation::{DecisionBody, Report, ReportBody, TakenTask, Task, TaskQuery};
 pub(crate) use people::{Deletion, DeletionBody, Profile, ProfileBody};
 pub use pet::Pet;
 pub(crate) use pet::PetBody;
@@ -37,7 +43,7 @@ use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use http::{HeaderName, HeaderValue, header};
 use petspark_core::{FieldErrors, InvalidPage, PageRequest};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::error::ApiError;
 
@@ -142,6 +148,26 @@ pub(crate) fn json_body(body: Vec<u8>) -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (headers, body).into_response()
+}
+
+/// Which part of a list that has nothing else to choose from.
+#[derive(Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Most items in the page.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 20)]
+    limit: Option<String>,
+    /// The `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl PageQuery {
+    pub(crate) fn check(self) -> Result<PageRequest, ApiError> {
+        let mut errors = FieldErrors::default();
+        let page = page_request(&mut errors, self.limit, self.cursor, None);
+        errors.finish(Some(page)).map_err(|fields| ApiError::invalid_fields(&fields))
+    }
 }
 
 /// The page that `limit`, `cursor` and `offset` ask for; problems are added to `errors`.

@@ -46,6 +46,9 @@ pub struct Pet {
     verified: bool,
     #[schema(value_type = words::PetStatus)]
     status: PetStatus,
+    /// How many people have it among their favourites. Only its owner is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    favorite_count: Option<u64>,
     #[schema(value_type = String, format = "date-time")]
     created_at: Timestamp,
     #[schema(value_type = String, format = "date-time")]
@@ -106,6 +109,7 @@ impl Pet {
     #[must_use]
     pub fn of(pet: pets::Pet, viewer: &Caller, now: Timestamp) -> Self {
         Self {
+            favorite_count: pet.favorite_count(viewer),
             location: Location::of(&pet, viewer),
             id: pet.id,
             owner_id: pet.owner_id,
@@ -187,6 +191,9 @@ pub(crate) struct PetBody {
     #[serde(rename = "verified")]
     #[schema(read_only, required = false, value_type = bool)]
     _verified: Option<IgnoredAny>,
+    #[serde(rename = "favoriteCount")]
+    #[schema(read_only, required = false, value_type = i64)]
+    _favorite_count: Option<IgnoredAny>,
     #[serde(rename = "createdAt")]
     #[schema(read_only, required = false, value_type = String, format = "date-time")]
     _created_at: Option<IgnoredAny>,

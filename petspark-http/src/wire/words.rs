@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use petspark_core::{audit, auth, jobs, pets};
+use petspark_core::{audit, auth, jobs, moderation, pets};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -41,6 +41,10 @@ words! {
     Role of auth::Role, "What a user may do. Each includes those before it.";
     JobState of jobs::JobState, "Where a job is on its way.";
     AuditAction of audit::Action, "What was done, or tried.";
+    ReportReason of moderation::ReportReason, "Why somebody reports something.";
+    SubjectKind of moderation::SubjectKind, "What a moderation task is about.";
+    TaskStatus of moderation::TaskStatus, "Where a moderation task is on its way.";
+    Decision of moderation::Decision, "What becomes of something that was reported: approved, it stays; rejected, it is banned.";
     ClientKind of auth::ClientKind, "What kind of program signed in.";
     UserStatus of auth::UserStatus, "Whether a user may sign in.";
 }

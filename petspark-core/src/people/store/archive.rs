@@ -8,8 +8,8 @@ use crate::database::{Database, on_reader};
 use crate::error::Fault;
 use crate::id::UserId;
 use crate::people::archive::{
-    ArchivedAccount, ArchivedEvent, ArchivedFactor, ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedPet,
-    ArchivedProfile, ArchivedSession,
+    ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
+    ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedPet, ArchivedProfile, ArchivedReport, ArchivedSession,
 };
 
 #[derive(sqlx::FromRow)]
@@ -68,6 +68,33 @@ pub(in crate::people) async fn archived_idempotency_keys(
     Ok(on_reader!(db, pool => query_as(
         "SELECT key, operation, result, created_at FROM idempotency_keys \
          WHERE user_id = $1 AND result IS NOT NULL ORDER BY created_at, key"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_favorites(db: &Database, user: UserId) -> Result<Vec<ArchivedFavorite>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT pet_id, created_at FROM favorites WHERE user_id = $1 ORDER BY created_at, pet_id"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_blocks(db: &Database, user: UserId) -> Result<Vec<ArchivedBlock>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT blocked_id, created_at FROM blocks WHERE blocker_id = $1 ORDER BY created_at, blocked_id"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_reports(db: &Database, user: UserId) -> Result<Vec<ArchivedReport>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT t.subject_kind, t.subject_id, r.reason, r.note, r.created_at \
+         FROM reports r JOIN moderation_tasks t ON t.id = r.task_id WHERE r.reporter_id = $1 ORDER BY r.created_at"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_decisions(db: &Database, user: UserId) -> Result<Vec<ArchivedDecision>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT t.subject_kind, t.subject_id, t.decision, t.reason, t.decided_at \
+         FROM moderation_tasks t JOIN pets p ON p.id = t.pet_id \
+         WHERE p.owner_id = $1 AND t.status = 'decided' ORDER BY t.decided_at"
     ).bind(user).fetch_all(pool).await)?)
 }
 

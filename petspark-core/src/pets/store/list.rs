@@ -15,6 +15,7 @@ use crate::database::{Database, FullText, on_reader};
 use crate::error::Fault;
 use crate::id::{PetId, UserId};
 use crate::page::PageRequest;
+use crate::people::push_unless_blocked;
 use crate::pets::pet::{Gender, Pet, PetStatus, Size, Species};
 use crate::pets::place::{Area, Near, Ring};
 use crate::pets::search::{Fit, Words};
@@ -34,6 +35,8 @@ pub(in crate::pets) struct Selection {
     pub(in crate::pets) words: Option<Words>,
     pub(in crate::pets) near: Option<Near>,
     pub(in crate::pets) order: Order,
+    /// Without pets of owners with whom this user has a block.
+    pub(in crate::pets) viewer: Option<UserId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,11 +84,8 @@ impl FoundPet {
     }
 }
 
-/// As in [`find_pet`](super::find_pet), with what tells a pet's place.
-const COLUMNS: &str = "p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
-     p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, \
-     p.shown_latitude, p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.version, p.created_at, \
-     p.updated_at, p.number, p.name_key";
+/// Those of a pet, with what tells its place.
+const COLUMNS: &str = concat!(pet_columns!(), ", p.number, p.name_key");
 
 /// Appends the plain conditions of a selection to a statement on either engine.
 macro_rules! push_filter {
@@ -115,6 +115,7 @@ macro_rules! push_filter {
         if let Some(day) = selection.born_after {
             sql.push(" AND p.birth_date > ").push_bind(day);
         }
+        push_unless_blocked!(sql, selection.viewer);
     }};
 }
 

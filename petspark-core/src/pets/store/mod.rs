@@ -1,5 +1,16 @@
 //! All SQL of pets: here one pet, in `list` many. Decides nothing.
 
+/// The columns of a [`Pet`], where `p` is the pet and `u` its owner.
+macro_rules! pet_columns {
+    () => {
+        "p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, p.birth_date, \
+         p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, p.shown_latitude, \
+         p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.favorite_count, p.version, \
+         p.created_at, p.updated_at"
+    };
+}
+pub(super) use pet_columns;
+
 mod lifecycle;
 mod list;
 
@@ -11,12 +22,13 @@ use sqlx::types::Json;
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
 
 use super::fields::CheckedPet;
-use super::pet::Pet;
+use super::pet::{Pet, Species};
 use super::place::Coordinates;
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader, on_writer};
 use crate::error::Fault;
 use crate::id::{PetId, UserId};
+use crate::people::unless_blocked;
 use crate::text::fold;
 
 pub(crate) struct NewPetRow {
@@ -103,25 +115,26 @@ pub(crate) async fn insert_pets(tx: &mut Tx, pets: &[NewPetRow]) -> Result<u64, 
 }
 
 macro_rules! find_statement {
-    ($id:expr) => {
-        query_as(
-            "SELECT p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
-             p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, \
-             p.shown_latitude, p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.version, \
-             p.created_at, p.updated_at \
-             FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND p.id = $1",
-        )
+    ($id:expr, $viewer:expr) => {
+        query_as(concat!(
+            "SELECT ",
+            pet_columns!(),
+            " FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND p.id = $1",
+            unless_blocked!("$2")
+        ))
         .bind($id)
+        .bind($viewer)
     };
 }
 
-pub(super) async fn find_pet(db: &Database, id: PetId) -> Result<Option<Pet>, Fault> {
-    Ok(on_reader!(db, pool => find_statement!(id).fetch_optional(pool).await)?)
+/// A pet, unless there is a block between its owner and `viewer`.
+pub(super) async fn find_pet(db: &Database, id: PetId, viewer: Option<UserId>) -> Result<Option<Pet>, Fault> {
+    Ok(on_reader!(db, pool => find_statement!(id, viewer).fetch_optional(pool).await)?)
 }
 
 /// The same in a transaction, which sees what it wrote itself.
 pub(super) async fn find_own_pet(tx: &mut Tx, id: PetId) -> Result<Option<Pet>, Fault> {
-    Ok(on!(tx, conn => find_statement!(id).fetch_optional(conn).await)?)
+    Ok(on!(tx, conn => find_statement!(id, None::<UserId>).fetch_optional(conn).await)?)
 }
 
 /// Replaces a pet's fields if it still has this version, and says whether it had.
@@ -157,6 +170,28 @@ pub(super) async fn delete_pet(db: &Database, id: PetId, version: i64, now: Time
         "UPDATE pets SET deleted_at = $1, updated_at = $1, version = version + 1 \
          WHERE id = $2 AND version = $3 AND deleted_at IS NULL"
     ).bind(now).bind(id).bind(version).execute(pool).await?.rows_affected() > 0))
+}
+
+/// Bans a pet, deleted or not: it would come back as it was.
+pub(crate) async fn ban(tx: &mut Tx, id: PetId, now: Timestamp) -> Result<(), Fault> {
+    on!(tx, conn => query(
+        "UPDATE pets SET status = 'banned', updated_at = $1, version = version + 1 WHERE id = $2 AND status <> 'banned'"
+    ).bind(now).bind(id).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+/// The little of a pet by which its owner knows which it is.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Sketch {
+    pub(crate) owner_id: UserId,
+    pub(crate) species: Species,
+    pub(crate) created_at: Timestamp,
+}
+
+/// A pet, deleted or not.
+pub(crate) async fn find_sketch(tx: &mut Tx, id: PetId) -> Result<Option<Sketch>, Fault> {
+    Ok(on!(tx, conn => query_as("SELECT owner_id, species, created_at FROM pets WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)?)
 }
 
 /// Marks every pet of an owner who leaves as deleted; says how many those were.

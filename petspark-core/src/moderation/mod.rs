@@ -1,0 +1,37 @@
+//! Reports of what shouldn't be there, and the moderators' decisions on them: a queue of tasks,
+//! one for each thing that was reported. What is reported today are pets; photos will be.
+
+mod decision;
+mod error;
+mod report;
+mod settings;
+mod store;
+mod task;
+
+pub use decision::NewDecision;
+pub use error::ModerationError;
+pub use report::{NewReport, Report, ReportReason};
+pub use settings::ModerationSettings;
+pub(crate) use store::task_ids_of;
+pub use task::{Decision, SubjectKind, Taken, Task, TaskFilter, TaskStatus};
+
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::page::Cursors;
+use crate::pets::Pets;
+
+/// The moderation service; see the [module](self). Cheap to clone.
+#[derive(Clone)]
+pub struct Moderation {
+    db: Database,
+    clock: Clock,
+    cursors: Cursors,
+    pets: Pets,
+    settings: ModerationSettings,
+}
+
+impl Moderation {
+    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors, pets: Pets, settings: ModerationSettings) -> Self {
+        Self { db, clock, cursors, pets, settings }
+    }
+}

@@ -1,0 +1,92 @@
+//! Reporting something. Whoever may see a pet may report it, once until it is decided on; all
+//! reports of one pet make one task.
+
+use super::{Moderation, ModerationError, SubjectKind, store};
+use crate::auth::Denied;
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::database::text_enum;
+use crate::error::FieldErrors;
+use crate::id::{PetId, SubjectId, TaskId};
+use crate::text::paragraphs;
+
+text_enum! {
+    /// Why somebody reports something.
+    pub enum ReportReason {
+        /// Advertising, or the same again and again.
+        Spam = "spam",
+        /// Somebody wants money for nothing.
+        Scam = "scam",
+        /// An animal suffers.
+        Cruelty = "cruelty",
+        /// Insults, hatred, or what children shouldn't see.
+        Offensive = "offensive",
+        /// It isn't their pet, or not their text or picture.
+        NotTheirs = "not-theirs",
+        /// Something else: the note says what.
+        Other = "other",
+    }
+}
+
+/// A report as somebody makes it.
+#[derive(Clone, Debug, Default)]
+pub struct NewReport {
+    /// A [`ReportReason`].
+    pub reason: String,
+    /// At most 1,000 characters for the moderator. Needed when the reason is `other`.
+    pub note: Option<String>,
+}
+
+/// What somebody said of something. Who it was isn't told.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Report {
+    /// Why they reported it.
+    pub reason: ReportReason,
+    /// In their words.
+    pub note: Option<String>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl NewReport {
+    const MAX_NOTE: usize = 1000;
+
+    fn check(self, now: Timestamp) -> Result<Report, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let reason = errors.check("reason", self.reason.parse::<ReportReason>());
+        let note = self.note.and_then(|note| {
+            let note = paragraphs(&note, Self::MAX_NOTE).ok_or("must have at most 1000 characters");
+            errors.check("note", note).filter(|note| !note.is_empty())
+        });
+        if reason == Some(ReportReason::Other) && note.is_none() {
+            errors.add("note", "is needed when the reason is other");
+        }
+        errors.finish(reason.map(|reason| Report { reason, note, created_at: now }))
+    }
+}
+
+impl Moderation {
+    /// Reports a pet to the moderators.
+    ///
+    /// # Errors
+    /// [`ModerationError::Invalid`], [`ModerationError::AlreadyReported`], [`ModerationError::OwnPet`],
+    /// and as [`Pets::get`](crate::pets::Pets::get) for one that the caller may not see.
+    pub async fn report_pet(&self, caller: &Caller, pet: PetId, report: NewReport) -> Result<Report, ModerationError> {
+        let reporter = caller.user_id().ok_or(Denied::Unauthenticated)?;
+        let now = self.clock.now();
+        let report = report.check(now).map_err(ModerationError::Invalid)?;
+        let seen = self.pets.get(caller, pet).await?;
+        if caller.is(seen.owner_id) {
+            return Err(ModerationError::OwnPet);
+        }
+        let mut tx = self.db.begin().await?;
+        let subject =
+            store::Subject { kind: SubjectKind::Pet, id: SubjectId::from_bytes(*pet.as_bytes()), pet: Some(pet) };
+        let task = store::join_task(&mut tx, TaskId::new(), &subject, now).await?;
+        if !store::insert_report(&mut tx, task, reporter, &report).await? {
+            return Err(ModerationError::AlreadyReported);
+        }
+        tx.commit().await?;
+        Ok(report)
+    }
+}
