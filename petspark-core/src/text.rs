@@ -25,16 +25,29 @@ fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// What is behind so many bytes of a word isn't searched: PostgreSQL's tsvector stores 2,046 of a
+/// word, and takes any number without a complaint. Some languages write whole texts without a space.
+const MAX_WORD: usize = 512;
+
 /// The words of a text as they are searched: lower case, without accents, apart by one space, and
 /// nothing else. Both engines get the same words, however they would have split the text.
 pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
+    let mut word = 0;
     for c in text.nfkd().filter(|c| !is_accent(*c)).flat_map(char::to_lowercase) {
-        match plain_letters(c) {
-            Some(letters) => folded.push_str(letters),
-            None if c.is_alphanumeric() || is_combining_mark(c) => folded.push(c),
-            None if folded.ends_with(' ') || folded.is_empty() => {}
-            None => folded.push(' '),
+        let mut buffer = [0; 4];
+        let letters = match plain_letters(c) {
+            Some(letters) => letters,
+            None if c.is_alphanumeric() || is_combining_mark(c) => c.encode_utf8(&mut buffer),
+            None => "",
+        };
+        if letters.is_empty() {
+            if folded.len() > word {
+                folded.push(' ');
+                word = folded.len();
+            }
+        } else if folded.len() - word + letters.len() <= MAX_WORD {
+            folded.push_str(letters);
         }
     }
     folded.truncate(folded.trim_end().len());
@@ -82,6 +95,13 @@ mod tests {
         ] {
             assert_eq!(fold(text), folded, "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_word_without_end_the_beginning_is_searched() {
+        let thai = "ก".repeat(1000);
+        assert_eq!(fold(&format!("x {thai} y")), format!("x {} y", "ก".repeat(170)));
+        assert!(fold(&thai).starts_with(&fold(&thai[..300])));
     }
 
     #[test]

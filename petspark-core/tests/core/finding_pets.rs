@@ -1,8 +1,11 @@
 //! Finding pets: by words, near a place, by age, in every order, page by page.
 
+use std::ops::ControlFlow;
+
 use petspark_core::pets::{
     Coordinates, LocationFields, Near, Patch, PetError, PetFields, PetFilter, PetStatus, Sort, Species,
 };
+use petspark_core::seed::SeedPlan;
 use petspark_core::testing::{TestApp, TestUser, on_both};
 use petspark_core::{Caller, PageRequest};
 
@@ -95,6 +98,25 @@ on_both! {
             let listed = app.petspark.pets().list(&ada.caller, words(wrong), &PageRequest::default()).await;
             assert!(matches!(listed, Err(PetError::Invalid(_))), "{wrong}");
         }
+    }
+
+    async fn a_text_without_spaces_is_found_by_its_beginning_however_long_it_is(app: TestApp) {
+        let ada = app.register("ada").await;
+        // Of three bytes each; an engine's limit in bytes falls within one.
+        add(&app, &ada, vec![dog("Rex", "Beagle", &"ก".repeat(683)), dog("Max", "Beagle", &"ข".repeat(1000))]).await;
+        assert_eq!(names(&app, &ada.caller, &words(&"ก".repeat(100))).await, ["Rex"]);
+        assert_eq!(names(&app, &ada.caller, &words("ข")).await, ["Max"]);
+    }
+
+    async fn words_are_found_best_first_page_by_page_among_more_pets_than_are_looked_through_at_once(app: TestApp) {
+        let ada = app.register("ada").await;
+        let plan = SeedPlan { users: 1, pets: 2200, seed: 1, password: None };
+        add(&app, &ada, vec![dog("Zora", "Zz", "First."), dog("Max", "Zz", "zora"), dog("Zorabelle", "Zz", "Third.")]).await;
+        app.petspark.seeds().run(&Caller::operator("test"), plan, |_| ControlFlow::Continue(())).await.unwrap();
+        add(&app, &ada, vec![dog("Zora", "Zz", "Last."), dog("Rex", "Zz", "zora")]).await;
+        let expected = ["Zora", "Zora", "Zorabelle", "Rex", "Max"];
+        assert_eq!(names(&app, &ada.caller, &words("zora")).await, expected);
+        assert_eq!(names_by_pages(&app, &ada.caller, &words("zora")).await, expected);
     }
 
     async fn a_changed_or_deleted_pet_is_found_by_what_it_is_now(app: TestApp) {

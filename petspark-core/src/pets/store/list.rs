@@ -91,14 +91,17 @@ const COLUMNS: &str = concat!(pet_columns!(), ", p.number, p.name_key");
 macro_rules! push_filter {
     ($sql:expr, $selection:expr) => {{
         let (sql, selection): (&mut QueryBuilder<_>, &Selection) = ($sql, $selection);
+        // Near a place the index of places is the one to use. SQLite takes every other for more
+        // selective than that many bands, and would read all pets of a species or status.
+        let [start, end] = if selection.near.is_some() { [" AND CAST(", " AS text) = "] } else { [" AND ", " = "] };
         if let Some(owner) = selection.owner {
             sql.push(" AND p.owner_id = ").push_bind(owner);
         }
         if let Some(species) = selection.species {
-            sql.push(" AND p.species = ").push_bind(species);
+            sql.push(start).push("p.species").push(end).push_bind(species);
         }
         if let Some(breed) = &selection.breed {
-            sql.push(" AND p.breed_key = ").push_bind(breed.clone());
+            sql.push(start).push("p.breed_key").push(end).push_bind(breed.clone());
         }
         if let Some(gender) = selection.gender {
             sql.push(" AND p.gender = ").push_bind(gender);
@@ -107,7 +110,7 @@ macro_rules! push_filter {
             sql.push(" AND p.size = ").push_bind(size);
         }
         if let Some(status) = selection.status {
-            sql.push(" AND p.status = ").push_bind(status);
+            sql.push(start).push("p.status").push(end).push_bind(status);
         }
         if let Some(day) = selection.born_by {
             sql.push(" AND p.birth_date <= ").push_bind(day);
@@ -124,7 +127,8 @@ macro_rules! push_words {
     ($sql:expr, $selection:expr, $engine:expr) => {{
         let (sql, engine): (&mut QueryBuilder<_>, FullText) = ($sql, $engine);
         if let Some(words) = &$selection.words {
-            sql.push(" AND ").push(engine.membership()).push_bind(words.anywhere(engine)).push(engine.end());
+            let sign = if $selection.near.is_some() { engine.unindexed() } else { "" };
+            sql.push(" AND ").push(sign).push(engine.membership()).push_bind(words.anywhere(engine)).push(engine.end());
         }
     }};
 }
@@ -242,7 +246,8 @@ macro_rules! push_fits {
             Some(_) => return Err(foreign_key()),
         };
         let parts = (0_i64..).zip(Fit::ALL).filter(|(part, _)| after.is_none_or(|(last, _)| *part >= last));
-        for (n, (part, fit)) in parts.enumerate() {
+        let stretches = parts.flat_map(|part| engine.stretches().iter().map(move |stretch| (part, stretch)));
+        for (n, ((part, fit), (number, stretch))) in stretches.enumerate() {
             sql.push(if n == 0 { "" } else { " UNION ALL " });
             sql.push(format_args!(
                 "SELECT * FROM (SELECT {COLUMNS}, CAST({part} AS bigint) AS part, \
@@ -250,13 +255,13 @@ macro_rules! push_fits {
                  WHERE p.deleted_at IS NULL AND ",
                 engine.source()
             ));
-            sql.push(engine.condition()).push_bind($words.fitting(fit, engine)).push(engine.end());
+            sql.push(engine.condition()).push_bind($words.fitting(fit, engine)).push(engine.end()).push(stretch);
             push_filter!(&mut *sql, selection);
             push_circle!(&mut *sql, selection);
-            if let Some((_, number)) = after.filter(|(last, _)| *last == part) {
-                sql.push(" AND ").push(engine.number()).push(" < ").push_bind(number);
+            if let Some((_, last)) = after.filter(|(last, _)| *last == part) {
+                sql.push(format_args!(" AND {number} < ")).push_bind(last);
             }
-            sql.push(" ORDER BY ").push(engine.number()).push(" DESC LIMIT ").push_bind($rows).push(") found");
+            sql.push(format_args!(" ORDER BY {number} DESC LIMIT ")).push_bind($rows).push(") found");
         }
     }};
 }
