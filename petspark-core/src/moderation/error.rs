@@ -29,6 +29,12 @@ pub enum ModerationError {
     /// Once is enough, until it is decided.
     #[error("You have reported this already; it will be looked at.")]
     AlreadyReported,
+    /// See [`Moderation::MAX_REPORTS_PER_DAY`](super::Moderation::MAX_REPORTS_PER_DAY).
+    #[error("You have reported very much today. Please try again later.")]
+    TooMany {
+        /// How long until it is allowed again.
+        retry_after: Duration,
+    },
     /// Nobody judges their own.
     #[error("This is your own pet.")]
     OwnPet,
@@ -50,6 +56,7 @@ impl Failure for ModerationError {
             Self::NotFound => Kind::NotFound,
             Self::TakenByOther | Self::NotTaken | Self::Decided | Self::AlreadyReported => Kind::Conflict,
             Self::OwnPet => Kind::Forbidden,
+            Self::TooMany { .. } => Kind::RateLimited,
             Self::Pet(error) => error.kind(),
             Self::Denied(denied) => denied.kind(),
             Self::Fault(fault) => fault.kind(),
@@ -65,6 +72,7 @@ impl Failure for ModerationError {
             Self::Decided => "MOD_004",
             Self::AlreadyReported => "MOD_005",
             Self::OwnPet => "MOD_006",
+            Self::TooMany { .. } => "RATE_LIMITED",
             Self::Pet(error) => error.code(),
             Self::Denied(denied) => denied.code(),
             Self::Fault(fault) => fault.code(),
@@ -81,6 +89,7 @@ impl Failure for ModerationError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::TooMany { retry_after } => Some(*retry_after),
             Self::Pet(error) => error.retry_after(),
             Self::Fault(fault) => fault.retry_after(),
             _ => None,

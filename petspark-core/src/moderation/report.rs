@@ -1,6 +1,8 @@
 //! Reporting something. Whoever may see a pet may report it, once until it is decided on; all
 //! reports of one pet make one task.
 
+use std::time::Duration;
+
 use super::{Moderation, ModerationError, SubjectKind, store};
 use crate::auth::Denied;
 use crate::caller::Caller;
@@ -65,12 +67,19 @@ impl NewReport {
     }
 }
 
+/// In this time one person makes at most [`Moderation::MAX_REPORTS_PER_DAY`].
+const DAY: Duration = Duration::from_secs(86_400);
+
 impl Moderation {
+    /// Most reports of one person in 24 hours, so that nobody buries the queue by themselves. Some
+    /// more get through if they are made at the same moment.
+    pub const MAX_REPORTS_PER_DAY: u32 = 50;
+
     /// Reports a pet to the moderators.
     ///
     /// # Errors
-    /// [`ModerationError::Invalid`], [`ModerationError::AlreadyReported`], [`ModerationError::OwnPet`],
-    /// and as [`Pets::get`](crate::pets::Pets::get) for one that the caller may not see.
+    /// [`ModerationError::Invalid`], [`ModerationError::AlreadyReported`], [`ModerationError::TooMany`],
+    /// [`ModerationError::OwnPet`], and as [`Pets::get`](crate::pets::Pets::get) for one that the caller may not see.
     pub async fn report_pet(&self, caller: &Caller, pet: PetId, report: NewReport) -> Result<Report, ModerationError> {
         let reporter = caller.user_id().ok_or(Denied::Unauthenticated)?;
         let now = self.clock.now();
@@ -85,6 +94,10 @@ impl Moderation {
         let task = store::join_task(&mut tx, TaskId::new(), &subject, now).await?;
         if !store::insert_report(&mut tx, task, reporter, &report).await? {
             return Err(ModerationError::AlreadyReported);
+        }
+        let recent = store::reports_since(&mut tx, reporter, now.before(DAY)).await?;
+        if recent.count > i64::from(Self::MAX_REPORTS_PER_DAY) {
+            return Err(ModerationError::TooMany { retry_after: recent.first.after(DAY).since(now) });
         }
         tx.commit().await?;
         Ok(report)

@@ -38,6 +38,21 @@ pub(super) async fn insert_report(tx: &mut Tx, task: TaskId, by: UserId, report:
         .execute(conn).await?.rows_affected() > 0))
 }
 
+/// What one person reported lately.
+#[derive(sqlx::FromRow)]
+pub(super) struct Recent {
+    pub(super) count: i64,
+    /// When the first of these was made.
+    pub(super) first: Timestamp,
+}
+
+/// Reports of one person since then, of which there must be one.
+pub(super) async fn reports_since(tx: &mut Tx, by: UserId, since: Timestamp) -> Result<Recent, Fault> {
+    Ok(on!(tx, conn => query_as(
+        "SELECT count(*) AS count, min(created_at) AS first FROM reports WHERE reporter_id = $1 AND created_at > $2"
+    ).bind(by).bind(since).fetch_one(conn).await)?)
+}
+
 /// Tasks, the oldest first: one more than the page has.
 pub(super) async fn list(
     db: &Database,

@@ -7,7 +7,7 @@ use petspark_core::audit::{Action, AuditFilter};
 use petspark_core::auth::Role;
 use petspark_core::mail::Template;
 use petspark_core::moderation::{
-    Decision, ModerationError, NewDecision, NewReport, ReportReason, Task, TaskFilter, TaskStatus,
+    Decision, Moderation, ModerationError, NewDecision, NewReport, ReportReason, Task, TaskFilter, TaskStatus,
 };
 use petspark_core::people::When;
 use petspark_core::pets::{Patch, PetError, PetFields, PetStatus, Species};
@@ -94,6 +94,21 @@ on_both! {
             assert_eq!(fields.iter().map(|(field, _)| field).collect::<Vec<_>>(), wrong);
         }
         assert!(tasks(&app, None).await.is_empty());
+    }
+
+    async fn nobody_reports_more_than_fifty_pets_in_a_day(app: TestApp) {
+        let (ada, bob, eve) = (app.register("ada").await, app.register("bob").await, app.register("eve").await);
+        let (rex, moderation) = (pet(&app, &ada).await, app.petspark.moderation());
+        for _ in 0..Moderation::MAX_REPORTS_PER_DAY {
+            report(&app, &bob, pet(&app, &ada).await).await;
+            app.clock.advance(Duration::from_secs(60));
+        }
+        let refused = moderation.report_pet(&bob.caller, rex, spam()).await;
+        let Err(ModerationError::TooMany { retry_after }) = refused else { panic!("{refused:?}") };
+        assert_eq!(retry_after, Duration::from_secs(86_400 - 50 * 60));
+        report(&app, &eve, rex).await;
+        app.clock.advance(retry_after);
+        report(&app, &bob, rex).await;
     }
 
     async fn of_twenty_who_take_a_task_at_once_one_gets_it(app: TestApp) {

@@ -24,6 +24,7 @@ fn task_id(text: &str) -> Result<TaskId, ApiError> {
     (status = 403, description = "MOD_006: one's own pet", body = ErrorBody),
     (status = 404, description = "PET_001: no such pet, or none the caller may see", body = ErrorBody),
     (status = 409, description = "MOD_005: reported already, and not decided yet", body = ErrorBody),
+    (status = 429, description = "RATE_LIMITED: 50 reports in 24 hours", body = ErrorBody),
 ))]
 pub(super) async fn report(
     State(app): State<App>,
