@@ -16,8 +16,8 @@ people=200
 
 begin() {
     trap clean_up EXIT
-    # All of the workspace: with -p the dependencies have other features, and are built anew.
-    cargo build --locked --release --quiet --workspace --bins
+    # With -p the dependencies have other features, and are built anew.
+    cargo build --locked --release --quiet --workspace --exclude petspark-examples --bins
     pin_cores
     warn_if_busy
     head_line "Machine" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
