@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = migrations![
     15 "0015_moderation",
     16 "0016_counters",
     17 "0017_deleted_pets",
+    18 "0018_what_is_over",
 ];
 
 impl Migration {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use petspark_core::config::{DatabaseUrl, Settings};
-use petspark_core::testing::on_both;
+use petspark_core::testing::{Engine, TestApp, on_both};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 
 /// A connection beside PetSpark's own, for looking at and tampering with what it stores.
@@ -116,4 +116,42 @@ on_both! {
         }
         assert!(prepared >= 20, "only {prepared} statements were found: does this test still find the literals?");
     }
+}
+
+/// What reads all of something on purpose: few rows, or a count of everything that an operator asks
+/// for. The list of users is read in the order of an index, which its beginning doesn't say.
+const WHOLE: [&str; 5] = [
+    "FROM counters",
+    "FROM signing_keys",
+    "FROM throttles WHERE",
+    "count(*) AS users",
+    "FROM users WHERE deleted_at IS NULL",
+];
+
+/// PostgreSQL plans by what is in its tables, SQLite by its indexes: here it shows whether there is
+/// one. A whole index in order (`SCAN ... USING INDEX`) ends at the page's last row.
+#[tokio::test]
+async fn no_statement_reads_a_whole_table() {
+    let app = TestApp::open(Engine::Sqlite).await;
+    let Direct::Sqlite(mut direct) = connect(app.petspark.settings()).await else { panic!("this is SQLite") };
+    let mut found = Vec::new();
+    for file in store_files() {
+        for (line, statement) in statements(&std::fs::read_to_string(&file).unwrap()) {
+            #[allow(clippy::disallowed_methods, reason = "SQL of the store files, not of users")]
+            let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql).fetch_all(&mut direct).await.unwrap();
+            for (_, _, _, step) in steps {
+                // A row of nothing, or of a subquery that was looked at already.
+                let is_table = !["CONSTANT ROW", "old", "pairs"].iter().any(|name| step == format!("SCAN {name}"));
+                if is_table
+                    && step.starts_with("SCAN")
+                    && !step.contains(" USING ")
+                    && !WHOLE.iter().any(|part| statement.contains(part))
+                {
+                    found.push(format!("{}:{line}: {step}: {statement}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -153,8 +153,9 @@ pub(in crate::auth) async fn end_suspension(tx: &mut Tx, id: UserId, now: Timest
 
 /// Whether there is an active administrator besides `id`.
 pub(in crate::auth) async fn has_other_admin(tx: &mut Tx, id: UserId) -> Result<bool, Fault> {
+    // SQLite doesn't see by itself that an admin is among those whom the index has.
     let count: i64 = on!(tx, conn => query_scalar(
-        "SELECT count(*) FROM users WHERE role = 'admin' AND status = 'active' AND deleted_at IS NULL AND id <> $1"
+        "SELECT count(*) FROM users WHERE role <> 'user' AND role = 'admin' AND status = 'active' AND deleted_at IS NULL AND id <> $1"
     ).bind(id).fetch_one(conn).await)?;
     Ok(count > 0)
 }

@@ -20,7 +20,7 @@ pub(in crate::pets) async fn restore_pet(
     Ok(on!(tx, conn => query_scalar(
         "UPDATE pets SET deleted_at = NULL, updated_at = $1, version = version + 1 \
          WHERE id = $2 AND deleted_at >= $3 \
-           AND owner_id IN (SELECT u.id FROM users u WHERE u.deleted_at IS NULL) \
+           AND EXISTS (SELECT 1 FROM users u WHERE u.id = pets.owner_id AND u.deleted_at IS NULL) \
          RETURNING owner_id"
     ).bind(now).bind(id).bind(since).fetch_all(conn).await)?
     .pop())
