@@ -46,6 +46,7 @@ mod expected;
 mod id;
 mod idempotency;
 pub mod jobs;
+mod lines;
 pub mod mail;
 pub mod moderation;
 mod page;
@@ -67,6 +68,7 @@ pub use id::{
     ApiKeyId, AuditId, FactorId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, SubjectId, TaskId, UserId,
 };
 pub use idempotency::{IdempotencyError, IdempotencyKey, InvalidKey, Once};
+pub use lines::LineProblem;
 pub use page::{InvalidPage, Page, PageRequest};
 pub use petspark::{Migrate, PetSpark, StartError};
 pub use secret::{Secret, Weakness};

@@ -1,7 +1,9 @@
 //! Arguments that several commands have, so that they read and work the same everywhere.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use petspark_core::PageRequest;
 use petspark_core::config::Value as _;
@@ -16,6 +18,14 @@ pub(super) fn flag(name: &'static str, help: &'static str) -> Arg {
 /// For `value_parser`: a duration as settings have it.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Duration::parse(text).map_err(|expected| format!("must be {expected}"))
+}
+
+/// For `value_parser`: one of a few words.
+pub(super) fn one_of<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|text| text.parse::<T>())
 }
 
 /// `--limit` and `--cursor` of a command that lists something page by page.

@@ -1,12 +1,10 @@
 //! `audit`: who did what to whom, from where, and whether it worked.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::pin::pin;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Command};
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
 use petspark_core::audit::{Action, AuditFilter, Entry};
@@ -15,10 +13,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::commands::args::{page, page_options};
+use crate::commands::sink::{Sink, output_option};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
-use crate::output;
 use crate::plugin::{Failure, Plugin, required};
 use crate::when::when;
 
@@ -59,15 +57,7 @@ impl Plugin for Audit {
                 filters(Command::new("list").about("List entries of the audit log, newest first")).args(page_options()),
             )
             .subcommand(
-                filters(Command::new("export").about("Write entries as JSON lines, oldest first")).arg(
-                    Arg::new("output")
-                        .short('o')
-                        .long("output")
-                        .value_name("FILE")
-                        .value_parser(value_parser!(PathBuf))
-                        .default_value("-")
-                        .help("A file that isn't there yet; - is standard output"),
-                ),
+                filters(Command::new("export").about("Write entries as JSON lines, oldest first")).arg(output_option()),
             )
     }
 
@@ -166,22 +156,16 @@ async fn export(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let path: &PathBuf = required(args, "output")?;
     let filter = filter(cx, args).await?;
     let mut batches = pin!(cx.petspark().await?.audit().export(&cx.caller(), filter)?);
-    let mut file = if path.as_os_str() == "-" { None } else { Some(create(path)?) };
+    let mut sink = Sink::open(path)?;
     let mut entries = 0;
     while let Some(batch) = batches.try_next().await? {
         entries += batch.len();
         let lines: Result<Vec<String>, _> =
             batch.into_iter().map(|entry| serde_json::to_string(&Shown::of(entry))).collect();
-        let text = lines.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?.join("\n") + "\n";
-        let written = match &mut file {
-            Some(file) => file.write_all(text.as_bytes()),
-            None => output::data(&text),
-        };
-        written.map_err(|error| Failure::io(format!("can't write to {}", path.display()), &error))?;
+        sink.write(&(lines.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?.join("\n") + "\n"))?;
     }
-    let Some(file) = file else { return Ok(Outcome::done()) };
-    file.sync_all().map_err(|error| Failure::io(format!("can't write to {}", path.display()), &error))?;
-    let exported = Exported { file: path.clone(), entries };
+    let Some(file) = sink.finish()? else { return Ok(Outcome::done()) };
+    let exported = Exported { file, entries };
     Ok(Outcome::record(
         "petspark.audit.export/v1",
         &exported,
@@ -190,16 +174,4 @@ async fn export(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
             ("entries", |exported| exported.entries.to_string()),
         ],
     ))
-}
-
-/// Never over another file, and for nobody else to read.
-fn create(path: &PathBuf) -> Result<File, Failure> {
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Failure::new(Exit::Conflict, format!("{} is there already", path.display())),
-        _ => Failure::io(format!("can't make {}", path.display()), &error),
-    })
 }

@@ -15,12 +15,15 @@ mod man;
 mod mfa;
 mod migrate;
 mod moderation;
+mod pet;
 mod plugin;
 mod progress;
 mod seed;
 #[cfg(feature = "serve")]
 mod serve;
 mod session;
+mod sink;
+mod source;
 mod throttle;
 mod token;
 mod user;
@@ -38,6 +41,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(user::User),
         Box::new(auth::Accounts),
         Box::new(mfa::Mfa),
+        Box::new(pet::Pet),
         Box::new(moderation::Moderation),
         Box::new(throttle::Throttle),
         Box::new(audit::Audit),

@@ -29,6 +29,7 @@ mod mfa;
 mod migrate;
 mod moderation;
 mod output;
+mod pet;
 mod seed;
 #[cfg(feature = "serve")]
 mod serve;

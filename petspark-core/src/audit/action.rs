@@ -83,6 +83,12 @@ text_enum! {
         ApiKeyRevoked = "authn_token_revoked",
         /// A user was given another role.
         RoleChanged = "authz_change",
+        /// Somebody else than its owner hid, banned or showed a pet.
+        PetStatusChanged = "pet_status_changed",
+        /// Somebody else than its owner deleted a pet.
+        PetDeleted = "pet_deleted",
+        /// Pets were imported.
+        PetsImported = "pets_imported",
         /// Somebody else than its owner restored a deleted pet.
         PetRestored = "pet_restored",
         /// Pets were removed for good that had been deleted for long.

@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::error::FieldErrors;
 use crate::id::UserId;
+use crate::lines::{LineProblem, explain};
 
 /// One account, as a line has it.
 #[derive(Deserialize)]
@@ -31,15 +32,6 @@ struct Line {
     email_verified: bool,
     role: Option<Role>,
     created_at: Option<Timestamp>,
-}
-
-/// What is wrong with a line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LineProblem {
-    /// Which, counted from 1.
-    pub line: u64,
-    /// What, for a person. Nothing of the line itself.
-    pub problem: String,
 }
 
 /// What an import did, or would do.
@@ -204,17 +196,4 @@ fn parse(line: &[u8], now: Timestamp) -> Result<NewUserRow, String> {
         role: line.role.unwrap_or(Role::User),
         created_at: line.created_at.unwrap_or(now),
     })
-}
-
-/// serde's message without the value that it is about: that may be a hash.
-fn explain(error: &serde_json::Error) -> String {
-    if !error.is_data() {
-        return format!("is not valid JSON (column {})", error.column());
-    }
-    let message = error.to_string();
-    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) if !message.starts_with("unknown field") => format!("a field must be {expected}"),
-        _ => message.to_owned(),
-    }
 }

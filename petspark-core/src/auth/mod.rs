@@ -43,7 +43,7 @@ mod work;
 
 pub use api_key::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey};
 pub use error::AuthError;
-pub use import::{Import, Imported, LineProblem};
+pub use import::{Import, Imported};
 pub(crate) use keys::{KEY_ID_LEN, Secrets};
 pub(crate) use leftovers::ExpiredTokens;
 pub use leftovers::Leftovers;

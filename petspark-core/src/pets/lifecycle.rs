@@ -62,12 +62,16 @@ impl Pets {
     }
 
     /// Pets that were deleted before can't be restored.
-    fn kept_since(&self) -> Timestamp {
+    pub(super) fn kept_since(&self) -> Timestamp {
         self.clock.now().before(self.settings.restore_for)
     }
 
-    /// Removes what can't be restored any more, and says how many pets that were.
-    async fn remove_deleted(&self, caller: &Caller) -> Result<u64, Fault> {
+    /// Removes what can't be restored any more, as a daily job does, and says how many pets that were.
+    ///
+    /// # Errors
+    /// [`PetError::Denied`] unless an administrator asks.
+    pub async fn remove_deleted(&self, caller: &Caller, reason: Option<&str>) -> Result<u64, PetError> {
+        caller.require(Permission::ManageStaff)?;
         let mut all = 0;
         loop {
             // A few at a time, so that others get their turn in between.
@@ -76,11 +80,20 @@ impl Pets {
             if pets == 0 {
                 return Ok(all);
             }
-            let event = Event::new(Action::PetsPurged).detail("pets", pets);
+            let event = Event::new(Action::PetsPurged).because(reason).detail("pets", pets);
             audit::record(&mut tx, self.clock.now(), caller, event).await?;
             tx.commit().await?;
             all += pets;
         }
+    }
+
+    /// How many pets that would be.
+    ///
+    /// # Errors
+    /// As [`Pets::remove_deleted`].
+    pub async fn count_removable(&self, caller: &Caller) -> Result<u64, PetError> {
+        caller.require(Permission::ManageStaff)?;
+        Ok(store::count_purgeable(&self.db, self.kept_since()).await?)
     }
 }
 
@@ -100,6 +113,11 @@ impl Handler for Purge {
     }
 
     fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async move { self.0.remove_deleted(&Caller::system()).await.map(drop) })
+        Box::pin(async move {
+            self.0.remove_deleted(&Caller::system(), None).await.map(drop).map_err(|error| match error {
+                PetError::Fault(fault) => fault,
+                refused => Fault::internal(refused),
+            })
+        })
     }
 }

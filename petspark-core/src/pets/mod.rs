@@ -5,23 +5,30 @@ mod breeds;
 mod favorites;
 mod fields;
 mod filter;
+mod import;
 mod kept;
 mod lifecycle;
+mod oversight;
 mod pet;
 mod place;
 mod refold;
 mod search;
 pub(crate) mod store;
+mod stored;
 
 pub use breeds::Breed;
 pub(crate) use fields::{Birth, CheckedLocation, CheckedPet};
 pub use fields::{LocationFields, Patch, PetFields};
 pub use filter::{PetFilter, Sort};
+pub use import::{PetImport, PetLine, PetsImported};
 pub use lifecycle::PetSettings;
 pub(crate) use lifecycle::Purge;
+pub use oversight::{Intervened, Intervention, Standing};
 pub use pet::{Gender, Location, Pet, PetStatus, Size, Species};
 pub use place::{Coordinates, Near};
 pub(crate) use refold::Refold;
+
+pub use stored::StoredPet;
 
 use std::time::Duration;
 
@@ -165,7 +172,7 @@ impl Pets {
             Begun::Before(kept) => return Ok(kept.map(|Kept(pet)| pet)),
             Begun::Now(attempt) => attempt,
         };
-        let row = store::NewPetRow { id: PetId::new(), owner_id, fields, created_at: now };
+        let row = store::NewPetRow::new(PetId::new(), owner_id, fields, now);
         let id = row.id;
         store::insert_pets(attempt.tx(), &[row]).await?;
         let pet = store::find_own_pet(attempt.tx(), id).await?.ok_or(PetError::NotFound)?;

@@ -199,11 +199,13 @@ impl Generator {
             personality.push(second.to_owned());
         }
         let born = created_at.before(Duration::from_secs(dice.below(14 * 365 * 86_400)));
+        let date = (dice.below(8) > 0).then(|| born.date());
+        let birth = Birth { date, is_estimate: dice.below(3) == 0 && date.is_some() };
         let fields = CheckedPet {
             name: name.to_owned(),
             species,
             breed: (dice.below(10) > 0).then(|| dice.pick(breeds).to_owned()),
-            birth: Birth { date: (dice.below(8) > 0).then(|| born.date()), is_estimate: dice.below(3) == 0 },
+            birth,
             gender: dice.pick(&[Gender::Female, Gender::Male, Gender::Female, Gender::Male, Gender::Unknown]),
             size: (dice.below(4) > 0).then(|| dice.pick(Size::ALL)),
             bio: (dice.below(4) > 0).then(|| format!("{name} is {first} and loves {}.", dice.pick(PASTIMES))),
@@ -211,7 +213,7 @@ impl Generator {
             location: dice.location(),
             status: if dice.below(20) == 0 { PetStatus::Hidden } else { PetStatus::Active },
         };
-        NewPetRow { id, owner_id, fields, created_at }
+        NewPetRow::new(id, owner_id, fields, created_at)
     }
 
     fn user_id(&self, n: u32) -> UserId {

@@ -22,6 +22,7 @@ mod outages;
 mod password_change;
 mod people;
 mod pet_lifecycle;
+mod pet_transfer;
 mod pets;
 mod recovery;
 mod rescue;

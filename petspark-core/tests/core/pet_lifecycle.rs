@@ -6,7 +6,7 @@ use petspark_core::audit::{Action, AuditFilter};
 use petspark_core::auth::{Password, Role};
 use petspark_core::database::StatementCount;
 use petspark_core::people::When;
-use petspark_core::pets::{Patch, PetError, PetFields, PetFilter, PetStatus, Species};
+use petspark_core::pets::{Intervention, Patch, PetError, PetFields, PetFilter, PetStatus, Species, Standing};
 use petspark_core::testing::{TestApp, on_both};
 use petspark_core::{Caller, PageRequest, PetId};
 
@@ -128,5 +128,59 @@ on_both! {
         let (count, before) = (StatementCount::default(), app.petspark.pets().count().await.unwrap());
         count.during(app.run_jobs()).await;
         assert!(u64::from(count.get()) < before, "what is right already costs no statement a pet");
+    }
+
+    async fn what_an_operator_does_to_a_pet_is_one_step_with_a_reason(app: TestApp) {
+        let ada = app.register("ada").await;
+        let (pets, id) = (app.petspark.pets(), add(&app, &ada.caller, "Rex").await);
+        for (what, to, changed) in [
+            (Intervention::Unban, Standing::Active, false),
+            (Intervention::Restore, Standing::Active, false),
+            (Intervention::Hide, Standing::Hidden, true),
+            (Intervention::Hide, Standing::Hidden, false),
+            (Intervention::Ban, Standing::Banned, true),
+            (Intervention::Delete, Standing::Deleted, true),
+            (Intervention::Delete, Standing::Deleted, false),
+            (Intervention::Restore, Standing::Banned, true),
+            (Intervention::Unban, Standing::Active, true),
+            (Intervention::Purge, Standing::Gone, true),
+        ] {
+            let before = pets.stored(&operator(), id).await.unwrap();
+            let planned = pets.preview_intervention(&operator(), id, what).await.unwrap();
+            assert_eq!(pets.stored(&operator(), id).await.unwrap(), before, "a preview changes nothing");
+            let done = pets.intervene(&operator(), id, what, Some("as they asked")).await.unwrap();
+            assert_eq!((done.to, done.changed), (to, changed), "{what:?}");
+            assert_eq!(done, planned);
+        }
+        let filter = AuditFilter { subject: Some(ada.id.to_string()), ..AuditFilter::default() };
+        let entries = app.petspark.audit().list(&operator(), filter, &PageRequest::default()).await.unwrap().items;
+        let told: Vec<_> = entries.iter().filter(|entry| entry.reason.as_deref() == Some("as they asked")).collect();
+        assert_eq!(told.len(), 6);
+        assert!(told.iter().all(|entry| entry.details["pet"] == id.to_string()));
+        for what in [Intervention::Hide, Intervention::Restore, Intervention::Purge] {
+            assert!(matches!(pets.intervene(&operator(), id, what, None).await, Err(PetError::NotFound)));
+        }
+    }
+
+    async fn not_everything_can_be_done_to_a_pet_and_not_by_everybody(app: TestApp) {
+        let ada = app.register("ada").await;
+        let (pets, id) = (app.petspark.pets(), add(&app, &ada.caller, "Rex").await);
+        assert!(matches!(pets.intervene(&ada.caller, id, Intervention::Ban, None).await, Err(PetError::Denied(_))));
+        pets.intervene(&operator(), id, Intervention::Ban, None).await.unwrap();
+        assert!(matches!(pets.intervene(&operator(), id, Intervention::Hide, None).await, Err(PetError::Banned)));
+        pets.intervene(&operator(), id, Intervention::Delete, None).await.unwrap();
+        for what in [Intervention::Hide, Intervention::Ban, Intervention::Unban] {
+            assert!(matches!(pets.intervene(&operator(), id, what, None).await, Err(PetError::NotFound)), "{what:?}");
+        }
+        app.clock.advance(31 * DAY);
+        assert_eq!(pets.count_removable(&operator()).await.unwrap(), 1);
+        assert!(matches!(pets.intervene(&operator(), id, Intervention::Restore, None).await, Err(PetError::NotFound)));
+        assert!(matches!(pets.remove_deleted(&ada.caller, None).await, Err(PetError::Denied(_))));
+        assert_eq!(pets.remove_deleted(&operator(), Some("full disk")).await.unwrap(), 1);
+        let bob = app.register("bob").await;
+        app.petspark.auth().set_role(&operator(), bob.id, Role::Moderator, false).await.unwrap();
+        let (bob, id) = (app.sign_in("bob").await, add(&app, &bob.caller, "Max").await);
+        assert!(matches!(pets.intervene(&bob.caller, id, Intervention::Purge, None).await, Err(PetError::Denied(_))));
+        assert!(pets.intervene(&bob.caller, id, Intervention::Hide, None).await.unwrap().changed);
     }
 }

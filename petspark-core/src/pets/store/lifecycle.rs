@@ -37,6 +37,15 @@ pub(in crate::pets) async fn purge_pets(tx: &mut Tx, before: Timestamp, at_most:
     ).bind(before).bind(at_most).execute(conn).await?.rows_affected()))
 }
 
+/// How many pets those are altogether.
+pub(in crate::pets) async fn count_purgeable(db: &Database, before: Timestamp) -> Result<u64, Fault> {
+    let count: i64 = on_reader!(db, pool => query_scalar(
+        "SELECT count(*) FROM pets p JOIN users u ON u.id = p.owner_id \
+         WHERE p.deleted_at < $1 AND u.deleted_at IS NULL"
+    ).bind(before).fetch_one(pool).await)?;
+    Ok(count.unsigned_abs())
+}
+
 /// What a pet is found by, and what it is made of.
 #[derive(sqlx::FromRow)]
 pub(in crate::pets) struct SearchedTexts {

@@ -13,13 +13,17 @@ pub(super) use pet_columns;
 
 mod lifecycle;
 mod list;
+mod oversight;
+mod transfer;
 
-pub(super) use lifecycle::{pets_to_refold, purge_pets, refold_pet, restore_pet};
+pub(super) use lifecycle::{count_purgeable, pets_to_refold, purge_pets, refold_pet, restore_pet};
 #[cfg(feature = "testing")]
 pub(super) use list::explain_list;
 pub(super) use list::{Order, Selection, count_pets, list_pets};
+pub(super) use oversight::{hold_pet, mark_deleted, remove_pet, set_status};
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
+pub(super) use transfer::{find_owners, find_stored, known_ids, stored_pets};
 
 use super::fields::CheckedPet;
 use super::pet::{Pet, Species};
@@ -36,6 +40,22 @@ pub(crate) struct NewPetRow {
     pub(crate) owner_id: UserId,
     pub(crate) fields: CheckedPet,
     pub(crate) created_at: Timestamp,
+    /// What a pet has that is not new.
+    pub(crate) past: Past,
+}
+
+pub(crate) struct Past {
+    pub(crate) verified: bool,
+    pub(crate) version: i64,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) deleted_at: Option<Timestamp>,
+}
+
+impl NewPetRow {
+    pub(crate) fn new(id: PetId, owner_id: UserId, fields: CheckedPet, created_at: Timestamp) -> Self {
+        let past = Past { verified: false, version: 1, updated_at: created_at, deleted_at: None };
+        Self { id, owner_id, fields, created_at, past }
+    }
 }
 
 /// What is stored of a place.
@@ -76,27 +96,27 @@ pub(crate) async fn insert_pets(tx: &mut Tx, pets: &[NewPetRow]) -> Result<u64, 
             "INSERT INTO pets (id, owner_id, name, name_key, species, breed, breed_key, birth_date, \
              birth_date_is_estimate, gender, size, personality, bio, bio_key, city, country, latitude, longitude, \
              shown_latitude, shown_longitude, latitude_band, place_x, place_y, place_z, status, created_at, \
-             updated_at) ",
+             updated_at, verified, version, deleted_at) ",
         );
         sql.push_values(pets, |mut row, pet| {
             let fields = &pet.fields;
             let place = PlaceColumns::of(pet.id, fields.location.exact);
             row.push_bind(pet.id)
                 .push_bind(pet.owner_id)
-                .push_bind(fields.name.clone())
+                .push_bind(fields.name.as_str())
                 .push_bind(fold(&fields.name))
                 .push_bind(fields.species)
-                .push_bind(fields.breed.clone())
+                .push_bind(fields.breed.as_deref())
                 .push_bind(fields.breed.as_deref().map(fold))
                 .push_bind(fields.birth.date)
                 .push_bind(fields.birth.is_estimate)
                 .push_bind(fields.gender)
                 .push_bind(fields.size)
-                .push_bind(Json(fields.personality.clone()))
-                .push_bind(fields.bio.clone())
+                .push_bind(Json(&fields.personality))
+                .push_bind(fields.bio.as_deref())
                 .push_bind(fields.bio.as_deref().map(fold))
-                .push_bind(fields.location.city.clone())
-                .push_bind(fields.location.country.clone())
+                .push_bind(fields.location.city.as_deref())
+                .push_bind(fields.location.country.as_deref())
                 .push_bind(place.latitude)
                 .push_bind(place.longitude)
                 .push_bind(place.shown_latitude)
@@ -107,7 +127,10 @@ pub(crate) async fn insert_pets(tx: &mut Tx, pets: &[NewPetRow]) -> Result<u64, 
                 .push_bind(place.z)
                 .push_bind(fields.status)
                 .push_bind(pet.created_at)
-                .push_bind(pet.created_at);
+                .push_bind(pet.past.updated_at)
+                .push_bind(pet.past.verified)
+                .push_bind(pet.past.version)
+                .push_bind(pet.past.deleted_at);
         });
         sql.push(" ON CONFLICT DO NOTHING");
         sql.build().execute(conn).await?.rows_affected()
