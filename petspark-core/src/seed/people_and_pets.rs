@@ -157,6 +157,8 @@ const SPECIES: &[(Species, u64, &[&str])] = &[
 
 /// 2026-01-01T00:00:00Z. Fixed, so that the same seed gives the same rows on any day.
 const NEWEST: Timestamp = Timestamp::from_micros_const(1_767_225_600_000_000);
+/// 2024-01-01T00:00:00Z.
+const FIRST_PET: Timestamp = Timestamp::from_micros_const(1_704_067_200_000_000);
 const TWO_YEARS: u64 = 2 * 365 * 86_400;
 
 pub(super) struct Generator {
@@ -189,7 +191,7 @@ impl Generator {
 
     pub(super) fn pet(&self, n: u32) -> NewPetRow {
         let mut dice = Dice::new(self.seed, 'p', n);
-        let created_at = dice.moment();
+        let created_at = pet_added_at(n);
         let id = PetId::from_bytes(dice.uuid(created_at));
         let owner_id = self.user_id(u32::try_from(dice.below(u64::from(self.users))).unwrap_or(0));
         let (species, breeds) = dice.species();
@@ -221,6 +223,13 @@ impl Generator {
         let created_at = dice.moment();
         UserId::from_bytes(dice.uuid(created_at))
     }
+}
+
+/// Pets come one after the other, as they do in life, so that indexes grow at their ends: one a
+/// minute for two years, and whatever is more than that every second.
+fn pet_added_at(n: u32) -> Timestamp {
+    let minutes = n.min(1_000_000);
+    FIRST_PET.after(Duration::from_secs(u64::from(minutes) * 60 + u64::from(n - minutes)))
 }
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, and the same on every machine. Nothing here
