@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = migrations![
     16 "0016_counters",
     17 "0017_deleted_pets",
     18 "0018_what_is_over",
+    19 "0019_filters_in_indexes",
 ];
 
 impl Migration {
