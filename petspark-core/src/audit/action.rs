@@ -85,6 +85,8 @@ text_enum! {
         RoleChanged = "authz_change",
         /// Somebody else than its owner hid, banned or showed a pet.
         PetStatusChanged = "pet_status_changed",
+        /// Somebody else than its owner changed what is said of a pet.
+        PetUpdated = "pet_updated",
         /// Somebody else than its owner deleted a pet.
         PetDeleted = "pet_deleted",
         /// Pets were imported.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::auth::Denied;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::idempotency::IdempotencyError;
 use crate::page::InvalidPage;
 use crate::pets::PetError;
 
@@ -41,6 +42,9 @@ pub enum ModerationError {
     /// About the pet that is to be reported.
     #[error(transparent)]
     Pet(#[from] PetError),
+    /// About the key that the request was sent with.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
     /// Not by this caller.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -58,6 +62,7 @@ impl Failure for ModerationError {
             Self::OwnPet => Kind::Forbidden,
             Self::TooMany { .. } => Kind::RateLimited,
             Self::Pet(error) => error.kind(),
+            Self::Idempotency(error) => error.kind(),
             Self::Denied(denied) => denied.kind(),
             Self::Fault(fault) => fault.kind(),
         }
@@ -74,6 +79,7 @@ impl Failure for ModerationError {
             Self::OwnPet => "MOD_006",
             Self::TooMany { .. } => "RATE_LIMITED",
             Self::Pet(error) => error.code(),
+            Self::Idempotency(error) => error.code(),
             Self::Denied(denied) => denied.code(),
             Self::Fault(fault) => fault.code(),
         }
@@ -91,6 +97,7 @@ impl Failure for ModerationError {
         match self {
             Self::TooMany { retry_after } => Some(*retry_after),
             Self::Pet(error) => error.retry_after(),
+            Self::Idempotency(error) => error.retry_after(),
             Self::Fault(fault) => fault.retry_after(),
             _ => None,
         }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Moderation, ModerationError, SubjectKind, store};
 use crate::auth::Denied;
 use crate::caller::Caller;
@@ -10,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::database::text_enum;
 use crate::error::FieldErrors;
 use crate::id::{PetId, SubjectId, TaskId};
+use crate::idempotency::{Begun, IdempotencyKey, Once, Request};
 use crate::text::paragraphs;
 
 text_enum! {
@@ -31,7 +34,7 @@ text_enum! {
 }
 
 /// A report as somebody makes it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct NewReport {
     /// A [`ReportReason`].
     pub reason: String,
@@ -40,7 +43,7 @@ pub struct NewReport {
 }
 
 /// What somebody said of something. Who it was isn't told.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Report {
     /// Why they reported it.
     pub reason: ReportReason,
@@ -81,25 +84,44 @@ impl Moderation {
     /// [`ModerationError::Invalid`], [`ModerationError::AlreadyReported`], [`ModerationError::TooMany`],
     /// [`ModerationError::OwnPet`], and as [`Pets::get`](crate::pets::Pets::get) for one that the caller may not see.
     pub async fn report_pet(&self, caller: &Caller, pet: PetId, report: NewReport) -> Result<Report, ModerationError> {
+        Ok(self.report_pet_once(caller, pet, report, None).await?.result)
+    }
+
+    /// The same, once for however many requests with this key.
+    ///
+    /// # Errors
+    /// As [`Moderation::report_pet`]; [`ModerationError::Idempotency`] for a key that was used for
+    /// something else.
+    pub async fn report_pet_once(
+        &self,
+        caller: &Caller,
+        pet: PetId,
+        report: NewReport,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Once<Report>, ModerationError> {
         let reporter = caller.user_id().ok_or(Denied::Unauthenticated)?;
         let now = self.clock.now();
+        let request = Request::new(reporter, "pets.report", &(pet, &report), key)?;
         let report = report.check(now).map_err(ModerationError::Invalid)?;
         let seen = self.pets.get(caller, pet).await?;
         if caller.is(seen.owner_id) {
             return Err(ModerationError::OwnPet);
         }
-        let mut tx = self.db.begin().await?;
+        let mut attempt = match request.begin(&self.db, now).await? {
+            Begun::Before(made) => return Ok(made),
+            Begun::Now(attempt) => attempt,
+        };
+        let tx = attempt.tx();
         let subject =
             store::Subject { kind: SubjectKind::Pet, id: SubjectId::from_bytes(*pet.as_bytes()), pet: Some(pet) };
-        let task = store::join_task(&mut tx, TaskId::new(), &subject, now).await?;
-        if !store::insert_report(&mut tx, task, reporter, &report).await? {
+        let task = store::join_task(tx, TaskId::new(), &subject, now).await?;
+        if !store::insert_report(tx, task, reporter, &report).await? {
             return Err(ModerationError::AlreadyReported);
         }
-        let recent = store::reports_since(&mut tx, reporter, now.before(DAY)).await?;
+        let recent = store::reports_since(tx, reporter, now.before(DAY)).await?;
         if recent.count > i64::from(Self::MAX_REPORTS_PER_DAY) {
             return Err(ModerationError::TooMany { retry_after: recent.first.after(DAY).since(now) });
         }
-        tx.commit().await?;
-        Ok(report)
+        Ok(attempt.finish(report).await?)
     }
 }

@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use self::kept::Kept;
 use self::store::Selection;
+use crate::audit::Action;
 use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -256,7 +257,11 @@ impl Pets {
             let now = self.clock.now();
             let checked = fields.clone().check(Some(&pet), now.date()).map_err(PetError::Invalid)?;
             refuse_self_made_ban(caller, Some(pet.status), checked.status)?;
-            if store::update_pet(&self.db, id, pet.version, &checked, now).await? {
+            let mut tx = self.db.begin().await?;
+            if store::update_pet(&mut tx, id, pet.version, &checked, now).await? {
+                let action = if checked.status == pet.status { Action::PetUpdated } else { Action::PetStatusChanged };
+                oversight::record(&mut tx, now, caller, &pet, action, checked.status.as_str()).await?;
+                tx.commit().await?;
                 return self.find(caller, id).await?.ok_or(PetError::NotFound);
             }
         }
@@ -281,8 +286,11 @@ impl Pets {
             if !expected.admits(pet.version) {
                 return Err(PetError::Outdated);
             }
-            if store::delete_pet(&self.db, id, pet.version, self.clock.now()).await? {
-                return Ok(());
+            let now = self.clock.now();
+            let mut tx = self.db.begin().await?;
+            if store::delete_pet(&mut tx, id, pet.version, now).await? {
+                oversight::record(&mut tx, now, caller, &pet, Action::PetDeleted, "deleted").await?;
+                return Ok(tx.commit().await?);
             }
         }
         Err(PetError::Contended)

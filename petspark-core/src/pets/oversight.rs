@@ -1,12 +1,13 @@
 //! What those who look after all pets do to one, by an operator's hand: each a single step that is
 //! written down with its reason. What owners do to theirs is the rest of this folder.
 
-use super::{PetError, PetStatus, Pets, store};
+use super::{Pet, PetError, PetStatus, Pets, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::{Tx, text_enum};
+use crate::error::Fault;
 use crate::id::{PetId, UserId};
 
 /// What to do to a pet.
@@ -142,11 +143,30 @@ impl Pets {
                 Standing::Hidden => store::set_status(&mut tx, id, PetStatus::Hidden, now).await?,
                 Standing::Banned => store::set_status(&mut tx, id, PetStatus::Banned, now).await?,
             }
-            let event = Event::new(action).on(Subject::User(pet.owner_id)).because(reason);
-            let event = event.detail("pet", id.to_string()).detail("from", from.as_str()).detail("to", to.as_str());
+            let event = event(action, id, pet.owner_id, from.as_str(), to.as_str()).because(reason);
             audit::record(&mut tx, now, caller, event).await?;
         }
         let done = Intervened { id, owner_id: pet.owner_id, name: pet.name, from, to, changed: to != from };
         Ok((tx, done))
     }
+}
+
+/// Writes down what somebody does to a pet that isn't theirs, in the transaction that does it.
+pub(super) async fn record(
+    tx: &mut Tx,
+    now: Timestamp,
+    caller: &Caller,
+    pet: &Pet,
+    action: Action,
+    to: &str,
+) -> Result<(), Fault> {
+    if caller.is(pet.owner_id) {
+        return Ok(());
+    }
+    audit::record(tx, now, caller, event(action, pet.id, pet.owner_id, pet.status.as_str(), to)).await
+}
+
+/// About the owner: it is in their archive, and goes with them.
+fn event(action: Action, pet: PetId, owner: UserId, from: &str, to: &str) -> Event {
+    Event::new(action).on(Subject::User(owner)).detail("pet", pet.to_string()).detail("from", from).detail("to", to)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use petspark_core::audit::AuditFilter;
 use petspark_core::auth::{Client, Password, Role};
 use petspark_core::pets::{Patch, PetError, PetFields, PetFilter, PetStatus, Species};
 use petspark_core::testing::{TestApp, TestUser, on_both};
@@ -37,6 +38,22 @@ on_both! {
         assert_eq!(pets.update(&ada.caller, id, renamed).await.unwrap().status, PetStatus::Banned);
         pets.update(&moderator, id, status(PetStatus::Active)).await.unwrap();
         assert!(pets.get(&bob.caller, id).await.is_ok());
+    }
+
+    async fn what_a_moderator_does_to_somebodys_pet_is_written_down_and_what_its_owner_does_is_not(app: TestApp) {
+        let (ada, moderator) = (app.register("ada").await, moderator(&app).await);
+        let (id, pets) = (rex(&app, &ada).await, app.petspark.pets());
+        let renamed = |name: &str| PetFields { name: Patch::Set(name.to_owned()), ..PetFields::default() };
+        pets.update(&ada.caller, id, renamed("Max")).await.unwrap();
+        pets.update(&moderator, id, renamed("Rex")).await.unwrap();
+        pets.update(&moderator, id, status(PetStatus::Banned)).await.unwrap();
+        pets.delete(&moderator, id).await.unwrap();
+        let filter = AuditFilter { subject: Some(format!("user:{}", ada.id)), ..AuditFilter::default() };
+        let log = app.petspark.audit().list(&Caller::operator("test"), filter, &PageRequest::default()).await.unwrap();
+        let by = moderator.to_string();
+        let told: Vec<_> = log.items.iter().filter(|entry| entry.actor == by).map(|entry| entry.action.as_str()).collect();
+        assert_eq!(told, ["pet_deleted", "pet_status_changed", "pet_updated"]);
+        assert!(!log.items.iter().any(|entry| entry.action.as_str().starts_with("pet_") && entry.actor != by));
     }
 
     async fn moderators_find_what_is_hidden_and_others_do_not(app: TestApp) {

@@ -9,8 +9,8 @@ use petspark_core::moderation::ModerationError;
 use super::pets::pet_id;
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Query, Signed, SignedNow};
-use crate::wire::{Data, DecisionBody, List, Report, ReportBody, TakenTask, Task, TaskQuery};
+use crate::extract::{Idempotent, Json, Query, Signed, SignedNow};
+use crate::wire::{Data, DecisionBody, List, Replayed, Report, ReportBody, TakenTask, Task, TaskQuery};
 
 /// What is no id is the id of nothing.
 fn task_id(text: &str) -> Result<TaskId, ApiError> {
@@ -18,22 +18,26 @@ fn task_id(text: &str) -> Result<TaskId, ApiError> {
 }
 
 /// Report a pet to the moderators. Its owner isn't told by whom.
-#[utoipa::path(post, path = "/pets/{id}/report", operation_id = "reportPet", tag = "pets", params(("id" = String, Path, format = "uuid")), request_body = ReportBody, responses(
-    (status = 201, description = "The report", body = Data<Report>),
+#[utoipa::path(post, path = "/pets/{id}/report", operation_id = "reportPet", tag = "pets",
+    params(("id" = String, Path, format = "uuid"), Idempotent), request_body = ReportBody, responses(
+    (status = 201, description = "The report", body = Data<Report>, headers(
+        ("Idempotency-Replayed" = bool, description = "true when the key was used before: this is the first answer again"))),
     (status = 400, description = "VALIDATION_FAILED", body = ErrorBody),
     (status = 403, description = "MOD_006: one's own pet", body = ErrorBody),
     (status = 404, description = "PET_001: no such pet, or none the caller may see", body = ErrorBody),
-    (status = 409, description = "MOD_005: reported already, and not decided yet", body = ErrorBody),
+    (status = 409, description = "MOD_005: reported already, and not decided yet; IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
     (status = 429, description = "RATE_LIMITED: 50 reports in 24 hours", body = ErrorBody),
 ))]
 pub(super) async fn report(
     State(app): State<App>,
     Signed(caller): Signed,
     Path(id): Path<String>,
+    Idempotent(key): Idempotent,
     Json(body): Json<ReportBody>,
-) -> Result<(StatusCode, Data<Report>), ApiError> {
-    let report = app.petspark().moderation().report_pet(&caller, pet_id(&id)?, body.into()).await?;
-    Ok((StatusCode::CREATED, Data { data: report.into() }))
+) -> Result<(StatusCode, Replayed, Data<Report>), ApiError> {
+    let moderation = app.petspark().moderation();
+    let made = moderation.report_pet_once(&caller, pet_id(&id)?, body.into(), key.as_ref()).await?;
+    Ok((StatusCode::CREATED, Replayed(made.replayed), Data { data: made.result.into() }))
 }
 
 /// What was reported, the oldest first.

@@ -31,6 +31,14 @@ on_both! {
         let said = post(&api, &bob, &report, &json!({"reason": "scam", "note": "wants money"})).await;
         assert_eq!((said.status.as_u16(), said.text("/data/reason"), said.text("/data/note")), (201, "scam", "wants money"));
         post(&api, &bob, &report, &json!({"reason": "spam"})).await.assert_error(409, "MOD_005");
+        let joe_says = async |reason: &str| {
+            let call = api.call(Method::POST, &report).bearer(&joe.access).header("idempotency-key", "once");
+            call.json(&json!({"reason": reason, "note": "wants money"})).send().await
+        };
+        let (first, again) = (joe_says("scam").await, joe_says("scam").await);
+        assert_eq!((first.status.as_u16(), again.status.as_u16(), &again.body), (201, 201, &first.body));
+        assert_eq!(again.header("idempotency-replayed"), "true");
+        joe_says("spam").await.assert_error(409, "IDEMPOTENCY_KEY_REUSED");
         post(&api, &ada, &report, &json!({"reason": "spam"})).await.assert_error(403, "MOD_006");
         let wrong = post(&api, &bob, &report, &json!({"reason": "x", "note": "\u{0}"})).await;
         assert_eq!(wrong.assert_error(400, "VALIDATION_FAILED").invalid_fields(), ["note", "reason"]);
@@ -40,7 +48,7 @@ on_both! {
 
         let list = api.get(&format!("{TASKS}?status=open")).bearer(&eve.access).send().await;
         let task = &list.body["data"][0];
-        assert_eq!((&task["reports"], &task["reasons"], &task["status"]), (&json!(1), &json!({"scam": 1}), &json!("open")));
+        assert_eq!((&task["reports"], &task["reasons"], &task["status"]), (&json!(2), &json!({"scam": 2}), &json!("open")));
         assert_eq!(task["subject"], json!({"kind": "pet", "id": pet.body["data"]["id"]}));
         assert!(!list.body.to_string().contains(&bob.id), "who reported isn't told");
         let wrong = api.get(&format!("{TASKS}?status=x&limit=0")).bearer(&eve.access).send().await;

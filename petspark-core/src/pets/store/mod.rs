@@ -29,7 +29,7 @@ use super::fields::CheckedPet;
 use super::pet::{Pet, Species};
 use super::place::Coordinates;
 use crate::clock::Timestamp;
-use crate::database::{Database, Tx, on, on_reader, on_writer};
+use crate::database::{Database, Tx, on, on_reader};
 use crate::error::Fault;
 use crate::id::{PetId, UserId};
 use crate::people::unless_blocked;
@@ -162,14 +162,14 @@ pub(super) async fn find_own_pet(tx: &mut Tx, id: PetId) -> Result<Option<Pet>, 
 
 /// Replaces a pet's fields if it still has this version, and says whether it had.
 pub(super) async fn update_pet(
-    db: &Database,
+    tx: &mut Tx,
     id: PetId,
     version: i64,
     fields: &CheckedPet,
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let place = PlaceColumns::of(id, fields.location.exact);
-    Ok(on_writer!(db, pool => query(
+    Ok(on!(tx, conn => query(
         "UPDATE pets SET name = $1, species = $2, breed = $3, breed_key = $4, birth_date = $5, \
              birth_date_is_estimate = $6, gender = $7, size = $8, personality = $9, bio = $10, status = $11, \
              updated_at = $12, name_key = $13, bio_key = $14, city = $15, country = $16, latitude = $17, \
@@ -183,16 +183,16 @@ pub(super) async fn update_pet(
         .bind(fields.bio.as_deref().map(fold)).bind(&fields.location.city).bind(&fields.location.country)
         .bind(place.latitude).bind(place.longitude).bind(place.shown_latitude).bind(place.shown_longitude)
         .bind(place.band).bind(place.x).bind(place.y).bind(place.z).bind(id).bind(version)
-        .execute(pool).await?.rows_affected() > 0))
+        .execute(conn).await?.rows_affected() > 0))
 }
 
 /// Marks a pet as deleted if it still has this version, and says whether it had; its row stays until
 /// it is purged.
-pub(super) async fn delete_pet(db: &Database, id: PetId, version: i64, now: Timestamp) -> Result<bool, Fault> {
-    Ok(on_writer!(db, pool => query(
+pub(super) async fn delete_pet(tx: &mut Tx, id: PetId, version: i64, now: Timestamp) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
         "UPDATE pets SET deleted_at = $1, updated_at = $1, version = version + 1 \
          WHERE id = $2 AND version = $3 AND deleted_at IS NULL"
-    ).bind(now).bind(id).bind(version).execute(pool).await?.rows_affected() > 0))
+    ).bind(now).bind(id).bind(version).execute(conn).await?.rows_affected() > 0))
 }
 
 /// Bans a pet, deleted or not: it would come back as it was.
