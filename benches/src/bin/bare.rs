@@ -24,11 +24,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool, SqlitePool, query_as};
 use tokio::net::TcpListener;
 
-/// As `find_pet` of petspark-core has it.
+/// As `find_pet` of petspark-core has it, but for whom owner and viewer have blocked.
 const SELECT: &str = "SELECT p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
      p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, \
      p.shown_latitude, p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.version, p.created_at, \
-     p.updated_at \
+     p.updated_at, p.favorite_count \
      FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND p.id = $1";
 
 enum Pool {
