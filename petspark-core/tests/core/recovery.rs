@@ -146,7 +146,8 @@ on_both! {
         let unknown = every_row(app.petspark.settings()).await.len() - before;
         auth.forgot_password(&nobody(), "ada@example.org").await.unwrap();
         let known = every_row(app.petspark.settings()).await.len() - before - unknown;
-        assert_eq!((known, unknown), (3, 3), "a job, a row of the audit log and a count for either");
+        // A job, a row of the audit log and a count; on PostgreSQL one more, of the job's counter.
+        assert!(known == unknown && known >= 3, "{known} rows for somebody, {unknown} for nobody");
         app.run_jobs().await;
         assert_eq!(count(&app, "nobody@example.org").await, 0);
         for wrong in ["", "ada", "a b@example.org"] {
