@@ -13,6 +13,7 @@ server_core=()
 load_core=()
 password='correct horse battery'
 people=200
+connections=8
 
 begin() {
     trap clean_up EXIT
@@ -157,7 +158,7 @@ fetch() {
 # Reports as JSON; errors and refusals are no measurement.
 load() {
     local report
-    report=$("${load_core[@]}" "$release/load" --json --connections 8 --seconds "$round_seconds" "$@")
+    report=$("${load_core[@]}" "$release/load" --json --connections "$connections" --seconds "$round_seconds" "$@")
     [[ $(field errors <<<"$report") == 0 && $(field refused <<<"$report") == 0 ]] || fail "not all went well: $report"
     printf '%s\n' "$report"
 }
