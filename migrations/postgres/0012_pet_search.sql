@@ -43,5 +43,5 @@ ALTER TABLE pets ADD COLUMN search tsvector GENERATED ALWAYS AS (array_to_tsvect
 
 CREATE UNIQUE INDEX pets_number_key ON pets (number);
 CREATE INDEX pets_name_key_idx ON pets (status, name_key, id) WHERE deleted_at IS NULL;
-CREATE INDEX pets_place_idx ON pets (latitude_band, shown_longitude) WHERE latitude_band IS NOT NULL;
+CREATE INDEX pets_place_idx ON pets (latitude_band, shown_longitude, shown_latitude) WHERE latitude_band IS NOT NULL;
 CREATE INDEX pets_search_idx ON pets USING gin (search);

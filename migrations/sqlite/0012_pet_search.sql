@@ -57,7 +57,7 @@ CREATE INDEX pets_species_idx ON pets (species, status, created_at, id) WHERE de
 CREATE INDEX pets_breed_key_idx ON pets (breed_key, status, created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX pets_owner_id_idx ON pets (owner_id, created_at, id);
 CREATE INDEX pets_name_key_idx ON pets (status, name_key, id) WHERE deleted_at IS NULL;
-CREATE INDEX pets_place_idx ON pets (latitude_band, shown_longitude) WHERE latitude_band IS NOT NULL;
+CREATE INDEX pets_place_idx ON pets (latitude_band, shown_longitude, shown_latitude) WHERE latitude_band IS NOT NULL;
 
 -- The words of all pets. It keeps no texts of its own, and takes them apart at spaces only: the
 -- *_key columns are what there is to find.

@@ -148,10 +148,11 @@ impl Near {
         // A centimetre more, for what gets lost in rounding.
         let angle = (km + 1e-5) / EARTH_RADIUS_KM;
         let (south, north) = (self.center.latitude - angle.to_degrees(), self.center.latitude + angle.to_degrees());
-        let bands = (band(south.max(-90.0))..=band(north.min(90.0))).collect();
+        let latitudes = (south.max(-90.0), north.min(90.0));
+        let bands = (band(latitudes.0)..=band(latitudes.1)).collect();
         // A pole within the circle has all longitudes.
         if south <= -90.0 || north >= 90.0 {
-            return Area { bands, longitudes: [Some((-180.0, 180.0)), None] };
+            return Area { bands, latitudes, longitudes: [Some((-180.0, 180.0)), None] };
         }
         let width = (angle.sin() / self.center.latitude.to_radians().cos()).clamp(-1.0, 1.0).asin().to_degrees();
         let (west, east) = (self.center.longitude - width, self.center.longitude + width);
@@ -162,7 +163,7 @@ impl Near {
         } else {
             [Some((west, east)), None]
         };
-        Area { bands, longitudes }
+        Area { bands, latitudes, longitudes }
     }
 }
 
@@ -178,6 +179,8 @@ pub(super) struct Ring {
 /// Holds all of a circle and a bit more.
 pub(super) struct Area {
     pub(super) bands: Vec<i64>,
+    /// South to north. Bands are high, and most of a small circle's has other latitudes.
+    pub(super) latitudes: (f64, f64),
     /// One range of longitudes, or two where the circle crosses the date line.
     pub(super) longitudes: [Option<(f64, f64)>; 2],
 }
@@ -265,7 +268,9 @@ mod tests {
                     assert_eq!(square <= circle.to, within, "{center} {point} {radius}");
                 }
                 let longitudes = circle.within.longitudes.iter().flatten();
+                let (south, north) = circle.within.latitudes;
                 let indexed = circle.within.bands.contains(&point.band())
+                    && (south..=north).contains(&point.latitude)
                     && longitudes.into_iter().any(|(west, east)| (*west..=*east).contains(&point.longitude));
                 assert!(indexed || !within, "{center} {point} {radius}");
                 inside += u32::from(within);

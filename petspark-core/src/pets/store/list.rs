@@ -137,7 +137,8 @@ macro_rules! push_words {
 macro_rules! push_area {
     ($sql:expr, $area:expr) => {{
         let (sql, area): (&mut QueryBuilder<_>, &Area) = ($sql, $area);
-        sql.push(" AND (");
+        let (south, north) = area.latitudes;
+        sql.push(" AND p.shown_latitude BETWEEN ").push_bind(south).push(" AND ").push_bind(north).push(" AND (");
         for (n, (west, east)) in area.longitudes.iter().flatten().enumerate() {
             sql.push(if n == 0 { "(p.latitude_band IN (" } else { " OR (p.latitude_band IN (" });
             let mut bands = sql.separated(", ");
