@@ -61,7 +61,8 @@ impl Outcome {
         Self::page(schema, name, items, None, columns)
     }
 
-    /// The same for a part of a longer list, with the cursor that asks for the next part.
+    /// The same for a part of a longer list, with the cursor that asks for the next part: a person
+    /// is told of it.
     pub fn page<T: Serialize>(
         schema: &str,
         name: &str,
@@ -72,7 +73,7 @@ impl Outcome {
         let document = serde_json::to_string_pretty(&List { schema, name, items, next_cursor });
         let mut lines: Vec<_> = items.iter().map(serde_json::to_string).collect();
         lines.push(serde_json::to_string(&Summary { summary: Count { count: items.len(), next_cursor } }));
-        Self::of(match (document, lines.into_iter().collect()) {
+        let outcome = Self::of(match (document, lines.into_iter().collect()) {
             (Ok(document), Ok(lines)) => Body::List {
                 document,
                 lines,
@@ -80,7 +81,11 @@ impl Outcome {
                 rows: items.iter().map(|item| columns.iter().map(|(_, text)| text(item)).collect()).collect(),
             },
             (Err(error), _) | (_, Err(error)) => Body::Failed(error.to_string()),
-        })
+        });
+        match next_cursor {
+            Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
+            None => outcome,
+        }
     }
 
     /// Adds a remark for a person: to standard error, and in the table format only.

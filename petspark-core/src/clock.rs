@@ -16,6 +16,9 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// Twenty-four hours.
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
 impl Timestamp {
     /// From microseconds since 1970-01-01T00:00:00Z.
     ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey, Permission};
@@ -10,7 +10,7 @@ use petspark_core::config::Value as _;
 use petspark_core::{ApiKeyId, Timestamp};
 use serde::Serialize;
 
-use crate::commands::args::{duration, flag, page, page_options};
+use crate::commands::args::{duration, flag, one_of, page, page_options};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -19,7 +19,7 @@ use crate::plugin::{Failure, Plugin, required};
 pub(crate) struct ApiKeys;
 
 fn scope() -> impl TypedValueParser<Value = Permission> {
-    PossibleValuesParser::new(Permission::scopes().map(Permission::as_str)).try_map(|text| text.parse::<Permission>())
+    one_of(Permission::scopes().map(Permission::as_str))
 }
 
 /// `None` is for ever.
@@ -202,11 +202,7 @@ async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let cursor = keys.next_cursor.as_deref();
     let shown = ["id", "name", "state", "scopes", "created_at", "expires_at", "last_used_at"];
     let columns: Vec<_> = FIELDS.iter().filter(|(title, _)| shown.contains(title)).copied().collect();
-    let outcome = Outcome::page("petspark.apikey.list/v1", "apikeys", &keys.items, cursor, &columns);
-    Ok(match cursor {
-        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-        None => outcome,
-    })
+    Ok(Outcome::page("petspark.apikey.list/v1", "apikeys", &keys.items, cursor, &columns))
 }
 
 async fn show(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgMatches, Command};
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
@@ -12,7 +12,7 @@ use petspark_core::{AuditId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::commands::args::{page, page_options};
+use crate::commands::args::{one_of, page, page_options};
 use crate::commands::sink::{Sink, output_option};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -23,7 +23,7 @@ use crate::when::when;
 pub(crate) struct Audit;
 
 fn action() -> impl TypedValueParser<Value = Action> {
-    PossibleValuesParser::new(Action::ALL.iter().map(|action| action.as_str())).try_map(|text| text.parse::<Action>())
+    one_of(Action::ALL.iter().map(|action| action.as_str()))
 }
 
 fn filters(command: Command) -> Command {
@@ -139,11 +139,7 @@ async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let filter = filter(cx, args).await?;
     let entries = cx.petspark().await?.audit().list(&cx.caller(), filter, &page).await?.map(Shown::of);
     let next = entries.next_cursor.as_deref();
-    let outcome = Outcome::page("petspark.audit.list/v1", "entries", &entries.items, next, COLUMNS);
-    Ok(match next {
-        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-        None => outcome,
-    })
+    Ok(Outcome::page("petspark.audit.list/v1", "entries", &entries.items, next, COLUMNS))
 }
 
 #[derive(Serialize)]

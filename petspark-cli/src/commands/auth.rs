@@ -43,22 +43,7 @@ impl Plugin for Accounts {
     }
 }
 
-#[derive(Serialize)]
-struct Stats {
-    users: u64,
-    unverified: u64,
-    locked: u64,
-    administrators: u64,
-    with_second_factor: u64,
-    sessions: u64,
-    throttles: u64,
-    logins_24h: u64,
-    failed_logins_24h: u64,
-    throttled_logins_24h: u64,
-    token_reuses_24h: u64,
-}
-
-const COUNTS: &[Column<Stats>] = &[
+const COUNTS: &[Column<AuthStats>] = &[
     ("users", |stats| stats.users.to_string()),
     ("unverified", |stats| stats.unverified.to_string()),
     ("locked", |stats| stats.locked.to_string()),
@@ -66,39 +51,14 @@ const COUNTS: &[Column<Stats>] = &[
     ("with_second_factor", |stats| stats.with_second_factor.to_string()),
     ("sessions", |stats| stats.sessions.to_string()),
     ("throttles", |stats| stats.throttles.to_string()),
-    ("logins_24h", |stats| stats.logins_24h.to_string()),
-    ("failed_logins_24h", |stats| stats.failed_logins_24h.to_string()),
-    ("throttled_logins_24h", |stats| stats.throttled_logins_24h.to_string()),
-    ("token_reuses_24h", |stats| stats.token_reuses_24h.to_string()),
+    ("logins_24h", |stats| stats.logins.to_string()),
+    ("failed_logins_24h", |stats| stats.failed_logins.to_string()),
+    ("throttled_logins_24h", |stats| stats.throttled_logins.to_string()),
+    ("token_reuses_24h", |stats| stats.token_reuses.to_string()),
 ];
 
 async fn stats(cx: &Context) -> Result<Outcome, Failure> {
-    let AuthStats {
-        users,
-        unverified,
-        locked,
-        administrators,
-        with_second_factor,
-        sessions,
-        throttles,
-        logins,
-        failed_logins,
-        throttled_logins,
-        token_reuses,
-    } = cx.petspark().await?.auth().stats(&cx.caller()).await?;
-    let stats = Stats {
-        users,
-        unverified,
-        locked,
-        administrators,
-        with_second_factor,
-        sessions,
-        throttles,
-        logins_24h: logins,
-        failed_logins_24h: failed_logins,
-        throttled_logins_24h: throttled_logins,
-        token_reuses_24h: token_reuses,
-    };
+    let stats = cx.petspark().await?.auth().stats(&cx.caller()).await?;
     Ok(Outcome::record("petspark.auth.stats/v1", &stats, COUNTS))
 }
 
@@ -106,18 +66,16 @@ async fn stats(cx: &Context) -> Result<Outcome, Failure> {
 struct Removed {
     changed: bool,
     dry_run: bool,
-    one_time_tokens: u64,
-    challenges: u64,
-    sessions: u64,
-    throttles: u64,
+    #[serde(flatten)]
+    leftovers: Leftovers,
     dead_jobs: u64,
 }
 
 const REMOVED: &[Column<Removed>] = &[
-    ("one_time_tokens", |removed| removed.one_time_tokens.to_string()),
-    ("challenges", |removed| removed.challenges.to_string()),
-    ("sessions", |removed| removed.sessions.to_string()),
-    ("throttles", |removed| removed.throttles.to_string()),
+    ("one_time_tokens", |removed| removed.leftovers.one_time_tokens.to_string()),
+    ("challenges", |removed| removed.leftovers.challenges.to_string()),
+    ("sessions", |removed| removed.leftovers.sessions.to_string()),
+    ("throttles", |removed| removed.leftovers.throttles.to_string()),
     ("dead_jobs", |removed| removed.dead_jobs.to_string()),
 ];
 
@@ -136,15 +94,7 @@ async fn gc(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
         leftovers = petspark.auth().remove_leftovers(&caller).await?;
         dead_jobs = petspark.jobs().remove_dead(&caller).await?;
     }
-    let removed = Removed {
-        changed: !dry_run && !nothing,
-        dry_run,
-        one_time_tokens: leftovers.one_time_tokens,
-        challenges: leftovers.challenges,
-        sessions: leftovers.sessions,
-        throttles: leftovers.throttles,
-        dead_jobs,
-    };
+    let removed = Removed { changed: !dry_run && !nothing, dry_run, leftovers, dead_jobs };
     let outcome = Outcome::record("petspark.auth.gc/v1", &removed, REMOVED);
     Ok(if dry_run { outcome.note("This is what would be removed; nothing was changed.") } else { outcome })
 }

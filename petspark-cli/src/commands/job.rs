@@ -1,6 +1,6 @@
 //! `job`: the queue of work that is done later, as an operator looks at it and mends it.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::jobs::{JobError, JobInfo, JobState};
@@ -8,7 +8,7 @@ use petspark_core::{JobId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::commands::args::{flag, page, page_options};
+use crate::commands::args::{flag, one_of, page, page_options};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -17,7 +17,7 @@ use crate::plugin::{Failure, Plugin, required};
 pub(crate) struct Job;
 
 fn state() -> impl TypedValueParser<Value = JobState> {
-    PossibleValuesParser::new(JobState::ALL.iter().map(|state| state.as_str())).try_map(|text| text.parse::<JobState>())
+    one_of(JobState::ALL.iter().map(|state| state.as_str()))
 }
 
 fn id() -> Arg {
@@ -148,11 +148,7 @@ async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let state = args.get_one("state").copied();
     let jobs = cx.petspark().await?.jobs().list(&cx.caller(), state, &page).await?.map(Shown::of);
     let next = jobs.next_cursor.as_deref();
-    let outcome = Outcome::page("petspark.job.list/v1", "jobs", &jobs.items, next, COLUMNS);
-    Ok(match next {
-        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-        None => outcome,
-    })
+    Ok(Outcome::page("petspark.job.list/v1", "jobs", &jobs.items, next, COLUMNS))
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! `moderation`: what people reported, as an operator looks at it and decides.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::moderation::{
@@ -9,7 +9,7 @@ use petspark_core::moderation::{
 use petspark_core::{SubjectId, TaskId, Timestamp};
 use serde::Serialize;
 
-use crate::commands::args::{flag, page, page_options};
+use crate::commands::args::{flag, one_of, page, page_options};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -18,13 +18,11 @@ use crate::plugin::{Failure, Plugin, required};
 pub(crate) struct Moderation;
 
 fn status() -> impl TypedValueParser<Value = TaskStatus> {
-    PossibleValuesParser::new(TaskStatus::ALL.iter().map(|status| status.as_str()))
-        .try_map(|text| text.parse::<TaskStatus>())
+    one_of(TaskStatus::ALL.iter().map(|status| status.as_str()))
 }
 
 fn decision() -> impl TypedValueParser<Value = Decision> {
-    PossibleValuesParser::new(Decision::ALL.iter().map(|decision| decision.as_str()))
-        .try_map(|text| text.parse::<Decision>())
+    one_of(Decision::ALL.iter().map(|decision| decision.as_str()))
 }
 
 fn id() -> Arg {
@@ -152,11 +150,7 @@ async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (page, filter) = (page(args)?, TaskFilter { status: args.get_one("status").copied() });
     let tasks = cx.petspark().await?.moderation().list(&cx.caller(), filter, &page).await?.map(Shown::of);
     let next = tasks.next_cursor.as_deref();
-    let outcome = Outcome::page("petspark.moderation.list/v1", "tasks", &tasks.items, next, COLUMNS);
-    Ok(match next {
-        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-        None => outcome,
-    })
+    Ok(Outcome::page("petspark.moderation.list/v1", "tasks", &tasks.items, next, COLUMNS))
 }
 
 #[derive(Serialize)]

@@ -3,14 +3,14 @@
 
 use std::net::IpAddr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{AuthError, ClientKind, SessionInfo, SessionSelection};
 use petspark_core::{SessionId, Timestamp, UserId};
 use serde::Serialize;
 
-use crate::commands::args::{duration, flag};
+use crate::commands::args::{duration, flag, one_of};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -19,8 +19,7 @@ use crate::plugin::{Failure, Plugin, required};
 pub(crate) struct Session;
 
 fn client() -> impl TypedValueParser<Value = ClientKind> {
-    PossibleValuesParser::new(ClientKind::ALL.iter().map(|kind| kind.as_str()))
-        .try_map(|text| text.parse::<ClientKind>())
+    one_of(ClientKind::ALL.iter().map(|kind| kind.as_str()))
 }
 
 fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {

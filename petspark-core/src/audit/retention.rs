@@ -6,13 +6,11 @@ use futures_util::future::BoxFuture;
 
 use super::{Action, Event, record, store};
 use crate::caller::Caller;
-use crate::clock::Clock;
+use crate::clock::{Clock, DAY};
 use crate::config::{Loader, Setting};
 use crate::database::Database;
 use crate::error::Fault;
 use crate::jobs::{Handler, Job};
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// How the audit log is kept.
 #[derive(Clone, Debug)]

@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 
 use super::permission::Permission;
 use super::throttle::Purge;
 use super::{Auth, AuthError, store};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
-use crate::clock::Timestamp;
+use crate::clock::{DAY, Timestamp};
 use crate::database::Tx;
 use crate::error::Fault;
 use crate::jobs::{Handler, Job};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// One-time tokens, with the addresses in them, are kept this long after they expired: until then
 /// somebody may ask what became of a link.
 const TOKENS_KEPT: Duration = DAY;
@@ -24,7 +24,7 @@ const TOKENS_KEPT: Duration = DAY;
 const SESSIONS_KEPT: Duration = DAY.saturating_mul(30);
 
 /// What was, or would be, removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Leftovers {
     /// Tokens of links, a day after they expired.
     pub one_time_tokens: u64,

@@ -1,14 +1,15 @@
 //! Accounts in numbers, for an operator who wonders whether something is going on.
 
-use std::time::Duration;
+use serde::Serialize;
 
 use super::permission::Permission;
 use super::{Auth, AuthError, store};
 use crate::audit::{self, Action};
 use crate::caller::Caller;
+use crate::clock::DAY;
 
 /// How many there are now, and how often something happened in the last 24 hours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AuthStats {
     /// Users who aren't deleted.
     pub users: u64,
@@ -25,16 +26,18 @@ pub struct AuthStats {
     /// Accounts and addresses that are being counted against guessing.
     pub throttles: u64,
     /// Sign-ins that succeeded, in the last 24 hours.
+    #[serde(rename = "logins_24h")]
     pub logins: u64,
     /// Sign-ins that were refused.
+    #[serde(rename = "failed_logins_24h")]
     pub failed_logins: u64,
     /// Refusals because of too many attempts that were written down: the 1st, 10th, 100th of each.
+    #[serde(rename = "throttled_logins_24h")]
     pub throttled_logins: u64,
     /// Refresh tokens that were used a second time: stolen, or a client with a defect.
+    #[serde(rename = "token_reuses_24h")]
     pub token_reuses: u64,
 }
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Auth {
     /// Accounts in numbers.

@@ -13,11 +13,12 @@ pub(crate) use request::{Begun, Request};
 use std::fmt;
 use std::time::Duration;
 
+use crate::clock::DAY;
 use crate::error::{Failure, Fault, Kind};
 
 /// How long a key and its result are kept; then the key is free again. As long as Stripe keeps theirs
 /// (<https://docs.stripe.com/api/idempotent_requests>).
-pub(crate) const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const KEPT_FOR: Duration = DAY;
 
 /// What a client calls one intention to create something: the same in every attempt at it, and
 /// never used for another. It belongs to the user who sends it, so those of others don't matter.

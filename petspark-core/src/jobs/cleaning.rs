@@ -9,11 +9,10 @@ use super::{Handler, Job, JobError, Jobs, store};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
 use crate::caller::Caller;
-use crate::clock::Clock;
+use crate::clock::{Clock, DAY};
 use crate::database::{Database, Tx};
 use crate::error::Fault;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long a dead job waits for somebody to look at it.
 const KEPT: Duration = DAY.saturating_mul(30);
 

@@ -8,11 +8,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 
 use super::folder;
-use crate::clock::Clock;
+use crate::clock::{Clock, DAY};
 use crate::error::Fault;
 use crate::jobs::{Handler, Job};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long they are kept.
 const KEPT: Duration = DAY.saturating_mul(30);
 

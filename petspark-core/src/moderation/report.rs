@@ -1,14 +1,12 @@
 //! Reporting something. Whoever may see a pet may report it, once until it is decided on; all
 //! reports of one pet make one task.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::{Moderation, ModerationError, SubjectKind, store};
 use crate::auth::Denied;
 use crate::caller::Caller;
-use crate::clock::Timestamp;
+use crate::clock::{DAY, Timestamp};
 use crate::database::text_enum;
 use crate::error::FieldErrors;
 use crate::id::{PetId, SubjectId, TaskId};
@@ -69,9 +67,6 @@ impl NewReport {
         errors.finish(reason.map(|reason| Report { reason, note, created_at: now }))
     }
 }
-
-/// In this time one person makes at most [`Moderation::MAX_REPORTS_PER_DAY`].
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl Moderation {
     /// Most reports of one person in 24 hours, so that nobody buries the queue by themselves. Some

@@ -1,9 +1,8 @@
 //! Everything that is kept about one person, in one document. What would let somebody in, such
 //! as the hash of a password, isn't in it, nor is what it would tell about others.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value};
-use time::Date;
 
 use super::{People, store};
 use crate::audit::{self, Action, Event, Subject};
@@ -12,7 +11,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, AuditId, PetId, SessionId, SubjectId, UserId};
 use crate::moderation::{Decision, ReportReason, SubjectKind};
-use crate::pets::{Gender, PetStatus, Size, Species};
+use crate::pets::{self, StoredPet};
 
 /// What [`Archive::format`] says.
 const FORMAT: &str = "petspark.archive/v1";
@@ -38,7 +37,7 @@ pub struct Archive {
     /// Links that were mailed to them.
     pub links: Vec<ArchivedLink>,
     /// Their pets, deleted ones included.
-    pub pets: Vec<ArchivedPet>,
+    pub pets: Vec<StoredPet>,
     /// What they created under idempotency keys lately.
     pub idempotency_keys: Vec<ArchivedIdempotencyKey>,
     /// Pets that they like.
@@ -130,30 +129,6 @@ pub struct ArchivedLink {
     pub consumed_at: Option<Timestamp>,
 }
 
-/// A pet in an [`Archive`].
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "as in the pet")]
-pub struct ArchivedPet {
-    pub id: PetId,
-    pub name: String,
-    pub species: Species,
-    pub breed: Option<String>,
-    #[serde(serialize_with = "day")]
-    pub birth_date: Option<Date>,
-    pub birth_date_is_estimate: bool,
-    pub gender: Gender,
-    pub size: Option<Size>,
-    #[sqlx(json)]
-    pub personality: Vec<String>,
-    pub bio: Option<String>,
-    pub verified: bool,
-    pub status: PetStatus,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    pub deleted_at: Option<Timestamp>,
-}
-
 /// An idempotency key in an [`Archive`], and what was created under it.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
@@ -239,10 +214,6 @@ pub struct ArchivedEvent {
     pub details: Value,
 }
 
-fn day<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
-    date.map(|date| date.to_string()).serialize(serializer)
-}
-
 impl People {
     /// Everything that is kept about the caller. They must have signed in lately: it is all at once.
     ///
@@ -283,7 +254,7 @@ impl People {
             sessions,
             second_factors: store::archived_factors(&self.db, user).await?,
             links: store::archived_links(&self.db, user).await?,
-            pets: store::archived_pets(&self.db, user).await?,
+            pets: pets::store::stored_pets_of(&self.db, user).await?,
             idempotency_keys: store::archived_idempotency_keys(&self.db, user).await?,
             favorites: store::archived_favorites(&self.db, user).await?,
             blocks: store::archived_blocks(&self.db, user).await?,

@@ -11,7 +11,7 @@ mod store;
 
 pub use archive::{
     Archive, ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
-    ArchivedKey, ArchivedLink, ArchivedPet, ArchivedProfile, ArchivedReport, ArchivedSession,
+    ArchivedKey, ArchivedLink, ArchivedProfile, ArchivedReport, ArchivedSession,
 };
 pub use blocks::{BlockError, Blocked};
 pub use deletion::{Deleted, Known, When};
@@ -22,11 +22,9 @@ pub(crate) use store::{push_unless_blocked, unless_blocked};
 use std::time::Duration;
 
 use crate::auth::Auth;
-use crate::clock::Clock;
+use crate::clock::{Clock, DAY};
 use crate::config::{Loader, Setting};
 use crate::database::Database;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// How people's data is kept.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use time::Date;
 
+use super::json::{day, degrees};
 use super::pet::{Gender, Location, Pet, PetStatus, Size, Species};
 use crate::clock::Timestamp;
 use crate::id::{PetId, UserId};
@@ -56,20 +57,4 @@ struct KeptLocation {
     latitude: Option<f64>,
     #[serde(with = "degrees")]
     longitude: Option<f64>,
-}
-
-time::serde::format_description!(day, Date, "[year]-[month]-[day]");
-
-/// As text: serde_json reads a number back with a last digit that may be another.
-mod degrees {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(degrees: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-        degrees.map(|degrees| degrees.to_string()).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
-    }
 }

@@ -10,13 +10,11 @@ use super::{Pet, PetError, Pets, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::auth::Permission;
 use crate::caller::Caller;
-use crate::clock::Timestamp;
+use crate::clock::{DAY, Timestamp};
 use crate::config::{Loader, Setting};
 use crate::error::Fault;
 use crate::id::PetId;
 use crate::jobs::{Handler, Job};
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// How pets are kept.
 #[derive(Clone, Debug)]

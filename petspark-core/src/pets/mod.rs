@@ -7,6 +7,7 @@ mod favorites;
 mod fields;
 mod filter;
 mod import;
+mod json;
 mod kept;
 mod lifecycle;
 mod oversight;

@@ -5,6 +5,7 @@ use futures_util::{Stream, stream};
 use serde::Serialize;
 use time::Date;
 
+use super::json::{day, degrees};
 use super::{Gender, PetError, PetStatus, Pets, Size, Species, store};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
@@ -12,8 +13,6 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::error::Fault;
 use crate::id::{PetId, UserId};
-
-time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 
 /// A pet with everything that was said of it, for who operates the database.
 #[derive(Clone, Debug, PartialEq, Serialize, sqlx::FromRow)]
@@ -50,10 +49,10 @@ pub struct StoredPet {
     /// Where it lives.
     pub country: Option<String>,
     /// Where exactly, in degrees; as text, because readers of JSON may round numbers.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "degrees::serialize")]
     pub latitude: Option<f64>,
     /// Where exactly, in degrees.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "degrees::serialize")]
     pub longitude: Option<f64>,
     /// Whether somebody of PetSpark checked that it exists.
     pub verified: bool,
@@ -67,10 +66,6 @@ pub struct StoredPet {
     pub updated_at: Timestamp,
     /// When it was deleted, if it was.
     pub deleted_at: Option<Timestamp>,
-}
-
-fn as_text<S: serde::Serializer>(degrees: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    degrees.map(|degrees| degrees.to_string()).serialize(serializer)
 }
 
 /// Pets that an export reads at a time.

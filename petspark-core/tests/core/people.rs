@@ -7,7 +7,7 @@ use petspark_core::auth::{AuthError, Client, NewAccount, NewUser, Password, Regi
 use petspark_core::config::DatabaseUrl;
 use petspark_core::mail::Template;
 use petspark_core::people::{ProfileChange, When};
-use petspark_core::pets::{Patch, PetFields, Species};
+use petspark_core::pets::{LocationFields, Patch, PetFields, Species};
 use petspark_core::testing::{Engine, TestApp, on_both};
 use petspark_core::{Caller, Failure as _, IdempotencyKey, Kind, Origin, UserId};
 use serde_json::{Value, json};
@@ -138,7 +138,9 @@ on_both! {
         let ada = registered(&app, "ada.byron@example.org").await;
         let (people, id) = (app.petspark.people(), ada.user_id().unwrap());
         people.set_preferences(&ada, json!({"theme": "dark"}).as_object().unwrap().clone()).await.unwrap();
-        let rex = app.petspark.pets().create(&ada, PetFields::new("Rex", Species::Dog)).await.unwrap();
+        let home = LocationFields { latitude: Some(52.520_008), longitude: Some(13.404_954), city: Some("Berlin".into()), country: None };
+        let rex = PetFields { location: Patch::Set(home), ..PetFields::new("Rex", Species::Dog) };
+        let rex = app.petspark.pets().create(&ada, rex).await.unwrap();
         let gone = app.petspark.pets().create(&ada, PetFields::new("Gone", Species::Cat)).await.unwrap();
         app.petspark.pets().delete(&ada, gone.id).await.unwrap();
         app.petspark.auth().forgot_password(&Caller::anonymous().from(origin()), "ada.byron@example.org").await.unwrap();
@@ -151,6 +153,8 @@ on_both! {
         assert_eq!((&archive["sessions"][0]["ip"], &archive["sessions"][0]["deviceName"]), (&json!("203.0.113.77"), &json!("engine of ada")));
         let pets: Vec<_> = archive["pets"].as_array().unwrap().iter().map(|pet| pet["id"].as_str().unwrap().to_owned()).collect();
         assert_eq!(pets, [rex.id.to_string(), gone.id.to_string()]);
+        let place = &archive["pets"][0];
+        assert_eq!((&place["city"], &place["latitude"], &place["longitude"]), (&json!("Berlin"), &json!("52.520008"), &json!("13.404954")));
         assert!(archive["links"].to_string().contains("reset_password"), "{archive}");
         let activity = archive["activity"].as_array().unwrap();
         let last = activity.last().unwrap();

@@ -122,10 +122,10 @@ on_both! {
     async fn a_strict_import_keeps_the_batches_before_a_mistake(app: TestApp) {
         app.register("ada").await;
         let rex = json!({"name": "Rex", "species": "dog", "ownerEmail": "ada@example.org"}).to_string();
-        let mut lines = vec![rex; 2500];
-        lines[2200] = "{}".to_owned();
+        let mut lines = vec![rex; 6000];
+        lines[5200] = "{}".to_owned();
         let done = import_so(&app, &lines, false, true).await;
-        assert_eq!((done.imported, done.problems[0].line), (2000, 2201));
-        assert_eq!(app.petspark.pets().count().await.unwrap(), 2000);
+        assert_eq!((done.imported, done.problems[0].line), (5000, 5201));
+        assert_eq!(app.petspark.pets().count().await.unwrap(), 5000);
     }
 }

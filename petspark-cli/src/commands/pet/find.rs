@@ -120,11 +120,7 @@ pub(super) async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fai
     };
     let pets = petspark.pets().list(&caller, filter, &page).await?.map(Shown::of);
     let next = pets.next_cursor.as_deref();
-    let outcome = Outcome::page("petspark.pet.list/v1", "pets", &pets.items, next, COLUMNS);
-    Ok(match next {
-        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-        None => outcome,
-    })
+    Ok(Outcome::page("petspark.pet.list/v1", "pets", &pets.items, next, COLUMNS))
 }
 
 pub(super) async fn show(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {

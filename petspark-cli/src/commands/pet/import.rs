@@ -25,7 +25,7 @@ pub(super) fn command() -> Command {
              Name, species and ownerId or ownerEmail are needed; the other fields are those that export writes, and \
              age in full years for birthDate. Pets keep the ids that they have in the file, and those whose id is \
              known are skipped, so an import that was interrupted can be started again; a line without an id is a \
-             new pet each time. Lines are stored a thousand at a time. What is wrong with one is said with its \
+             new pet each time. Lines are stored 5000 at a time. What is wrong with one is said with its \
              number; the others are imported.",
         )
         .arg(
@@ -36,7 +36,7 @@ pub(super) fn command() -> Command {
                 .help("The file; - is standard input"),
         )
         .arg(form_option())
-        .arg(flag("strict", "Stop where a line can't be a pet, and store nothing of its thousand"))
+        .arg(flag("strict", "Stop where a line can't be a pet, and store none of its 5000"))
         .arg(flag("dry-run", "Only say what would be imported"))
 }
 

@@ -1,14 +1,14 @@
 //! `user list` and `user show`: who there is, and what an operator wants to know of somebody who
 //! asks for help.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgMatches, Command};
 use petspark_core::Timestamp;
 use petspark_core::auth::{Bucket, Factors, Throttled, UserDetails, UserFilter, UserStatus};
 use serde::Serialize;
 
 use super::{FIELDS, Shown, flag, role, selector, time};
-use crate::commands::args::{page, page_options};
+use crate::commands::args::{one_of, page, page_options};
 use crate::commands::session::Row as Session;
 use crate::context::Context;
 use crate::outcome::{Column, Outcome};
@@ -16,8 +16,7 @@ use crate::plugin::{Failure, required};
 use crate::when::when;
 
 fn status() -> impl TypedValueParser<Value = UserStatus> {
-    PossibleValuesParser::new(UserStatus::ALL.iter().map(|status| status.as_str()))
-        .try_map(|text| text.parse::<UserStatus>())
+    one_of(UserStatus::ALL.iter().map(|status| status.as_str()))
 }
 
 pub(super) fn commands() -> [Command; 2] {
@@ -59,11 +58,7 @@ pub(super) async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fai
     // Who they are and what the list is sorted by; the rest is in JSON.
     let shown = ["id", "email", "name", "role", "status", "created_at"];
     let columns: Vec<_> = FIELDS.iter().filter(|(title, _)| shown.contains(title)).copied().collect();
-    let outcome = Outcome::page("petspark.user.list/v1", "users", &users.items, cursor, &columns);
-    Ok(match cursor {
-        Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-        None => outcome,
-    })
+    Ok(Outcome::page("petspark.user.list/v1", "users", &users.items, cursor, &columns))
 }
 
 /// A user and all around them.

@@ -6,14 +6,14 @@ mod leaving;
 mod rescue;
 mod standing;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{AuthError, NewAccount, NewUser, Role, UserStatus};
 use petspark_core::{Timestamp, UserId};
 use serde::Serialize;
 
-use crate::commands::args::flag;
+use crate::commands::args::{flag, one_of};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -23,7 +23,7 @@ use crate::prompt;
 pub(crate) struct User;
 
 fn role() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())).try_map(|text| text.parse::<Role>())
+    one_of(Role::ALL.iter().map(|role| role.as_str()))
 }
 
 fn selector() -> Arg {

@@ -9,7 +9,7 @@ use crate::error::Fault;
 use crate::id::UserId;
 use crate::people::archive::{
     ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
-    ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedPet, ArchivedProfile, ArchivedReport, ArchivedSession,
+    ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedProfile, ArchivedReport, ArchivedSession,
 };
 
 #[derive(sqlx::FromRow)]
@@ -50,14 +50,6 @@ pub(in crate::people) async fn archived_links(db: &Database, user: UserId) -> Re
     Ok(on_reader!(db, pool => query_as(
         "SELECT purpose, bound_email, new_email, created_at, expires_at, consumed_at \
          FROM one_time_tokens WHERE user_id = $1 ORDER BY created_at, id"
-    ).bind(user).fetch_all(pool).await)?)
-}
-
-pub(in crate::people) async fn archived_pets(db: &Database, user: UserId) -> Result<Vec<ArchivedPet>, Fault> {
-    Ok(on_reader!(db, pool => query_as(
-        "SELECT id, name, species, breed, birth_date, birth_date_is_estimate, gender, size, personality, bio, \
-                verified, status, created_at, updated_at, deleted_at \
-         FROM pets WHERE owner_id = $1 ORDER BY created_at, id"
     ).bind(user).fetch_all(pool).await)?)
 }
 

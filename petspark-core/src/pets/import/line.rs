@@ -1,15 +1,12 @@
 //! A pet as a line of an import has it, and how it is checked: by the rules for pets that owners
 //! add, and some for what only an import says.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
-
 use crate::auth::Email;
 use crate::clock::Timestamp;
 use crate::error::FieldErrors;
 use crate::id::{PetId, UserId};
 use crate::lines::explain;
+use crate::pets::json::degrees;
 use crate::pets::store::{NewPetRow, Past};
 use crate::pets::{LocationFields, Patch, PetFields};
 
@@ -36,9 +33,9 @@ pub struct PetLine {
     pub bio: Option<String>,
     pub city: Option<String>,
     pub country: Option<String>,
-    #[serde(default, deserialize_with = "degrees")]
+    #[serde(default, deserialize_with = "degrees::deserialize")]
     pub latitude: Option<f64>,
-    #[serde(default, deserialize_with = "degrees")]
+    #[serde(default, deserialize_with = "degrees::deserialize")]
     pub longitude: Option<f64>,
     pub verified: Option<bool>,
     pub status: Option<String>,
@@ -151,45 +148,4 @@ impl PetLine {
             status: patch(self.status),
         }
     }
-}
-
-/// A number, or its text: of a number, readers of JSON may lose the last digit.
-fn degrees<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    struct Degrees(f64);
-
-    struct NumberOrText;
-
-    impl Visitor<'_> for NumberOrText {
-        type Value = Degrees;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number")
-        }
-
-        fn visit_f64<E: Error>(self, degrees: f64) -> Result<Degrees, E> {
-            Ok(Degrees(degrees))
-        }
-
-        #[allow(clippy::cast_precision_loss, reason = "a longitude has three digits")]
-        fn visit_i64<E: Error>(self, degrees: i64) -> Result<Degrees, E> {
-            Ok(Degrees(degrees as f64))
-        }
-
-        #[allow(clippy::cast_precision_loss, reason = "a longitude has three digits")]
-        fn visit_u64<E: Error>(self, degrees: u64) -> Result<Degrees, E> {
-            Ok(Degrees(degrees as f64))
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Degrees, E> {
-            text.parse().map(Degrees).map_err(|_| E::custom("a field must be a number"))
-        }
-    }
-
-    impl<'de> Deserialize<'de> for Degrees {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_any(NumberOrText)
-        }
-    }
-
-    Ok(Option::<Degrees>::deserialize(deserializer)?.map(|Degrees(degrees)| degrees))
 }

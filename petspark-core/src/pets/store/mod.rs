@@ -23,6 +23,7 @@ pub(super) use list::{Order, Selection, count_pets, list_pets};
 pub(super) use oversight::{hold_pet, mark_deleted, remove_pet, set_status};
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
+pub(crate) use transfer::stored_pets_of;
 pub(super) use transfer::{find_owners, find_stored, known_ids, stored_pets};
 
 use super::fields::CheckedPet;

@@ -7,21 +7,32 @@ use crate::error::Fault;
 use crate::id::{PetId, UserId};
 use crate::pets::stored::StoredPet;
 
+/// The columns of a [`StoredPet`], before what they are asked for.
+macro_rules! select_stored {
+    ($rest:literal) => {
+        concat!(
+            "SELECT number, id, owner_id, name, species, breed, birth_date, birth_date_is_estimate, gender, size, \
+             personality, bio, city, country, latitude, longitude, verified, status, version, created_at, updated_at, \
+             deleted_at FROM pets ",
+            $rest
+        )
+    };
+}
+
 pub(in crate::pets) async fn find_stored(db: &Database, id: PetId) -> Result<Option<StoredPet>, Fault> {
-    Ok(on_reader!(db, pool => query_as(
-        "SELECT number, id, owner_id, name, species, breed, birth_date, birth_date_is_estimate, gender, size, \
-         personality, bio, city, country, latitude, longitude, verified, status, version, created_at, updated_at, \
-         deleted_at FROM pets WHERE id = $1"
-    ).bind(id).fetch_optional(pool).await)?)
+    Ok(on_reader!(db, pool => query_as(select_stored!("WHERE id = $1")).bind(id).fetch_optional(pool).await)?)
 }
 
 /// Pets in the order in which they were added, deleted or not, from after a number.
 pub(in crate::pets) async fn stored_pets(db: &Database, after: i64, at_most: i64) -> Result<Vec<StoredPet>, Fault> {
-    Ok(on_reader!(db, pool => query_as(
-        "SELECT number, id, owner_id, name, species, breed, birth_date, birth_date_is_estimate, gender, size, \
-         personality, bio, city, country, latitude, longitude, verified, status, version, created_at, updated_at, \
-         deleted_at FROM pets WHERE number > $1 ORDER BY number LIMIT $2"
-    ).bind(after).bind(at_most).fetch_all(pool).await)?)
+    Ok(on_reader!(db, pool => query_as(select_stored!("WHERE number > $1 ORDER BY number LIMIT $2"))
+        .bind(after).bind(at_most).fetch_all(pool).await)?)
+}
+
+/// The pets of an owner, deleted or not.
+pub(crate) async fn stored_pets_of(db: &Database, owner: UserId) -> Result<Vec<StoredPet>, Fault> {
+    Ok(on_reader!(db, pool => query_as(select_stored!("WHERE owner_id = $1 ORDER BY created_at, id"))
+        .bind(owner).fetch_all(pool).await)?)
 }
 
 /// Somebody who may be an owner.
