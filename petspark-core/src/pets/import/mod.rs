@@ -149,8 +149,9 @@ impl PetImport {
 }
 
 impl Batch {
-    /// Pets in a statement: it is prepared once, and far from the 32,766 parameters of SQLite.
-    const ROWS: usize = 100;
+    /// Pets in a statement: it is prepared once, and below the 32,766 parameters of SQLite, which notes for
+    /// every statement how to undo it alone, page by page.
+    const ROWS: usize = 1000;
 
     async fn store(&mut self) -> Result<(), PetError> {
         let lines = std::mem::take(&mut self.lines);
