@@ -58,7 +58,6 @@ const MIGRATIONS: &[Migration] = migrations![
     17 "0017_deleted_pets",
     18 "0018_what_is_over",
     19 "0019_filters_in_indexes",
-    20 "0020_uploads",
 ];
 
 impl Migration {
