@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::OffsetDateTime;
@@ -87,6 +87,23 @@ impl From<OffsetDateTime> for Timestamp {
     }
 }
 
+/// As files have it; `time`'s own conversion panics after the year 9999.
+impl From<SystemTime> for Timestamp {
+    fn from(at: SystemTime) -> Self {
+        Self::from_micros(match at.duration_since(UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => -micros(before.duration()),
+        })
+    }
+}
+
+/// A time before 1970 becomes that year's beginning.
+impl From<Timestamp> for SystemTime {
+    fn from(at: Timestamp) -> Self {
+        UNIX_EPOCH + Duration::from_micros(u64::try_from(at.as_micros()).unwrap_or(0))
+    }
+}
+
 /// RFC 3339 in UTC with `Z`, for example `2026-11-22T21:49:38.123456Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,6 +181,17 @@ mod tests {
         let text = serde_json::to_string(&at).unwrap();
         assert_eq!(text, "\"2026-11-22T21:49:38.123456Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), at);
+    }
+
+    #[test]
+    fn a_file_may_be_of_any_time() {
+        for micros in [-1, 0, 1, 1_795_384_178_123_456] {
+            let at = Timestamp::from_micros(micros);
+            assert_eq!(Timestamp::from(SystemTime::from(at)), at.max(Timestamp::from_micros(0)));
+        }
+        let late = UNIX_EPOCH + Duration::from_secs(400_000_000_000);
+        assert_eq!(Timestamp::from(late), Timestamp::from_micros(i64::MAX));
+        assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_micros(5)).as_micros(), -5);
     }
 
     #[test]

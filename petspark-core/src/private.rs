@@ -3,6 +3,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Makes a folder, and those above it, that only the owner may enter; one that exists is left as it is.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
@@ -23,4 +24,26 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// The same error, with the path that it is about.
 pub(crate) fn told(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Deletes files of a folder that were last changed before then and whose name is one of those
+/// meant; says how many. A folder that isn't there has none, and one that went meanwhile is gone.
+pub(crate) fn remove_older(folder: &Path, before: SystemTime, meant: impl Fn(&str) -> bool) -> io::Result<u64> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(|error| told(folder, &error))?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let path = entry?.path();
+        if !path.file_name().and_then(|name| name.to_str()).is_some_and(&meant) {
+            continue;
+        }
+        let changed = std::fs::symlink_metadata(&path).and_then(|file| file.modified());
+        match changed.and_then(|at| if at < before { std::fs::remove_file(&path).map(|()| 1) } else { Ok(0) }) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => removed += result.map_err(|error| told(&path, &error))?,
+        }
+    }
+    Ok(removed)
 }

@@ -16,22 +16,9 @@ pub(super) fn of(data_dir: &Path) -> PathBuf {
 /// Deletes mails, and drafts that a killed process left, last changed before then; says how many.
 /// Other files stay, and so does a folder that isn't there.
 pub(super) fn remove_older(folder: &Path, before: SystemTime) -> io::Result<u64> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(|error| private::told(folder, &error))?,
-    };
-    let mut removed = 0;
-    for entry in entries {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_mail = name.ends_with(".eml") || (name.starts_with('.') && name.contains(".eml."));
-        let told = |error| private::told(&path, &error);
-        if is_mail && std::fs::symlink_metadata(&path).and_then(|file| file.modified()).map_err(told)? < before {
-            std::fs::remove_file(&path).map_err(told)?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
+    private::remove_older(folder, before, |name| {
+        name.ends_with(".eml") || (name.starts_with('.') && name.contains(".eml."))
+    })
 }
 
 /// Writes `bytes` as `name` in `folder`, wholly or not at all, and gives its path. One that was

@@ -3,7 +3,7 @@
 //! cleans its own; who runs more than one has a mail server.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
@@ -34,8 +34,7 @@ impl Handler for OldMails {
 
     fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
-            let micros = u64::try_from(self.clock.now().before(KEPT).as_micros()).unwrap_or(0);
-            let (folder, before) = (self.folder.clone(), UNIX_EPOCH + Duration::from_micros(micros));
+            let (folder, before) = (self.folder.clone(), SystemTime::from(self.clock.now().before(KEPT)));
             let removed = tokio::task::spawn_blocking(move || folder::remove_older(&folder, before)).await;
             let removed = removed.map_err(Fault::internal)?.map_err(Fault::unavailable)?;
             tracing::debug!(removed, "old mail files were removed");
