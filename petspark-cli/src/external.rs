@@ -229,6 +229,7 @@ mod tests {
             "JWT_SECRET_FILE",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
             "STRIPE_SECRET_KEY",
             "STRIPE_WEBHOOK_SECRET",
             "SMTP_URL",

@@ -48,6 +48,7 @@ mod idempotency;
 pub mod jobs;
 mod lines;
 pub mod mail;
+pub mod media;
 pub mod moderation;
 mod page;
 pub mod people;

@@ -11,6 +11,8 @@
 )]
 
 mod mails;
+#[cfg(feature = "testing-s3")]
+mod s3;
 
 use tempfile::TempDir;
 
@@ -24,6 +26,8 @@ use crate::secret::Secret;
 
 pub use crate::on_both;
 pub use mails::TestMail;
+#[cfg(feature = "testing-s3")]
+pub use s3::TestS3;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,6 +24,7 @@ use crate::auth::{OneTimeTokenSettings, RegisterMode, SecondFactorSettings, Secr
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
+use crate::media::objects::ObjectSettings;
 use crate::moderation::ModerationSettings;
 use crate::people::PeopleSettings;
 use crate::pets::PetSettings;
@@ -74,8 +75,8 @@ pub struct Settings {
     pub jobs: JobSettings,
     /// The audit log.
     pub audit: AuditSettings,
-    /// Where uploads go.
-    pub s3: S3Settings,
+    /// Where uploads are kept.
+    pub objects: ObjectSettings,
     /// Payments.
     pub stripe: StripeSettings,
 }
@@ -144,21 +145,6 @@ pub struct AuthSettings {
     pub throttle: ThrottleSettings,
 }
 
-/// S3, for uploads.
-#[derive(Clone, Debug)]
-pub struct S3Settings {
-    /// `AWS_S3_BUCKET`; without it uploads go to the data folder.
-    pub bucket: Option<String>,
-    /// `AWS_REGION`.
-    pub region: Option<String>,
-    /// `AWS_ENDPOINT_URL`, for S3-compatible servers.
-    pub endpoint_url: Option<WebUrl>,
-    /// `AWS_ACCESS_KEY_ID`.
-    pub access_key_id: Option<Secret>,
-    /// `AWS_SECRET_ACCESS_KEY`.
-    pub secret_access_key: Option<Secret>,
-}
-
 /// Stripe, for payments.
 #[derive(Clone, Debug)]
 pub struct StripeSettings {
@@ -209,7 +195,7 @@ impl Settings {
             mail: MailSettings::read(from),
             jobs: JobSettings::read(from),
             audit: AuditSettings::read(from),
-            s3: S3Settings::read(from),
+            objects: ObjectSettings::read(from, &data_dir),
             stripe: StripeSettings::read(from),
             data_dir,
         };
@@ -268,6 +254,7 @@ impl Settings {
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         let mut settings = Self { data_dir: folder.into(), ..Self::default() };
         settings.database.url = DatabaseUrl::Sqlite(settings.data_dir.join("petspark.db"));
+        settings.objects = ObjectSettings::in_folder(&settings.data_dir);
         settings
     }
 }
@@ -437,26 +424,6 @@ impl AuthSettings {
             }),
             password_min_chars,
             throttle: ThrottleSettings::read(from),
-        }
-    }
-}
-
-impl S3Settings {
-    fn read(from: &mut Loader) -> Self {
-        Self {
-            bucket: from.find("media.s3.bucket", Some("AWS_S3_BUCKET"), "Bucket for uploads. Not used yet."),
-            region: from.find("media.s3.region", Some("AWS_REGION"), "Region of the bucket. Not used yet."),
-            endpoint_url: from.find(
-                "media.s3.endpoint_url",
-                Some("AWS_ENDPOINT_URL"),
-                "An S3-compatible server instead of AWS. Not used yet.",
-            ),
-            access_key_id: from.secret("media.s3.access_key_id", Some("AWS_ACCESS_KEY_ID"), "Not used yet."),
-            secret_access_key: from.secret(
-                "media.s3.secret_access_key",
-                Some("AWS_SECRET_ACCESS_KEY"),
-                "Not used yet.",
-            ),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Environment, Synchronous};
 use crate::auth::{RegisterMode, SecondFactorFor};
+use crate::media::objects::StoreKind;
 use crate::secret::Secret;
 
 /// A type that a setting can have.
@@ -46,6 +47,7 @@ values_from_str! {
     Environment: "development or production",
     RegisterMode: "open or verify_first",
     SecondFactorFor: "nobody, admin or moderator",
+    StoreKind: "folder or s3",
     Synchronous: "full or normal",
 }
 

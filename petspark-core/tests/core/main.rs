@@ -18,6 +18,7 @@ mod leftovers;
 mod mail;
 mod migrations;
 mod moderation;
+mod objects;
 mod outages;
 mod password_change;
 mod people;

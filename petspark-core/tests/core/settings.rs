@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use petspark_core::config::{Loader, Problems, Settings, Sources};
+use petspark_core::media::objects::StoreKind;
 
 fn load(sources: Sources) -> Result<Settings, Problems> {
     let mut loader = Loader::new(sources);
@@ -147,5 +148,43 @@ fn a_duration_of_nothing_or_of_ages_is_refused() {
         ("PETSPARK__DATABASE__BUSY_TIMEOUT", "500000000000years"),
     ] {
         assert!(load(environment(&[(name, value)])).is_err(), "{name}={value}");
+    }
+}
+
+#[test]
+fn uploads_go_to_a_bucket_if_one_is_named_unless_told_otherwise() {
+    const LOGIN: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let objects = |pairs: &[(&str, &str)]| load(environment(&[pairs, &LOGIN].concat())).map(|all| all.objects);
+
+    let folder = objects(&[("PETSPARK_DATA_DIR", "/data")]).unwrap();
+    assert_eq!((folder.store, folder.folder), (StoreKind::Folder, PathBuf::from("/data/media")));
+    assert!(folder.s3.is_none());
+
+    let amazon = objects(&[("AWS_S3_BUCKET", "pets"), ("AWS_REGION", "eu-central-1")]).unwrap();
+    let bucket = amazon.s3.unwrap();
+    assert_eq!((amazon.store, bucket.region.as_str(), bucket.path_style), (StoreKind::S3, "eu-central-1", false));
+
+    let other = [("AWS_S3_BUCKET", "pets"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")];
+    let bucket = objects(&other).unwrap().s3.unwrap();
+    assert_eq!((bucket.region.as_str(), bucket.path_style), ("us-east-1", true));
+    let copied_from = objects(&[&other[..], &[("PETSPARK__MEDIA__STORE", "folder")]].concat()).unwrap();
+    assert!(copied_from.store == StoreKind::Folder && copied_from.s3.is_some());
+
+    let bare = load(environment(&[("AWS_S3_BUCKET", "pets")])).unwrap_err().to_string();
+    for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        assert!(bare.contains(&format!("set {name}")), "{name}: {bare}");
+    }
+    let unused = load(environment(&[("AWS_S3_BUCKET", "pets"), ("PETSPARK__MEDIA__STORE", "folder")])).unwrap();
+    assert!(unused.objects.s3.is_none());
+
+    for (name, value, problem) in [
+        ("PETSPARK__MEDIA__STORE", "s3", "media.s3.bucket (default): is missing"),
+        ("PETSPARK__MEDIA__STORE", "disk", "must be folder or s3"),
+        ("PETSPARK__MEDIA__S3__PREFIX", "../elsewhere", "media.s3.prefix"),
+        ("PETSPARK__MEDIA__S3__ENCRYPTION", "rot13", "must be none, AES256"),
+        ("PETSPARK__MEDIA__S3__TIMEOUT", "0s", "must be longer than 0"),
+    ] {
+        let told = objects(&[(name, value)]).unwrap_err().to_string();
+        assert!(told.contains(problem) && !told.contains("hunter2"), "{name}={value}: {told}");
     }
 }

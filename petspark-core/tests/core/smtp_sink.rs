@@ -177,7 +177,7 @@ fn auth_plain() -> String {
 }
 
 /// An authority of this test's own, and a certificate of `localhost` that it vouches for.
-fn certificates() -> (String, ServerConfig) {
+pub(crate) fn certificates() -> (String, ServerConfig) {
     let mut parameters = CertificateParams::new(Vec::new()).unwrap();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
