@@ -24,8 +24,9 @@ pub(super) struct Adobe {
     pub(super) transform_at: usize,
 }
 
-/// libjpeg's own script has 10 for progressive colour; each costs a walk over all coefficients.
-pub(super) const MAX_SCANS: usize = 100;
+/// libjpeg's own script has 10 for progressive colour. Each is a walk over all coefficients: as many
+/// as this of the largest photo that is taken are three seconds.
+pub(super) const MAX_SCANS: usize = 50;
 
 const START: u8 = 0xd8;
 const END: u8 = 0xd9;
