@@ -24,6 +24,10 @@ pub enum Kind {
     Conflict,
     /// Meant for another version than there is; see [`Expected`](crate::Expected).
     Outdated,
+    /// Larger than anything may be here.
+    TooLarge,
+    /// Understood, and not what it is said to be.
+    Unprocessable,
     /// Too often; see [`Failure::retry_after`].
     RateLimited,
     /// Temporarily not possible: the database is away, the machine is busy.

@@ -92,6 +92,8 @@ ids! {
     FactorId,
     /// Names an API key.
     ApiKeyId,
+    /// Names an upload: a photo or a document.
+    UploadId,
     /// Names a moderation task.
     TaskId,
     /// Names what a moderation task is about: for a pet, it is the pet's id.

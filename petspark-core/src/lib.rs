@@ -66,7 +66,8 @@ pub use clock::{Clock, Timestamp};
 pub use error::{Failure, Fault, FieldErrors, Kind, chain};
 pub use expected::Expected;
 pub use id::{
-    ApiKeyId, AuditId, FactorId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, SubjectId, TaskId, UserId,
+    ApiKeyId, AuditId, FactorId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, SubjectId, TaskId, UploadId,
+    UserId,
 };
 pub use idempotency::{IdempotencyError, IdempotencyKey, InvalidKey, Once};
 pub use lines::LineProblem;

@@ -13,6 +13,8 @@ use crate::error::{Failure, Fault, Kind};
 use crate::idempotency;
 use crate::jobs::{Jobs, RemoveDead};
 use crate::mail::{Mailer, OldMails};
+use crate::media::objects::ObjectStore;
+use crate::media::{self, Media};
 use crate::moderation::Moderation;
 use crate::people::{Erasure, Farewell, People};
 use crate::pets::{self, Pets};
@@ -28,6 +30,7 @@ struct Inner {
     auth: Auth,
     people: People,
     pets: Pets,
+    media: Media,
     moderation: Moderation,
     dashboard: Dashboard,
     jobs: Jobs,
@@ -66,6 +69,9 @@ pub enum StartError {
     /// The signing key can't be read or made, or doesn't work.
     #[error("can't prepare the signing key: {}", .0.chain())]
     Auth(Fault),
+    /// Uploads can't be kept like this: a setting lacks, or is no good.
+    #[error("{0}")]
+    Objects(String),
     /// Mails can't be sent like this: a setting lacks, or a text or certificate is no good.
     #[error("{0}")]
     Mail(String),
@@ -76,7 +82,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
-            Self::SigningSecret(_) | Self::Mail(_) => Kind::Invalid,
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -85,7 +91,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
-            Self::SigningSecret(_) | Self::Mail(_) => "CONFIG_INVALID",
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -144,8 +150,15 @@ impl PetSpark {
         jobs.handle(pets::Purge(pets.clone()));
         jobs.handle(pets::Refold(database.clone()));
         jobs.handle(idempotency::Purge { db: database.clone(), clock: clock.clone() });
-        let (db, at) = (database.clone(), clock.clone());
-        let moderation = Moderation::open(db, at, auth.cursors(), pets.clone(), settings.moderation.clone());
+        let objects = ObjectStore::open(&settings.objects).map_err(StartError::Objects)?;
+        let links = media::Links::new(auth.media_signer(), &settings.media);
+        let (db, at, of) = (database.clone(), clock.clone(), settings.media.clone());
+        let media = Media::open(db, at, auth.cursors(), pets.clone(), objects, links, of);
+        jobs.handle(media::Process(media.clone()));
+        jobs.handle(media::Sweep(media.clone()));
+        jobs.handle(media::Remake(media.clone()));
+        let (db, at, of) = (database.clone(), clock.clone(), settings.moderation.clone());
+        let moderation = Moderation::open(db, at, auth.cursors(), pets.clone(), media.clone(), of);
         let dashboard = Dashboard::open(database.clone(), clock.clone());
         jobs.handle(Fold(dashboard.clone()));
         let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
@@ -156,6 +169,7 @@ impl PetSpark {
             auth,
             people,
             pets,
+            media,
             moderation,
             dashboard,
             jobs,
@@ -181,6 +195,12 @@ impl PetSpark {
     #[must_use]
     pub fn pets(&self) -> &Pets {
         &self.0.pets
+    }
+
+    /// Photos and documents.
+    #[must_use]
+    pub fn media(&self) -> &Media {
+        &self.0.media
     }
 
     /// What was reported, and what moderators decide on it.

@@ -11,6 +11,7 @@
 )]
 
 mod mails;
+mod photos;
 #[cfg(feature = "testing-s3")]
 mod s3;
 
@@ -26,6 +27,7 @@ use crate::secret::Secret;
 
 pub use crate::on_both;
 pub use mails::TestMail;
+pub use photos::{jpeg, sha256};
 #[cfg(feature = "testing-s3")]
 pub use s3::TestS3;
 

@@ -29,6 +29,11 @@ fn is_unsafe(c: char) -> bool {
 /// word, and takes any number without a complaint. Some languages write whole texts without a space.
 const MAX_WORD: usize = 512;
 
+/// Two hexadecimal digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The words of a text as they are searched: lower case, without accents, apart by one space, and
 /// nothing else. Both engines get the same words, however they would have split the text.
 pub(crate) fn fold(text: &str) -> String {

@@ -95,6 +95,10 @@ text_enum! {
         PetRestored = "pet_restored",
         /// Pets were removed for good that had been deleted for long.
         PetsPurged = "sys_pets_purged",
+        /// Somebody else than its owner deleted a photo.
+        PhotoDeleted = "photo_deleted",
+        /// Objects were removed that belonged to nothing.
+        MediaCollected = "sys_media_collected",
         /// A moderator took a task, or took it over from another.
         TaskTaken = "moderation_task_taken",
         /// A moderator decided on what was reported.

@@ -102,6 +102,7 @@ struct Inner {
     refresh: RefreshTokens,
     refresh_limit: RefreshLimit,
     derived: Arc<DerivedTokens>,
+    media_signer: Arc<Signer>,
     cursors: Cursors,
     sealer: Arc<Sealer>,
     hashing: HashPool,
@@ -129,6 +130,7 @@ impl Auth {
         Ok(Self(Arc::new(Inner {
             refresh: RefreshTokens::new(&secrets.derive("petspark refresh token v1")?)?,
             cursors: Cursors::new(Signer::new(&secrets.derive("petspark cursor v1")?)?),
+            media_signer: Arc::new(Signer::new(&secrets.derive("petspark media url v1")?)?),
             refresh_limit: RefreshLimit::new(settings.refresh_per_minute),
             derived: Arc::new(DerivedTokens::new(&secrets.derive("petspark derived token v1")?)?),
             sealer,
@@ -147,6 +149,11 @@ impl Auth {
     /// For links in mails.
     pub(crate) fn link_tokens(&self) -> Arc<DerivedTokens> {
         Arc::clone(&self.0.derived)
+    }
+
+    /// For URLs of media.
+    pub(crate) fn media_signer(&self) -> Arc<Signer> {
+        Arc::clone(&self.0.media_signer)
     }
 
     /// For the lists of every service.

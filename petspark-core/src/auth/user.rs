@@ -48,6 +48,8 @@ pub struct User {
     pub email_verified_at: Option<Timestamp>,
     /// The name others see.
     pub display_name: String,
+    /// Where their picture is kept; see [`Media::avatar_url`](crate::media::Media::avatar_url).
+    pub avatar: Option<String>,
     /// What they may do.
     pub role: Role,
     /// Whether they may sign in.

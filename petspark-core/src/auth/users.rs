@@ -224,6 +224,7 @@ pub(super) fn user_of(row: NewUserRow, last_seen_at: Option<Timestamp>) -> User 
         email: row.email.as_str().to_owned(),
         email_verified_at: row.email_verified_at,
         display_name: row.display_name.as_str().to_owned(),
+        avatar: None,
         role: row.role,
         status: UserStatus::Active,
         created_at: row.created_at,

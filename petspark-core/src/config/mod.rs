@@ -24,6 +24,7 @@ use crate::auth::{OneTimeTokenSettings, RegisterMode, SecondFactorSettings, Secr
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
+use crate::media::MediaSettings;
 use crate::media::objects::ObjectSettings;
 use crate::moderation::ModerationSettings;
 use crate::people::PeopleSettings;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub people: PeopleSettings,
     /// How pets are kept.
     pub pets: PetSettings,
+    /// What may be uploaded.
+    pub media: MediaSettings,
     /// How moderators work together.
     pub moderation: ModerationSettings,
     /// How mails leave.
@@ -191,6 +194,7 @@ impl Settings {
             auth: AuthSettings::read(from),
             people: PeopleSettings::read(from),
             pets: PetSettings::read(from),
+            media: MediaSettings::read(from),
             moderation: ModerationSettings::read(from),
             mail: MailSettings::read(from),
             jobs: JobSettings::read(from),

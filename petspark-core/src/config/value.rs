@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Environment, Synchronous};
 use crate::auth::{RegisterMode, SecondFactorFor};
+use crate::media::ModerationPolicy;
 use crate::media::objects::StoreKind;
 use crate::secret::Secret;
 
@@ -45,6 +46,7 @@ values_from_str! {
     IpAddr: "an IP address such as 127.0.0.1",
     ipnet::IpNet: "a network such as 10.0.0.0/8",
     Environment: "development or production",
+    ModerationPolicy: "approve_all, hold_new_users or hold_all",
     RegisterMode: "open or verify_first",
     SecondFactorFor: "nobody, admin or moderator",
     StoreKind: "folder or s3",

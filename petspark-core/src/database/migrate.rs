@@ -15,6 +15,7 @@ use super::history::{self, Applied};
 use super::{Database, Engine, TxConnection, connect, on};
 use crate::clock::Timestamp;
 use crate::error::{Failure, Fault, Kind};
+use crate::text::hex;
 
 /// One step of the schema, the same number and name on both engines.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,7 @@ const MIGRATIONS: &[Migration] = migrations![
     17 "0017_deleted_pets",
     18 "0018_what_is_over",
     19 "0019_filters_in_indexes",
+    20 "0020_uploads",
 ];
 
 impl Migration {
@@ -78,7 +80,7 @@ impl Migration {
 
     fn checksum(&self, database: &Database) -> String {
         let sql = self.sql(database).replace("\r\n", "\n");
-        Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(sql))
     }
 }
 

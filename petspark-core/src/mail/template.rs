@@ -71,6 +71,10 @@ templates! {
     PetApproved = "pet-approved" ["species", "added"],
     /// The same for one that was banned.
     PetBanned = "pet-banned" ["species", "added"],
+    /// To the owner of a photo that a moderator looked at, and that is shown now, with when it was `added`.
+    PhotoApproved = "photo-approved" ["added"],
+    /// The same for one that isn't shown.
+    PhotoRejected = "photo-rejected" ["added"],
     /// From an operator who wants to see whether mails arrive.
     Test = "test" [],
 }

@@ -1,4 +1,117 @@
-//! Photos and documents that people upload. Where their bytes are kept is `objects`; who may do
-//! what with them is not decided there.
+//! Photos and documents: announced, sent straight to where they are kept, really looked at, and then
+//! shown in sizes made of them, upright and without a word about where they were taken. What an image
+//! is made into is `petspark-images`'; where bytes are kept, [`objects`]'.
 
+mod complete;
+mod duplicates;
+mod error;
+mod links;
 pub mod objects;
+mod photo;
+mod photos;
+mod policy;
+mod processing;
+mod reserve;
+mod serve;
+mod settings;
+mod store;
+mod sweep;
+mod upkeep;
+mod upload;
+
+pub use duplicates::{Duplicate, Duplicates, MAX_DISTANCE, Sought};
+pub use error::MediaError;
+pub(crate) use links::Links;
+pub use links::Urls;
+pub use photo::{Photo, ShownPhoto, Size, UploadStatus, Variant};
+pub use photos::PhotoFilter;
+pub(crate) use processing::Process;
+pub use reserve::Reserved;
+pub use serve::{Audience, Served};
+pub use settings::{MediaSettings, ModerationPolicy};
+pub(crate) use sweep::Sweep;
+pub(crate) use upkeep::Remake;
+pub use upkeep::{Collected, MediaCount, Reread};
+pub use upload::{MediaType, NewUpload, Purpose};
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use self::objects::ObjectStore;
+use self::photo::Upload;
+use crate::auth::Permission;
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::error::Fault;
+use crate::id::UploadId;
+use crate::page::Cursors;
+use crate::pets::Pets;
+
+/// The media service; see the [module](self). Cheap to clone.
+#[derive(Clone)]
+pub struct Media {
+    db: Database,
+    clock: Clock,
+    cursors: Cursors,
+    pets: Pets,
+    objects: ObjectStore,
+    links: Links,
+    settings: MediaSettings,
+    /// Images that are decoded at the same time, each in some hundred MiB.
+    workers: Arc<Semaphore>,
+}
+
+impl Media {
+    pub(crate) fn open(
+        db: Database,
+        clock: Clock,
+        cursors: Cursors,
+        pets: Pets,
+        objects: ObjectStore,
+        links: Links,
+        settings: MediaSettings,
+    ) -> Self {
+        let workers = Arc::new(Semaphore::new(settings.workers as usize));
+        Self { db, clock, cursors, pets, objects, links, settings, workers }
+    }
+
+    /// Whether objects can be stored and read.
+    ///
+    /// # Errors
+    /// [`MediaError::Fault`] when they can't.
+    pub async fn check(&self) -> Result<(), MediaError> {
+        Ok(self.objects.check().await?)
+    }
+
+    /// The longest file that can be uploaded, in bytes.
+    #[must_use]
+    pub fn max_upload(&self) -> u64 {
+        self.settings.max_upload.0
+    }
+
+    /// What URLs of photos begin with.
+    #[must_use]
+    pub fn urls(&self) -> &Urls {
+        self.links.urls()
+    }
+
+    /// An upload of the caller's, or one that they may look after.
+    async fn find_for(&self, caller: &Caller, id: UploadId) -> Result<Option<Upload>, Fault> {
+        let found = store::find(&self.db, id).await?;
+        Ok(found.filter(|upload| caller.is(upload.owner_id) || caller.may(Permission::Moderate)))
+    }
+
+    /// Has `work` done beside the async threads, when it is its turn.
+    async fn in_worker<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+        let permit = Arc::clone(&self.workers).acquire_owned().await.map_err(Fault::internal)?;
+        tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permit);
+            done
+        })
+        .await
+        .map_err(Fault::internal)
+    }
+}

@@ -1,12 +1,13 @@
 //! Taking a task and deciding it: one moderator at a time, and nobody about their own.
 
+use super::task::About;
 use super::{Decision, Moderation, ModerationError, Taken, Task, TaskStatus, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::database::Tx;
 use crate::error::{Fault, FieldErrors};
-use crate::id::TaskId;
+use crate::id::{TaskId, UserId};
 use crate::mail::{self, Mail, Recipient, Template};
 use crate::pets;
 use crate::text::one_line;
@@ -57,7 +58,7 @@ impl Moderation {
                 None => return Err(why_not(&mut tx, id, &actor).await?),
             },
         };
-        let owner = pets::store::find_sketch(&mut tx, task.pet()).await?.map(|pet| pet.owner_id);
+        let owner = self.owner(&mut tx, &task).await?;
         if owner.is_some_and(|owner| caller.is(owner)) {
             return Err(ModerationError::OwnPet);
         }
@@ -105,22 +106,52 @@ impl Moderation {
         let Some(task) = store::decide(&mut tx, id, &actor, decision, &reason, now).await? else {
             return Err(why_not(&mut tx, id, &actor).await?);
         };
-        let template = match decision {
-            Decision::Approved => Template::PetApproved,
-            Decision::Rejected => {
-                pets::store::ban(&mut tx, task.pet(), now).await?;
-                Template::PetBanned
-            }
-        };
         let event = Event::new(Action::TaskDecided).on(Subject::Task(id)).reason(reason);
-        let event = event.detail("decision", decision.as_str()).detail("pet", task.pet().to_string());
+        let event = event.detail("decision", decision.as_str());
+        let event = event.detail(task.subject_kind.as_str(), task.subject_id.to_string());
         audit::record(&mut tx, now, caller, event).await?;
-        if let Some(pet) = pets::store::find_sketch(&mut tx, task.pet()).await? {
-            // Without the reason, which is written for colleagues, and without the pet's name.
-            let mail = Mail::new(Recipient::User(pet.owner_id), template, now);
-            mail::send(&mut tx, mail.value("species", pet.species.as_str()).time("added", pet.created_at)).await?;
+        if let Some(notice) = self.carry_out(&mut tx, &task, decision).await? {
+            mail::send(&mut tx, notice).await?;
         }
         Ok((tx, task))
+    }
+
+    /// Does what was decided, and gives the mail that tells the owner. It has neither the reason, which
+    /// is written for colleagues, nor the pet's name.
+    async fn carry_out(&self, tx: &mut Tx, task: &Task, decision: Decision) -> Result<Option<Mail>, Fault> {
+        let now = self.clock.now();
+        Ok(match task.about() {
+            About::Pet(pet) => {
+                let template = match decision {
+                    Decision::Approved => Template::PetApproved,
+                    Decision::Rejected => {
+                        pets::store::ban(tx, pet, now).await?;
+                        Template::PetBanned
+                    }
+                };
+                pets::store::find_sketch(tx, pet).await?.map(|pet| {
+                    let mail = Mail::new(Recipient::User(pet.owner_id), template, now);
+                    mail.value("species", pet.species.as_str()).time("added", pet.created_at)
+                })
+            }
+            About::Photo(photo) => {
+                let template = match decision {
+                    Decision::Approved => Template::PhotoApproved,
+                    Decision::Rejected => Template::PhotoRejected,
+                };
+                self.media.decided(tx, photo, decision).await?.map(|photo| {
+                    Mail::new(Recipient::User(photo.owner_id), template, now).time("added", photo.created_at)
+                })
+            }
+        })
+    }
+
+    /// Whose it is that a task is about.
+    async fn owner(&self, tx: &mut Tx, task: &Task) -> Result<Option<UserId>, Fault> {
+        Ok(match task.about() {
+            About::Pet(pet) => pets::store::find_sketch(tx, pet).await?.map(|pet| pet.owner_id),
+            About::Photo(photo) => self.media.owner(tx, photo).await?,
+        })
     }
 
     async fn with_reasons(&self, mut task: Task) -> Result<Task, ModerationError> {

@@ -1,5 +1,6 @@
 //! Reports of what shouldn't be there, and the moderators' decisions on them: a queue of tasks,
-//! one for each thing that was reported. What is reported today are pets; photos will be.
+//! one for each thing. Pets come here when they are reported, photos when the settings want them
+//! looked at before they are shown.
 
 mod decision;
 mod error;
@@ -12,11 +13,12 @@ pub use decision::NewDecision;
 pub use error::ModerationError;
 pub use report::{NewReport, Report, ReportReason};
 pub use settings::ModerationSettings;
-pub(crate) use store::task_ids_of;
+pub(crate) use store::{Subject, join_task, task_ids_of};
 pub use task::{Decision, SubjectKind, Taken, Task, TaskFilter, TaskStatus};
 
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::media::Media;
 use crate::page::Cursors;
 use crate::pets::Pets;
 
@@ -27,11 +29,19 @@ pub struct Moderation {
     clock: Clock,
     cursors: Cursors,
     pets: Pets,
+    media: Media,
     settings: ModerationSettings,
 }
 
 impl Moderation {
-    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors, pets: Pets, settings: ModerationSettings) -> Self {
-        Self { db, clock, cursors, pets, settings }
+    pub(crate) fn open(
+        db: Database,
+        clock: Clock,
+        cursors: Cursors,
+        pets: Pets,
+        media: Media,
+        settings: ModerationSettings,
+    ) -> Self {
+        Self { db, clock, cursors, pets, media, settings }
     }
 }

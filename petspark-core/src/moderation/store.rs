@@ -9,17 +9,17 @@ use crate::error::Fault;
 use crate::id::{PetId, SubjectId, TaskId, UserId};
 use crate::page::{Key, PageRequest};
 
-/// What is reported.
-pub(super) struct Subject {
-    pub(super) kind: SubjectKind,
-    pub(super) id: SubjectId,
+/// What is to be looked at.
+pub(crate) struct Subject {
+    pub(crate) kind: SubjectKind,
+    pub(crate) id: SubjectId,
     /// With which pet it goes.
-    pub(super) pet: Option<PetId>,
+    pub(crate) pet: Option<PetId>,
 }
 
 /// The task about a thing that isn't decided, made as `new` unless there is one. Until the
 /// transaction ends, nobody decides it.
-pub(super) async fn join_task(tx: &mut Tx, new: TaskId, subject: &Subject, now: Timestamp) -> Result<TaskId, Fault> {
+pub(crate) async fn join_task(tx: &mut Tx, new: TaskId, subject: &Subject, now: Timestamp) -> Result<TaskId, Fault> {
     let ids: Vec<TaskId> = on!(tx, conn => query_scalar(
         "INSERT INTO moderation_tasks (id, subject_kind, subject_id, pet_id, status, created_at, reported_at) \
          VALUES ($1, $2, $3, $4, 'open', $5, $5) \
@@ -154,6 +154,8 @@ pub(super) async fn decide(
 /// The tasks about what is a user's.
 pub(crate) async fn task_ids_of(tx: &mut Tx, owner: UserId) -> Result<Vec<TaskId>, Fault> {
     Ok(on!(tx, conn => query_scalar(
-        "SELECT t.id FROM moderation_tasks t JOIN pets p ON p.id = t.pet_id WHERE p.owner_id = $1"
+        "SELECT t.id FROM moderation_tasks t JOIN pets p ON p.id = t.pet_id WHERE p.owner_id = $1 \
+         UNION SELECT t.id FROM moderation_tasks t JOIN uploads u ON u.id = t.subject_id \
+         WHERE u.owner_id = $1 AND t.subject_kind = 'photo'"
     ).bind(owner).fetch_all(conn).await)?)
 }

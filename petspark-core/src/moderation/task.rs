@@ -8,7 +8,7 @@ use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
-use crate::id::{PetId, SubjectId, TaskId};
+use crate::id::{PetId, SubjectId, TaskId, UploadId};
 use crate::page::{Key, Page, PageRequest};
 
 text_enum! {
@@ -16,6 +16,8 @@ text_enum! {
     pub enum SubjectKind {
         /// A pet.
         Pet = "pet",
+        /// A photo that somebody uploaded.
+        Photo = "photo",
     }
 }
 
@@ -78,12 +80,21 @@ impl Task {
         self.reasons.values().sum()
     }
 
-    /// The pet that it is about.
-    pub(super) fn pet(&self) -> PetId {
+    /// What it is about.
+    pub(super) fn about(&self) -> About {
+        let id = *self.subject_id.as_bytes();
         match self.subject_kind {
-            SubjectKind::Pet => PetId::from_bytes(*self.subject_id.as_bytes()),
+            SubjectKind::Pet => About::Pet(PetId::from_bytes(id)),
+            SubjectKind::Photo => About::Photo(UploadId::from_bytes(id)),
         }
     }
+}
+
+/// What a task is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum About {
+    Pet(PetId),
+    Photo(UploadId),
 }
 
 /// A task as its moderator sees it.

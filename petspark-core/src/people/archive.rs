@@ -9,7 +9,8 @@ use crate::audit::{self, Action, Event, Subject};
 use crate::auth::{AuthError, Permission, Purpose, Role, UserStatus};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::id::{ApiKeyId, AuditId, PetId, SessionId, SubjectId, UserId};
+use crate::id::{ApiKeyId, AuditId, PetId, SessionId, SubjectId, UploadId, UserId};
+use crate::media::{self, MediaType, UploadStatus};
 use crate::moderation::{Decision, ReportReason, SubjectKind};
 use crate::pets::{self, StoredPet};
 
@@ -38,6 +39,8 @@ pub struct Archive {
     pub links: Vec<ArchivedLink>,
     /// Their pets, deleted ones included.
     pub pets: Vec<StoredPet>,
+    /// What they uploaded, without the files: those of photos are at the URLs of their sizes.
+    pub uploads: Vec<ArchivedUpload>,
     /// What they created under idempotency keys lately.
     pub idempotency_keys: Vec<ArchivedIdempotencyKey>,
     /// Pets that they like.
@@ -127,6 +130,24 @@ pub struct ArchivedLink {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub consumed_at: Option<Timestamp>,
+}
+
+/// A photo or document in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in the upload's row")]
+pub struct ArchivedUpload {
+    pub id: UploadId,
+    pub pet_id: Option<PetId>,
+    pub purpose: media::Purpose,
+    pub status: UploadStatus,
+    pub reason: Option<String>,
+    pub file_name: String,
+    pub content_type: MediaType,
+    pub size: i64,
+    pub width: Option<i32>,
+    pub height: Option<i32>,
+    pub created_at: Timestamp,
 }
 
 /// An idempotency key in an [`Archive`], and what was created under it.
@@ -255,6 +276,7 @@ impl People {
             second_factors: store::archived_factors(&self.db, user).await?,
             links: store::archived_links(&self.db, user).await?,
             pets: pets::store::stored_pets_of(&self.db, user).await?,
+            uploads: store::archived_uploads(&self.db, user).await?,
             idempotency_keys: store::archived_idempotency_keys(&self.db, user).await?,
             favorites: store::archived_favorites(&self.db, user).await?,
             blocks: store::archived_blocks(&self.db, user).await?,

@@ -11,7 +11,7 @@ mod store;
 
 pub use archive::{
     Archive, ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
-    ArchivedKey, ArchivedLink, ArchivedProfile, ArchivedReport, ArchivedSession,
+    ArchivedKey, ArchivedLink, ArchivedProfile, ArchivedReport, ArchivedSession, ArchivedUpload,
 };
 pub use blocks::{BlockError, Blocked};
 pub use deletion::{Deleted, Known, When};

@@ -8,6 +8,7 @@ use super::json::{day, degrees};
 use super::pet::{Gender, Location, Pet, PetStatus, Size, Species};
 use crate::clock::Timestamp;
 use crate::id::{PetId, UserId};
+use crate::media::ShownPhoto;
 
 /// A pet to be kept.
 #[derive(Serialize, Deserialize)]
@@ -39,6 +40,11 @@ struct KeptPet {
     /// Nobody likes a pet that is just being added.
     #[serde(skip)]
     favorite_count: i64,
+    /// Nor has it photos, and its owner's picture is only theirs to see here.
+    #[serde(skip)]
+    photos: Option<Vec<ShownPhoto>>,
+    #[serde(skip)]
+    owner_avatar: Option<String>,
     version: i64,
     created_at: Timestamp,
     updated_at: Timestamp,

@@ -7,6 +7,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
 use crate::id::{PetId, UserId};
+use crate::media::ShownPhoto;
 
 text_enum! {
     /// What kind of animal.
@@ -109,6 +110,10 @@ pub struct Pet {
     /// Who can see it.
     pub status: PetStatus,
     pub(super) favorite_count: i64,
+    #[sqlx(json(nullable))]
+    pub(super) photos: Option<Vec<ShownPhoto>>,
+    /// Where the owner's picture is kept; see [`Media::avatar_url`](crate::media::Media::avatar_url).
+    pub owner_avatar: Option<String>,
     /// Counts every change.
     pub version: i64,
     /// When it was added.
@@ -150,6 +155,12 @@ impl Location {
 }
 
 impl Pet {
+    /// Its photos that are shown, in the owner's order.
+    #[must_use]
+    pub fn photos(&self) -> &[ShownPhoto] {
+        self.photos.as_deref().unwrap_or_default()
+    }
+
     /// With its distance from the place that was looked near.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most half around the earth")]
     pub(super) fn seen_from(self, near: Option<Near>) -> Self {

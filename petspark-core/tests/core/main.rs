@@ -16,6 +16,7 @@ mod jobs;
 mod keys;
 mod leftovers;
 mod mail;
+mod media;
 mod migrations;
 mod moderation;
 mod objects;

@@ -120,12 +120,13 @@ on_both! {
 
 /// What reads all of something on purpose: few rows, or a count of everything that an operator asks
 /// for. The list of users is read in the order of an index, which its beginning doesn't say.
-const WHOLE: [&str; 5] = [
+const WHOLE: [&str; 6] = [
     "FROM counters",
     "FROM signing_keys",
     "FROM throttles WHERE",
     "count(*) AS users",
     "FROM users WHERE deleted_at IS NULL",
+    "count(*) AS uploads",
 ];
 
 /// PostgreSQL plans by what is in its tables, SQLite by its indexes: here it shows whether there is

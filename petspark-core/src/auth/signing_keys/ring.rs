@@ -19,6 +19,7 @@ use crate::auth::store::KeyRow;
 use crate::clock::Timestamp;
 use crate::error::Fault;
 use crate::secret::{Secret, random};
+use crate::text::hex;
 
 /// A secret that signs by HS256, and its name in a token's header.
 pub(super) struct HmacKey {
@@ -66,10 +67,6 @@ fn purpose(kid: &str) -> String {
 /// The name of a public key: the start of its digest, so that a key can't have two.
 fn kid_of(public: &[u8]) -> String {
     format!("ed-{}", hex(&Sha256::digest(public)[..8]))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What tokens are signed with.

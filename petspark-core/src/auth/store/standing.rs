@@ -19,7 +19,7 @@ pub(in crate::auth) struct Standing {
 
 pub(in crate::auth) async fn find_standing(tx: &mut Tx, id: UserId) -> Result<Option<Standing>, Fault> {
     Ok(on!(tx, conn => query_as(
-        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+        "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at, \
                 suspended_until, status_reason \
          FROM users WHERE id = $1 AND deleted_at IS NULL"
     ).bind(id).fetch_optional(conn).await)?)
@@ -54,7 +54,7 @@ pub(in crate::auth) async fn find_details(
     now: Timestamp,
 ) -> Result<Option<DetailsRow>, Fault> {
     Ok(on_reader!(db, conn => query_as(
-        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+        "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at, \
                 suspended_until, status_reason, \
                 EXISTS (SELECT 1 FROM totp_factors f WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL) \
                     AS second_factor, \

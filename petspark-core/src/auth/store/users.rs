@@ -49,7 +49,7 @@ pub(in crate::auth) struct LoginRow {
 
 pub(in crate::auth) async fn find_login(db: &Database, email: &Email) -> Result<Option<LoginRow>, Fault> {
     Ok(on_reader!(db, pool => query_as(
-        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+        "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at, \
                 password_hash, session_version \
          FROM users WHERE email = $1 AND deleted_at IS NULL"
     ).bind(email.as_str()).fetch_optional(pool).await)?)
@@ -58,7 +58,7 @@ pub(in crate::auth) async fn find_login(db: &Database, email: &Email) -> Result<
 /// The same by id, in a transaction.
 pub(in crate::auth) async fn find_login_by_id(tx: &mut Tx, id: UserId) -> Result<Option<LoginRow>, Fault> {
     Ok(on!(tx, conn => query_as(
-        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+        "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at, \
                 password_hash, session_version \
          FROM users WHERE id = $1 AND deleted_at IS NULL"
     ).bind(id).fetch_optional(conn).await)?)
@@ -73,7 +73,7 @@ pub(in crate::auth) async fn find_password_hash(db: &Database, id: UserId) -> Re
 
 pub(in crate::auth) async fn find_user(db: &Database, id: UserId) -> Result<Option<User>, Fault> {
     Ok(on_reader!(db, pool => query_as(
-        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at \
+        "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at \
          FROM users WHERE id = $1 AND deleted_at IS NULL"
     ).bind(id).fetch_optional(pool).await)?)
 }
@@ -93,7 +93,7 @@ pub(in crate::auth) async fn list_users(
 ) -> Result<Vec<User>, Fault> {
     Ok(on_reader!(db, pool => {
         let mut sql = QueryBuilder::new(
-            "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at \
+            "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at \
              FROM users WHERE deleted_at IS NULL",
         );
         if let Some(q) = &filter.q {

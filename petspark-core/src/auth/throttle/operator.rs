@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
 use crate::error::{Fault, FieldErrors};
+use crate::text::hex;
 
 /// Something that is being counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +147,7 @@ fn covers(network: &IpNet, row: IpAddr) -> bool {
 impl Throttle {
     fn shown(&self, row: Row, now: Timestamp) -> Throttled {
         let wait = self.settings.wait(&row.counted(), now);
-        let digits = row.subject.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>();
+        let digits = hex(&row.subject[..row.subject.len().min(4)]);
         Throttled {
             bucket: row.bucket,
             subject: (!row.subject.is_empty()).then_some(digits),

@@ -10,6 +10,7 @@ use crate::id::UserId;
 use crate::people::archive::{
     ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
     ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedProfile, ArchivedReport, ArchivedSession,
+    ArchivedUpload,
 };
 
 #[derive(sqlx::FromRow)]
@@ -50,6 +51,13 @@ pub(in crate::people) async fn archived_links(db: &Database, user: UserId) -> Re
     Ok(on_reader!(db, pool => query_as(
         "SELECT purpose, bound_email, new_email, created_at, expires_at, consumed_at \
          FROM one_time_tokens WHERE user_id = $1 ORDER BY created_at, id"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_uploads(db: &Database, user: UserId) -> Result<Vec<ArchivedUpload>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, pet_id, purpose, status, reason, file_name, content_type, size, width, height, created_at \
+         FROM uploads WHERE owner_id = $1 ORDER BY created_at, id"
     ).bind(user).fetch_all(pool).await)?)
 }
 

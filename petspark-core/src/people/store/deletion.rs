@@ -11,14 +11,14 @@ use crate::people::deletion::Known;
 
 pub(in crate::people) async fn find_by_id(db: &Database, id: UserId) -> Result<Option<Known>, Fault> {
     Ok(on_reader!(db, pool => query_as(
-        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+        "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at, \
                 deleted_at, erase_at FROM users WHERE id = $1"
     ).bind(id).fetch_optional(pool).await)?)
 }
 
 pub(in crate::people) async fn find_by_email(db: &Database, email: &Email) -> Result<Option<Known>, Fault> {
     Ok(on_reader!(db, pool => query_as(
-        "SELECT id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+        "SELECT id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at, \
                 deleted_at, erase_at FROM users WHERE email = $1"
     ).bind(email.as_str()).fetch_optional(pool).await)?)
 }
@@ -27,7 +27,7 @@ pub(in crate::people) async fn find_by_email(db: &Database, email: &Email) -> Re
 pub(in crate::people) async fn hold(tx: &mut Tx, id: UserId) -> Result<Option<Known>, Fault> {
     Ok(on!(tx, conn => query_as(
         "UPDATE users SET updated_at = updated_at WHERE id = $1 \
-         RETURNING id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at, \
+         RETURNING id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at, \
                    deleted_at, erase_at"
     ).bind(id).fetch_all(conn).await)?
     .pop())
@@ -50,7 +50,7 @@ pub(in crate::people) async fn mark_deleted(
 pub(in crate::people) async fn restore(tx: &mut Tx, id: UserId, now: Timestamp) -> Result<Option<User>, Fault> {
     Ok(on!(tx, conn => query_as(
         "UPDATE users SET deleted_at = NULL, erase_at = NULL, updated_at = $1 WHERE id = $2 \
-         RETURNING id, email, email_verified_at, display_name, role, status, created_at, updated_at, last_seen_at"
+         RETURNING id, email, email_verified_at, display_name, avatar, role, status, created_at, updated_at, last_seen_at"
     ).bind(now).bind(id).fetch_all(conn).await)?
     .pop())
 }

@@ -5,7 +5,8 @@ macro_rules! pet_columns {
     () => {
         "p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, p.birth_date, \
          p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, p.shown_latitude, \
-         p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.favorite_count, p.version, \
+         p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.favorite_count, p.photos, \
+         u.avatar AS owner_avatar, p.version, \
          p.created_at, p.updated_at"
     };
 }

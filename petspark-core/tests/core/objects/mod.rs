@@ -4,7 +4,7 @@
 mod contract;
 mod faults;
 mod folder;
-mod http;
+pub(crate) mod http;
 mod migrate;
 mod presigned;
 mod stand_in;

@@ -1,0 +1,134 @@
+//! Why an upload, or something that is asked of one, was refused.
+
+use std::time::Duration;
+
+use crate::auth::Denied;
+use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::page::InvalidPage;
+use crate::pets::PetError;
+
+/// Why an upload, or something that is asked of one, was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// Fields that can't be as they are.
+    #[error("Some fields are invalid: {0}")]
+    Invalid(FieldErrors),
+    /// A photo of somebody else's pet, or of none.
+    #[error("You can only upload photos of your own pets.")]
+    NotYourPet,
+    /// More bytes than an upload may have.
+    #[error("Files can have at most {} bytes.", .most)]
+    TooLarge {
+        /// That many, `media.max_upload`.
+        most: u64,
+    },
+    /// As many photos of a pet as there may be, or as many bytes of a person.
+    #[error("{0}")]
+    LimitReached(String),
+    /// Nothing that the caller announced.
+    #[error("There is no such upload.")]
+    UploadNotFound,
+    /// Nothing came at the URL that was given out, or not in time.
+    #[error("Nothing was uploaded there.")]
+    NotUploaded,
+    /// Something came already: a URL is for one upload.
+    #[error("Something was uploaded there already.")]
+    AlreadyUploaded,
+    /// What came isn't what was announced, or not an image that can be read.
+    #[error("{0}")]
+    NotAsDeclared(String),
+    /// A URL that wasn't given out, or not for this, or not any more.
+    #[error("This link is not valid, or not valid any more.")]
+    BadLink,
+    /// The sender stopped in the middle.
+    #[error("The file did not arrive completely.")]
+    Incomplete,
+    /// No such photo, or none that the caller may know of.
+    #[error("There is no such photo.")]
+    PhotoNotFound,
+    /// Somebody else's.
+    #[error("This photo is not yours.")]
+    NotYourPhoto,
+    /// Not by this caller.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Not the caller's doing.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Failure for MediaError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid(_) | Self::Incomplete => Kind::Invalid,
+            Self::NotYourPet | Self::NotYourPhoto | Self::BadLink => Kind::Forbidden,
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::LimitReached(_) | Self::NotUploaded => Kind::Conflict,
+            Self::AlreadyUploaded => Kind::Outdated,
+            Self::UploadNotFound | Self::PhotoNotFound => Kind::NotFound,
+            Self::NotAsDeclared(_) => Kind::Unprocessable,
+            Self::Denied(denied) => denied.kind(),
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) | Self::Incomplete => "UPLOAD_001",
+            Self::NotYourPet => "UPLOAD_002",
+            Self::UploadNotFound => "UPLOAD_003",
+            Self::NotUploaded => "UPLOAD_004",
+            Self::NotAsDeclared(_) => "UPLOAD_005",
+            Self::LimitReached(_) => "UPLOAD_006",
+            Self::BadLink => "UPLOAD_007",
+            Self::AlreadyUploaded => "UPLOAD_008",
+            Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
+            Self::PhotoNotFound => "PHOTO_001",
+            Self::NotYourPhoto => "PHOTO_002",
+            Self::Denied(denied) => denied.code(),
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+
+    fn fields(&self) -> Option<&FieldErrors> {
+        match self {
+            Self::Invalid(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fault(fault) => fault.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl MediaError {
+    /// As a job tells it, which nobody asked for that could have been refused.
+    pub(super) fn into_fault(self) -> Fault {
+        match self {
+            Self::Fault(fault) => fault,
+            refused => Fault::internal(refused),
+        }
+    }
+}
+
+impl From<InvalidPage> for MediaError {
+    fn from(error: InvalidPage) -> Self {
+        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
+    }
+}
+
+/// A pet that the caller may not see has no photos that they may see.
+impl From<PetError> for MediaError {
+    fn from(error: PetError) -> Self {
+        match error {
+            PetError::Denied(denied) => Self::Denied(denied),
+            PetError::Fault(fault) => Self::Fault(fault),
+            _ => Self::PhotoNotFound,
+        }
+    }
+}

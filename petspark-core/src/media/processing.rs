@@ -1,0 +1,192 @@
+//! The job that makes a photo of what was uploaded: all its sizes, what it looks like in few bytes,
+//! and whether it is shown or waits for a moderator. Doing it twice gives the same, under the same names.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use petspark_images::{Limits, Processed, Refused, VariantName, process};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::objects::{ObjectError, ObjectKey};
+use super::photo::{Size, StoredVariant, Upload, UploadStatus};
+use super::{Links, Media, MediaError, MediaType, Purpose, store};
+use crate::database::Tx;
+use crate::error::Fault;
+use crate::id::UploadId;
+use crate::jobs::{Handler, Job, NewJob};
+use crate::text::hex;
+
+/// Makes a photo.
+pub(crate) struct Process(pub(crate) Media);
+
+impl Process {
+    pub(super) const KIND: &'static str = "media.process";
+
+    pub(super) fn job(upload: UploadId) -> NewJob {
+        // With the pauses between them, six attempts take a quarter of an hour: a store that is away
+        // for longer is looked after by somebody, who can have it done again.
+        NewJob::new(Self::KIND, json!({ "upload": upload })).max_attempts(6)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Payload {
+    upload: UploadId,
+}
+
+impl Handler for Process {
+    fn kind(&self) -> &'static str {
+        Self::KIND
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let Self(media) = self;
+            let Payload { upload } = serde_json::from_value(job.payload.clone()).map_err(Fault::lasting)?;
+            match media.process(upload).await {
+                Err(MediaError::NotAsDeclared(reason)) => media.reject_unprocessed(upload, &reason).await,
+                Err(error) if job.attempts >= job.max_attempts => {
+                    let reason = "The photo could not be processed. Please upload it again.";
+                    media.reject_unprocessed(upload, reason).await?;
+                    Err(error.into_fault())
+                }
+                Err(error) => Err(error.into_fault()),
+                Ok(()) => Ok(()),
+            }
+        })
+    }
+}
+
+impl Media {
+    async fn process(&self, id: UploadId) -> Result<(), MediaError> {
+        // Deleted meanwhile, or done by an attempt that died before it could say so.
+        let Some(upload) = store::find(&self.db, id).await? else { return Ok(()) };
+        if upload.status != UploadStatus::Processing {
+            return Ok(());
+        }
+        let made = self.make(&upload).await?;
+        let status = self.policy(&upload).await?;
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let made = store::Made { status, ..made };
+        if !store::finish(&mut tx, id, UploadStatus::Processing, &made, now).await? {
+            drop(tx);
+            return self.discard(&upload, &made).await;
+        }
+        match status {
+            UploadStatus::Approved => self.show(&mut tx, &upload).await?,
+            _ => self.hold(&mut tx, &upload).await?,
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Removes what was made of a photo that was deleted meanwhile; of one that another attempt made,
+    /// these are the same objects, and stay.
+    async fn discard(&self, upload: &Upload, made: &store::Made) -> Result<(), MediaError> {
+        if store::find(&self.db, upload.id).await?.is_none() {
+            for name in Links::all(upload.owner_id, upload.id, upload.content_type, &made.variants) {
+                self.objects.delete(&name.parse().map_err(Fault::internal)?).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes and keeps the sizes of a photo.
+    pub(super) async fn make(&self, upload: &Upload) -> Result<store::Made, MediaError> {
+        let bytes = match self.objects.read(&self.original(upload)?, self.max_upload()).await {
+            Ok(bytes) => bytes,
+            Err(ObjectError::NotFound) => {
+                return Err(MediaError::NotAsDeclared("The file that was uploaded is gone.".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (format, sha256) = (upload.content_type.format(), upload.sha256.clone());
+        let processed = self
+            .in_worker(move || {
+                if sha256.as_deref() != Some(&Sha256::digest(&bytes)[..]) {
+                    return Err("The file was changed after it was checked.".to_owned());
+                }
+                let format = format.ok_or("This is not a photo.")?;
+                process(&bytes, format, &Limits::default()).map_err(|refused: Refused| refused.to_string())
+            })
+            .await?
+            .map_err(MediaError::NotAsDeclared)?;
+        self.keep(upload, processed).await
+    }
+
+    async fn keep(&self, upload: &Upload, made: Processed) -> Result<store::Made, MediaError> {
+        let [red, green, blue] = made.dominant_color;
+        let mut variants: Vec<StoredVariant> = Vec::with_capacity(made.variants.len());
+        for variant in made.variants {
+            let digest = Sha256::digest(&variant.bytes);
+            let stored = StoredVariant {
+                name: Size::from(variant.name),
+                media_type: MediaType::from(variant.format),
+                width: variant.width,
+                height: variant.height,
+                bytes: variant.bytes.len() as u64,
+                hash: hex(&digest[..16]),
+            };
+            let key = Links::key(upload.owner_id, upload.id, &stored.file_name());
+            let key: ObjectKey = key.parse().map_err(Fault::internal)?;
+            self.objects.put(&key, Bytes::from(variant.bytes)).await?;
+            variants.push(stored);
+        }
+        Ok(store::Made {
+            status: upload.status,
+            variants,
+            width: made.width,
+            height: made.height,
+            thumb_hash: made.thumb_hash,
+            perceptual_hash: made.perceptual_hash,
+            dominant_color: format!("#{red:02x}{green:02x}{blue:02x}"),
+        })
+    }
+
+    async fn reject_unprocessed(&self, id: UploadId, reason: &str) -> Result<(), Fault> {
+        let mut tx = self.db.begin().await?;
+        let only = [UploadStatus::Processing; 2];
+        store::set_status(&mut tx, id, only, UploadStatus::Rejected, Some(reason), self.clock.now()).await?;
+        tx.commit().await
+    }
+
+    /// Writes what is shown of a photo's pet or person anew. Of a person, the newest picture is all
+    /// that is kept.
+    pub(crate) async fn show(&self, tx: &mut Tx, upload: &Upload) -> Result<(), Fault> {
+        let now = self.clock.now();
+        match (upload.purpose, upload.pet_id) {
+            (Purpose::PetPhoto, Some(pet)) => store::refresh_pet(tx, pet, now).await?,
+            (Purpose::ProfileAvatar, _) => {
+                for replaced in store::refresh_avatar(tx, upload.owner_id, now).await? {
+                    store::delete(tx, replaced).await?;
+                }
+                self.sweep_soon(tx).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl From<VariantName> for Size {
+    fn from(name: VariantName) -> Self {
+        match name {
+            VariantName::Thumb => Self::Thumb,
+            VariantName::Small => Self::Small,
+            VariantName::Medium => Self::Medium,
+            VariantName::Large => Self::Large,
+        }
+    }
+}
+
+impl From<petspark_images::Format> for MediaType {
+    fn from(format: petspark_images::Format) -> Self {
+        match format {
+            petspark_images::Format::Jpeg => Self::Jpeg,
+            petspark_images::Format::Png => Self::Png,
+            petspark_images::Format::Webp => Self::Webp,
+            petspark_images::Format::Gif => Self::Gif,
+        }
+    }
+}
