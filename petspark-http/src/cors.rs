@@ -30,7 +30,9 @@ pub(crate) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
             "if-match",
             "if-none-match",
             "idempotency-key",
+            "range",
             "traceparent",
+            "x-amz-checksum-sha256",
             "x-correlation-id",
             "x-csrf-token",
             "x-petspark-client",
@@ -38,6 +40,7 @@ pub(crate) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
             "x-request-id",
         ]))
         .expose_headers(names(&[
+            "content-range",
             "etag",
             "idempotency-replayed",
             "location",

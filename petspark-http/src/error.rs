@@ -156,6 +156,8 @@ impl<F: Failure> From<F> for ApiError {
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Outdated => StatusCode::PRECONDITION_FAILED,
+            Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -164,6 +166,7 @@ impl<F: Failure> From<F> for ApiError {
             Some(fields) => Self::invalid_fields(fields),
             None => Self::new(status, failure.code(), failure.to_string()),
         };
+        error.0.code = failure.code();
         error.0.details = failure.details().or(error.0.details.take());
         error.0.retry_after = failure.retry_after();
         if status.is_server_error() {

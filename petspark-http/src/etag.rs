@@ -72,7 +72,7 @@ pub(crate) struct Known(Option<Tags>);
 
 impl Known {
     /// By the weak comparison, as RFC 9110 section 13.1.2 wants it.
-    fn includes(&self, tag: &str) -> bool {
+    pub(crate) fn includes(&self, tag: &str) -> bool {
         match &self.0 {
             None => false,
             Some(Tags::Any) => true,

@@ -44,6 +44,7 @@ use std::time::Instant;
 
 use axum::Router;
 use petspark_core::PetSpark;
+use petspark_core::media::Urls;
 use tower_http::cors::CorsLayer;
 
 use cookie::RefreshCookie;
@@ -66,6 +67,11 @@ struct Inner {
 impl App {
     pub(crate) fn petspark(&self) -> &PetSpark {
         &self.0.petspark
+    }
+
+    /// What URLs of photos begin with.
+    pub(crate) fn urls(&self) -> &Urls {
+        self.petspark().media().urls()
     }
 
     pub(crate) fn settings(&self) -> &HttpSettings {

@@ -61,6 +61,9 @@ pub(crate) fn complete(routes: OpenApi) -> OpenApi {
     components.responses.insert(ERROR.to_owned(), RefOr::T(error_response(error)));
     let unauthenticated = "AUTH_006: not signed in, or the access token is no longer valid";
     components.responses.insert(UNAUTHENTICATED.to_owned(), RefOr::T(error_response(unauthenticated)));
+    // OpenAPI has no sign of its own for a parameter that takes slashes.
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     document.paths.paths.values_mut().flat_map(operations).for_each(with_common_answers);
     document
 }

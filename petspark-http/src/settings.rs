@@ -28,6 +28,8 @@ pub struct HttpSettings {
     pub keep_alive_timeout: Duration,
     /// How long a request may take, its body included.
     pub request_timeout: Duration,
+    /// How long a request may take that sends a file.
+    pub upload_timeout: Duration,
     /// How long requests in flight may take at the end.
     pub shutdown_timeout: Duration,
     /// Connections at the same time; more wait in the system's queue.
@@ -140,6 +142,8 @@ impl HttpSettings {
         );
         let request_timeout =
             time("http.request_timeout", seconds(30), "How long a request may take, its body included.");
+        let upload_timeout =
+            time("http.upload_timeout", seconds(120), "How long a request may take that sends a file.");
         let shutdown_timeout =
             time("http.shutdown_timeout", seconds(25), "How long requests in flight may take after SIGTERM.");
         let max_connections = from.get(Setting {
@@ -162,6 +166,7 @@ impl HttpSettings {
             header_read_timeout,
             keep_alive_timeout,
             request_timeout,
+            upload_timeout,
             shutdown_timeout,
             max_connections,
             docs,
@@ -186,6 +191,7 @@ impl HttpSettings {
             ("http.header_read_timeout", self.header_read_timeout),
             ("http.keep_alive_timeout", self.keep_alive_timeout),
             ("http.request_timeout", self.request_timeout),
+            ("http.upload_timeout", self.upload_timeout),
         ]);
         if self.max_connections == 0 {
             from.problem("http.max_connections", "must be at least 1");

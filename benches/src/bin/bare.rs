@@ -17,6 +17,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use petspark_core::media::Urls;
 use petspark_core::{Caller, Clock, PetId, pets};
 use petspark_http::wire::{Data, Pet};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -28,7 +29,7 @@ use tokio::net::TcpListener;
 const SELECT: &str = "SELECT p.id, p.owner_id, u.display_name AS owner_display_name, p.name, p.species, p.breed, \
      p.birth_date, p.birth_date_is_estimate, p.gender, p.size, p.personality, p.bio, p.city, p.country, \
      p.shown_latitude, p.shown_longitude, p.latitude, p.longitude, p.verified, p.status, p.version, p.created_at, \
-     p.updated_at, p.favorite_count \
+     p.updated_at, p.favorite_count, p.photos, u.avatar AS owner_avatar \
      FROM pets p JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND p.id = $1";
 
 enum Pool {
@@ -87,7 +88,10 @@ async fn answer(pool: &Pool, clock: &Clock, request: &Request<Incoming>) -> io::
     match pet {
         Some(pet) => {
             let mut body = Vec::with_capacity(1024);
-            serde_json::to_writer(&mut body, &Data { data: Pet::of(pet, &Caller::anonymous(), clock.now()) })?;
+            serde_json::to_writer(
+                &mut body,
+                &Data { data: Pet::of(pet, &Caller::anonymous(), clock.now(), &Urls::default()) },
+            )?;
             *response.body_mut() = Full::from(body);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

@@ -1,6 +1,7 @@
 //! A JSON body under a size limit.
 
 use axum::body::HttpBody as _;
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -60,6 +61,15 @@ async fn read(request: Request, max: usize) -> Result<Vec<u8>, ApiError> {
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(ApiError::payload_too_large(max)),
         Err(_) => Err(ApiError::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "The body ended before its end.")),
     }
+}
+
+/// A body of several parts that can't be read to its end.
+pub(crate) fn interrupted(error: &MultipartError) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::for_status(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let message = "The body ended before its end, or isn't multipart/form-data.";
+    ApiError::new(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", message)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
@@ -25,7 +25,7 @@ pub(crate) use request_id::RequestId;
 use crate::error::ApiError;
 use crate::listen::Peer;
 use crate::rate_limit::{Class, Counted};
-use crate::{App, cors};
+use crate::{App, cors, routes};
 
 /// What is known of a request besides itself. A handler's extractors add to it for the log.
 #[derive(Clone, Debug)]
@@ -89,6 +89,10 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
         path: request.uri().path().to_owned(),
         user_agent: request.headers().get(header::USER_AGENT).cloned(),
     };
+    // Of a file that is sent, all that takes time is the sending.
+    let sends_file = routes::takes_file(&line.method, line.route.as_ref().map(MatchedPath::as_str));
+    context.set_waits_for_body(sends_file);
+    let limit = if sends_file { app.settings().upload_timeout } else { app.settings().request_timeout };
     let class = Class::of(&line.method, line.route.as_ref().map(MatchedPath::as_str));
     let counted = app.rate_limits().zip(context.0.client_ip).and_then(|(limits, ip)| limits.count(class, ip));
     let origin = request.headers().get(header::ORIGIN).cloned();
@@ -96,7 +100,7 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
 
     let answer = match counted.as_ref().and_then(Counted::wait) {
         Some(wait) => Err(ApiError::rate_limited(wait)),
-        None => answer(&app, &context, context.0.statements.during(next.run(request))).await,
+        None => answer(limit, &context, context.0.statements.during(next.run(request))).await,
     };
     let mut response = match (answer, origin, app.cors()) {
         (Ok(response), ..) => response,
@@ -114,11 +118,11 @@ pub(crate) async fn surround(State(app): State<App>, mut request: Request, next:
 
 /// The answer from within, unless there is none.
 async fn answer(
-    app: &App,
+    limit: Duration,
     context: &RequestContext,
     inside: impl Future<Output = Response>,
 ) -> Result<Response, ApiError> {
-    match tokio::time::timeout(app.settings().request_timeout, AssertUnwindSafe(inside).catch_unwind()).await {
+    match tokio::time::timeout(limit, AssertUnwindSafe(inside).catch_unwind()).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(panic)) => Err(ApiError::internal(format!("a handler panicked: {}", panic_message(&*panic)))),
         Err(_) if context.0.waits_for_body.load(Ordering::Relaxed) => {

@@ -25,6 +25,8 @@ pub(crate) enum Class {
     Refresh,
     /// Anything else under `/auth`.
     Account,
+    /// Gets a photo, of which a page has dozens.
+    Media,
     General,
 }
 
@@ -34,6 +36,8 @@ impl Class {
         let Some(route) = route else { return Self::General };
         if route.ends_with("/healthz") || route.ends_with("/readyz") {
             Self::Health
+        } else if method.is_safe() && route.ends_with("/media/{*key}") {
+            Self::Media
         } else if !route.contains("/api/v1/auth/") {
             Self::General
         } else if method.is_safe() || route.ends_with("/auth/logout") {
@@ -56,6 +60,7 @@ pub(crate) struct RateLimits {
     general: Bucket,
     auth: Bucket,
     refresh: Bucket,
+    media: Bucket,
 }
 
 impl RateLimits {
@@ -66,6 +71,7 @@ impl RateLimits {
             general: bucket("general", settings.general),
             auth: bucket("auth", settings.auth),
             refresh: bucket("refresh", settings.refresh),
+            media: bucket("media", settings.media),
         })
     }
 
@@ -75,6 +81,7 @@ impl RateLimits {
             Class::Health => None,
             Class::Auth => Some(self.auth.count(client)),
             Class::Refresh => Some(self.refresh.count(client)),
+            Class::Media => Some(self.media.count(client)),
             Class::Account | Class::General => Some(self.general.count(client)),
         }
     }
@@ -249,6 +256,8 @@ mod tests {
         let class = |method: Method, route| Class::of(&method, Some(route));
         assert_eq!(class(Method::GET, "/healthz"), Class::Health);
         assert_eq!(class(Method::GET, "/backend/readyz"), Class::Health);
+        assert_eq!(class(Method::GET, "/backend/media/{*key}"), Class::Media);
+        assert_eq!(class(Method::PUT, "/media/{*key}"), Class::General);
         assert_eq!(class(Method::POST, "/api/v1/auth/login"), Class::Auth);
         assert_eq!(class(Method::POST, "/backend/api/v1/auth/refresh"), Class::Refresh);
         assert_eq!(class(Method::GET, "/api/v1/auth/me"), Class::Account);

@@ -17,6 +17,8 @@ pub struct RateLimitSettings {
     pub auth: Limit,
     /// Renewing tokens.
     pub refresh: Limit,
+    /// Getting photos.
+    pub media: Limit,
 }
 
 /// So many requests in so much time, and so many of them at once.
@@ -101,6 +103,11 @@ impl RateLimitSettings {
             Limit::new(150, minutes(5), 30),
             "The same for renewing tokens by /auth/refresh.",
         );
+        let media = limit(
+            "rate_limit.media",
+            Limit::new(3000, minutes(1), 1000),
+            "The same for getting photos, of which a page has dozens.",
+        );
         let by_proxy = from.get(Setting {
             key: "rate_limit.by_proxy",
             env: None,
@@ -110,7 +117,7 @@ impl RateLimitSettings {
         if from.environment() == Environment::Production && !enabled && !by_proxy {
             from.problem("rate_limit.enabled", "can't be false in production, unless rate_limit.by_proxy is true");
         }
-        Self { enabled, general, auth, refresh }
+        Self { enabled, general, auth, refresh, media }
     }
 }
 

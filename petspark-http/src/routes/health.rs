@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use petspark_core::mail::MailHealth;
-use petspark_core::{PetSpark, Timestamp};
+use petspark_core::{PetSpark, Timestamp, chain};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -37,11 +37,15 @@ pub(crate) struct Ready {
 
 /// Each `ok` or `failed`; why it failed stands in the log.
 #[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Checks {
     #[schema(example = "ok")]
     database: &'static str,
     #[schema(example = "ok")]
     migrations: &'static str,
+    /// `failed` while uploads can't be kept or read. All else is answered.
+    #[schema(example = "ok")]
+    media_store: &'static str,
     /// Whether work gets done that is done later. Requests are answered all the same.
     #[schema(example = "ok")]
     jobs: &'static str,
@@ -134,16 +138,17 @@ impl Readiness {
 
 async fn check(petspark: &PetSpark) -> Ready {
     let database = petspark.database();
-    let (answers, migrations, jobs) = tokio::join!(
+    let (answers, migrations, media_store, jobs) = tokio::join!(
         verdict("database", async { database.ping().await.map_err(|fault| fault.chain()) }),
         verdict("migrations", async {
             database.migrations().require_current().await.map_err(|error| error.to_string())
         }),
+        verdict("mediaStore", async { petspark.media().check().await.map_err(|error| chain(&error)) }),
         verdict("jobs", async { petspark.jobs().check().await.map_err(|fault| fault.chain()) }),
     );
     let mail = if petspark.mail().health() == MailHealth::Failing { "failed" } else { "ok" };
-    let checks = Checks { database: answers, migrations, jobs, mail };
-    // Jobs and mails can wait: to be left out of the balance for them would help nobody.
+    let checks = Checks { database: answers, migrations, media_store, jobs, mail };
+    // Photos, jobs and mails can wait: to be left out of the balance for them would help nobody.
     let ready = [checks.database, checks.migrations].into_iter().all(|verdict| verdict == "ok");
     Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks }
 }

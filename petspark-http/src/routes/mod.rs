@@ -10,13 +10,18 @@ mod favorites;
 mod health;
 mod jobs;
 mod keys;
+mod media;
 mod moderation;
 mod people;
 mod pets;
+mod photos;
 mod recovery;
 mod second_factor;
 mod sessions;
+mod uploads;
 
+use axum::extract::DefaultBodyLimit;
+use http::Method;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,6 +30,12 @@ use crate::{App, cors};
 
 pub(crate) use docs::docs;
 pub(crate) use health::Readiness;
+
+/// Whether a request sends a file, which takes as long as its sender's connection needs.
+pub(crate) fn takes_file(method: &Method, route: Option<&str>) -> bool {
+    let ends_with = |end| route.is_some_and(|route| route.ends_with(end));
+    method == Method::PUT && ends_with("/media/{*key}") || method == Method::POST && ends_with("/uploads")
+}
 
 /// Every documented route.
 pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
@@ -77,11 +88,21 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(pets::get, pets::put, pets::patch, pets::delete))
         .routes(routes!(pets::restore))
         .routes(routes!(favorites::add, favorites::remove))
-        .routes(routes!(moderation::report));
+        .routes(routes!(moderation::report))
+        .routes(routes!(photos::order))
+        .routes(routes!(photos::list))
+        .routes(routes!(photos::duplicates))
+        .routes(routes!(photos::get, photos::delete))
+        .routes(routes!(uploads::sign))
+        .routes(routes!(uploads::complete))
+        .routes(routes!(uploads::delete));
+    // Core counts what it reads; these read what isn't JSON.
+    let files = OpenApiRouter::new().routes(routes!(uploads::upload)).layer(DefaultBodyLimit::disable());
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))
         .routes(routes!(keys::jwks))
-        .nest("/api/v1", version_one)
+        .routes(routes!(media::get, media::put))
+        .nest("/api/v1", version_one.merge(files))
 }

@@ -18,8 +18,8 @@ pub(super) fn pet_id(text: &str) -> Result<PetId, ApiError> {
 }
 
 /// A pet as it looks to `viewer` at the time `now`.
-fn tagged(pet: pets::Pet, viewer: &Caller, now: Timestamp) -> Tagged<Pet> {
-    Tagged::new(pet.version, Pet::of(pet, viewer, now))
+pub(super) fn tagged(pet: pets::Pet, viewer: &Caller, now: Timestamp, app: &App) -> Tagged<Pet> {
+    Tagged::new(pet.version, Pet::of(pet, viewer, now, app.urls()))
 }
 
 /// Pets that the caller may see, newest first.
@@ -35,7 +35,7 @@ pub(super) async fn list(
     let (filter, page) = query.check()?;
     let pets = app.petspark().pets().list(&caller, filter, &page).await?;
     let now = app.petspark().clock().now();
-    Ok(List::of(pets, |pet| Pet::of(pet, &caller, now)))
+    Ok(List::of(pets, |pet| Pet::of(pet, &caller, now, app.urls())))
 }
 
 /// Add a pet of one's own.
@@ -59,7 +59,12 @@ pub(super) async fn create(
     let location = format!("{}/{}", uri.path(), pet.id);
     // As it looked then: a replay is the same to the letter.
     let added = pet.created_at;
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Replayed(created.replayed), tagged(pet, &caller, added)))
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Replayed(created.replayed),
+        tagged(pet, &caller, added, &app),
+    ))
 }
 
 /// Breeds to suggest for what somebody typed, the best first. Any text can be a pet's breed all the same.
@@ -91,7 +96,7 @@ pub(super) async fn get(
     known: Known,
 ) -> Result<Tagged<Pet>, ApiError> {
     let pet = app.petspark().pets().get(&caller, pet_id(&id)?).await?;
-    Ok(tagged(pet, &caller, app.petspark().clock().now()).unless(known))
+    Ok(tagged(pet, &caller, app.petspark().clock().now(), &app).unless(known))
 }
 
 /// Change the fields that are sent; null clears, others stay. The same as PATCH.
@@ -130,7 +135,7 @@ pub(super) async fn patch(
     Json(body): Json<PetBody>,
 ) -> Result<Tagged<Pet>, ApiError> {
     let pet = app.petspark().pets().update_expected(&caller, pet_id(&id)?, body.into(), &expected).await?;
-    Ok(tagged(pet, &caller, app.petspark().clock().now()))
+    Ok(tagged(pet, &caller, app.petspark().clock().now(), &app))
 }
 
 /// Delete a pet; it can be restored for 30 days.
@@ -163,5 +168,5 @@ pub(super) async fn restore(
     Path(id): Path<String>,
 ) -> Result<Tagged<Pet>, ApiError> {
     let pet = app.petspark().pets().restore(&caller, pet_id(&id)?).await?;
-    Ok(tagged(pet, &caller, app.petspark().clock().now()))
+    Ok(tagged(pet, &caller, app.petspark().clock().now(), &app))
 }

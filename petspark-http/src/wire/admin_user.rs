@@ -1,6 +1,7 @@
 //! Users on the wire as administrators see and change them.
 
 use petspark_core::auth::{self, StatusChange, UserChange, UserFilter};
+use petspark_core::media::Urls;
 use petspark_core::{FieldErrors, PageRequest, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -92,10 +93,10 @@ pub(crate) struct UserDetails {
     last_login_at: Option<Timestamp>,
 }
 
-impl From<auth::UserDetails> for UserDetails {
-    fn from(details: auth::UserDetails) -> Self {
+impl UserDetails {
+    pub(crate) fn of(details: auth::UserDetails, urls: &Urls) -> Self {
         Self {
-            user: details.user.into(),
+            user: User::of(details.user, urls),
             status_reason: details.status_reason,
             suspended_until: details.suspended_until,
             second_factor: details.second_factor,

@@ -1,6 +1,7 @@
 //! Accounts on the wire.
 
 use petspark_core::auth;
+use petspark_core::media::Urls;
 use petspark_core::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -65,6 +66,8 @@ pub(crate) struct User {
     id: UserId,
     email: String,
     display_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<String>,
     email_verified: bool,
     /// The user's role and those it includes.
     #[schema(value_type = Vec<words::Role>, example = json!(["user"]))]
@@ -79,9 +82,10 @@ pub(crate) struct User {
     last_seen_at: Option<Timestamp>,
 }
 
-impl From<auth::User> for User {
-    fn from(user: auth::User) -> Self {
+impl User {
+    pub(crate) fn of(user: auth::User, urls: &Urls) -> Self {
         Self {
+            avatar_url: user.avatar.as_deref().map(|avatar| urls.avatar(avatar)),
             id: user.id,
             email_verified: user.email_verified_at.is_some(),
             email: user.email,
@@ -129,7 +133,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn of(signed_in: auth::SignedIn, with_refresh: bool) -> Self {
-        Self { tokens: TokenPair::of(&signed_in.tokens, with_refresh), user: signed_in.user.into() }
+    pub(crate) fn of(signed_in: auth::SignedIn, with_refresh: bool, urls: &Urls) -> Self {
+        Self { tokens: TokenPair::of(&signed_in.tokens, with_refresh), user: User::of(signed_in.user, urls) }
     }
 }

@@ -8,6 +8,7 @@ mod breed;
 mod dashboard;
 mod job;
 mod key;
+mod media;
 mod moderation;
 mod people;
 mod pet;
@@ -25,6 +26,9 @@ pub(crate) use breed::{Breed, BreedQuery};
 pub(crate) use dashboard::Dashboard;
 pub(crate) use job::{Job, JobQuery};
 pub(crate) use key::KeySet;
+pub(crate) use media::{
+    CompleteBody, DuplicateBody, Duplicates, OrderBody, PetPhoto, Photo, PhotoQuery, Reserved, SignBody,
+};
 pub(crate) use moderation::{DecisionBody, Report, ReportBody, TakenTask, Task, TaskQuery};
 pub(crate) use people::{Deletion, DeletionBody, Profile, ProfileBody};
 pub use pet::Pet;

@@ -1,6 +1,7 @@
 //! Pets on the wire.
 
 use petspark_core::Caller;
+use petspark_core::media::Urls;
 use petspark_core::pets::{self, Gender, LocationFields, Patch, PetFields, PetStatus, Size, Species};
 use petspark_core::{PetId, Timestamp, UserId};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-use super::{sent, words};
+use super::{PetPhoto, sent, words};
 
 /// A pet, as whoever may see it sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,9 +39,8 @@ pub struct Pet {
     personality: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bio: Option<String>,
-    /// Empty until photos can be uploaded.
-    #[schema(value_type = Vec<Object>)]
-    photos: [(); 0],
+    /// Those that are approved, in their order.
+    photos: Vec<PetPhoto>,
     #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<Location>,
     verified: bool,
@@ -102,12 +102,17 @@ pub(crate) struct Owner {
     #[schema(value_type = String, format = "uuid")]
     id: UserId,
     display_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<String>,
 }
 
 impl Pet {
-    /// `pet` as it looks to `viewer` at the time `now`.
+    /// `pet` as it looks to `viewer` at the time `now`; `urls` knows where its photos are.
     #[must_use]
-    pub fn of(pet: pets::Pet, viewer: &Caller, now: Timestamp) -> Self {
+    pub fn of(pet: pets::Pet, viewer: &Caller, now: Timestamp, urls: &Urls) -> Self {
+        let photos = pet.photos().iter().enumerate();
+        let photos = photos.map(|(order, photo)| PetPhoto::of(photo, order, urls)).collect();
+        let avatar_url = pet.owner_avatar.as_deref().map(|avatar| urls.avatar(avatar));
         Self {
             favorite_count: pet.favorite_count(viewer),
             location: Location::of(&pet, viewer),
@@ -122,12 +127,12 @@ impl Pet {
             size: pet.size,
             personality: pet.personality,
             bio: pet.bio,
-            photos: [],
+            photos,
             verified: pet.verified,
             status: pet.status,
             created_at: pet.created_at,
             updated_at: pet.updated_at,
-            owner: Owner { id: pet.owner_id, display_name: pet.owner_display_name },
+            owner: Owner { id: pet.owner_id, display_name: pet.owner_display_name, avatar_url },
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use petspark_core::{audit, auth, jobs, moderation, pets};
+use petspark_core::{audit, auth, jobs, media, moderation, pets};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -46,5 +46,9 @@ words! {
     TaskStatus of moderation::TaskStatus, "Where a moderation task is on its way.";
     Decision of moderation::Decision, "What becomes of something that was reported: approved, it stays; rejected, it is banned.";
     ClientKind of auth::ClientKind, "What kind of program signed in.";
+    UploadType of media::Purpose, "What an upload is for.";
+    MediaType of media::MediaType, "What can be uploaded: images, and PDF for documents.";
+    PhotoStatus of media::UploadStatus, "Where an upload is on its way. Reserved ones are in no list.";
+    PhotoSize of media::Size, "At most 160, 480, 960 or 1920 pixels on the long side.";
     UserStatus of auth::UserStatus, "Whether a user may sign in.";
 }

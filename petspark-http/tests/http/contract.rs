@@ -25,7 +25,7 @@ pub(crate) async fn operations(api: &Api) -> (Value, Vec<Operation>) {
             let public = operation["security"].as_array().is_some_and(|options| options.contains(&json!({})));
             operations.push(Operation {
                 method: method.to_uppercase().parse().unwrap(),
-                path: path.replace("{id}", "01980000-0000-7000-8000-000000000000"),
+                path: path.replace("{id}", "01980000-0000-7000-8000-000000000000").replace("{key}", "x"),
                 public,
                 document: operation.clone(),
             });
@@ -47,7 +47,7 @@ async fn asvs_7_2_1_every_documented_operation_exists_and_refuses_strangers_unle
     let (document, operations) = operations(&api).await;
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["security"], json!([{"bearer": []}]));
-    assert_eq!(operations.len(), 61, "an operation was added or lost: look at its access, then change this number");
+    assert_eq!(operations.len(), 72, "an operation was added or lost: look at its access, then change this number");
     let mut public = Vec::new();
     for operation in operations {
         let answer = api.call(operation.method.clone(), &operation.path).raw("application/json", "{}").send().await;
@@ -68,6 +68,7 @@ async fn asvs_7_2_1_every_documented_operation_exists_and_refuses_strangers_unle
         "GET /.well-known/jwks.json",
         "GET /api/version",
         "GET /healthz",
+        "GET /media/x",
         "GET /readyz",
         "POST /api/v1/auth/confirm-email-change",
         "POST /api/v1/auth/forgot-password",
@@ -80,6 +81,7 @@ async fn asvs_7_2_1_every_documented_operation_exists_and_refuses_strangers_unle
         "POST /api/v1/auth/reset-password",
         "POST /api/v1/auth/undo-email-change",
         "POST /api/v1/auth/verify-email",
+        "PUT /media/x",
     ];
     assert_eq!(public, expected);
 }
@@ -110,6 +112,9 @@ fn assert_closed_and_bounded(document: &Value, reference: &str) {
             continue;
         }
         let types = property["type"].to_string();
+        if types.contains("boolean") {
+            continue;
+        }
         let bound = if types.contains("string") {
             "maxLength"
         } else if types.contains("array") {

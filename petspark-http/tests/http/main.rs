@@ -16,6 +16,7 @@ mod idempotency;
 mod jobs;
 mod keys;
 mod listening;
+mod media;
 mod moderation;
 mod operations;
 mod people;

@@ -17,7 +17,7 @@ const REFRESH: &str = "/api/v1/auth/refresh";
 async fn api() -> Api {
     let limit = Limit::new(1, Duration::from_secs(3600), 3);
     let settings = HttpSettings {
-        rate_limit: RateLimitSettings { enabled: true, general: limit, auth: limit, refresh: limit },
+        rate_limit: RateLimitSettings { enabled: true, general: limit, auth: limit, refresh: limit, media: limit },
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         cors_origins: vec![Origin::parse("https://app.example.org").unwrap()],
         ..HttpSettings::default()

@@ -1,0 +1,101 @@
+//! `/api/v1/uploads`: announcing, sending and completing files.
+
+use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
+use axum::response::IntoResponse;
+use futures_util::TryStreamExt as _;
+use http::{StatusCode, header};
+use petspark_core::FieldErrors;
+use petspark_core::media::NewUpload;
+
+use crate::App;
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{Json, Signed, interrupted};
+use crate::wire::{CompleteBody, Data, Photo, Reserved, SignBody, Success};
+
+/// Announce a file, and hear where to send it.
+#[utoipa::path(post, path = "/uploads/sign-url", operation_id = "signUpload", tag = "uploads", request_body = SignBody, responses(
+    (status = 201, description = "Where to send it, within ten minutes", body = Data<Reserved>),
+    (status = 400, description = "VALIDATION_FAILED: what was said of the file", body = ErrorBody),
+    (status = 403, description = "UPLOAD_002: not your pet", body = ErrorBody),
+    (status = 409, description = "UPLOAD_006: no room for more", body = ErrorBody),
+    (status = 413, description = "PAYLOAD_TOO_LARGE: over 10 MiB", body = ErrorBody),
+))]
+pub(super) async fn sign(
+    State(app): State<App>,
+    Signed(caller): Signed,
+    Json(body): Json<SignBody>,
+) -> Result<impl IntoResponse, ApiError> {
+    let reserved = app.petspark().media().reserve(&caller, &body.into()).await?;
+    Ok((StatusCode::CREATED, Data { data: Reserved::from(reserved) }))
+}
+
+/// Say that an announced file was sent, and have it looked at.
+#[utoipa::path(post, path = "/uploads/complete", operation_id = "completeUpload", tag = "uploads", request_body = CompleteBody, responses(
+    (status = 200, description = "The photo, being made", body = Data<Photo>),
+    (status = 404, description = "UPLOAD_003: nothing that you announced", body = ErrorBody),
+    (status = 409, description = "UPLOAD_004: nothing was sent", body = ErrorBody),
+    (status = 422, description = "UPLOAD_005: it is not what was announced, and was removed", body = ErrorBody),
+))]
+pub(super) async fn complete(
+    State(app): State<App>,
+    Signed(caller): Signed,
+    Json(body): Json<CompleteBody>,
+) -> Result<Data<Photo>, ApiError> {
+    let (upload_type, pet_id) = (body.upload_type.as_deref(), body.pet_id.as_deref());
+    let photo = app.petspark().media().complete(&caller, &body.key, upload_type, pet_id).await?;
+    Ok(Data { data: Photo::of(photo, &caller) })
+}
+
+/// Announce, send and complete a file in one request: `uploadType`, `petId` and then `file`.
+#[utoipa::path(post, path = "/uploads", operation_id = "upload", tag = "uploads",
+    request_body(content_type = "multipart/form-data", content = inline(Object),
+        description = "The fields uploadType and, for a photo of a pet, petId; after them file, with a file name and a type"),
+    responses(
+    (status = 201, description = "The photo, being made", body = Data<Photo>),
+    (status = 400, description = "VALIDATION_FAILED; UPLOAD_001: the file did not arrive completely", body = ErrorBody),
+    (status = 403, description = "UPLOAD_002: not your pet", body = ErrorBody),
+    (status = 409, description = "UPLOAD_006: no room for more", body = ErrorBody),
+    (status = 413, description = "PAYLOAD_TOO_LARGE: over 10 MiB", body = ErrorBody),
+    (status = 422, description = "UPLOAD_005: it is not what it is said to be", body = ErrorBody),
+))]
+pub(super) async fn upload(
+    State(app): State<App>,
+    Signed(caller): Signed,
+    request: Request,
+) -> Result<impl IntoResponse, ApiError> {
+    let media = app.petspark().media();
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut parts = Multipart::from_request(request, &()).await.map_err(|refused| {
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", refused.body_text())
+    })?;
+    let mut new = NewUpload { file_size: media.max_upload().min(length.unwrap_or(u64::MAX)), ..NewUpload::default() };
+    while let Some(part) = parts.next_field().await.map_err(|error| interrupted(&error))? {
+        match part.name().unwrap_or_default() {
+            "uploadType" => new.upload_type = part.text().await.map_err(|error| interrupted(&error))?,
+            "petId" => new.pet_id = Some(part.text().await.map_err(|error| interrupted(&error))?),
+            "file" => {
+                new.file_name = part.file_name().unwrap_or_default().to_owned();
+                new.file_type = part.content_type().unwrap_or_default().to_owned();
+                let photo = media.upload(&caller, &new, part.map_err(std::io::Error::other)).await?;
+                return Ok((StatusCode::CREATED, Data { data: Photo::of(photo, &caller) }));
+            }
+            _ => {}
+        }
+    }
+    Err(ApiError::invalid_fields(&FieldErrors::one("file", "is required, after the other fields")))
+}
+
+/// Delete an upload, completed or not, with everything that was made of it.
+#[utoipa::path(delete, path = "/uploads/{*key}", operation_id = "deleteUpload", tag = "uploads",
+    params(("key" = String, Path, description = "Its key, slashes included")), responses(
+    (status = 200, description = "It is gone", body = Data<Success>),
+    (status = 404, description = "UPLOAD_003: nothing of yours", body = ErrorBody),
+))]
+pub(super) async fn delete(
+    State(app): State<App>,
+    Signed(caller): Signed,
+    Path(key): Path<String>,
+) -> Result<Success, ApiError> {
+    app.petspark().media().delete_by_key(&caller, &key).await?;
+    Ok(Success::YES)
+}
