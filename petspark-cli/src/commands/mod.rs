@@ -12,6 +12,7 @@ mod job;
 mod key;
 mod mail;
 mod man;
+mod media;
 mod mfa;
 mod migrate;
 mod moderation;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(auth::Accounts),
         Box::new(mfa::Mfa),
         Box::new(pet::Pet),
+        Box::new(media::Media),
         Box::new(moderation::Moderation),
         Box::new(throttle::Throttle),
         Box::new(audit::Audit),

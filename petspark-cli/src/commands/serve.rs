@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
+use petspark_core::config::Environment;
 use petspark_core::{Clock, Migrate, PetSpark};
 use petspark_http::{BuildInfo, Drained, Server};
 use serde::Serialize;
@@ -78,6 +79,11 @@ fn load(cx: &Context, args: &ArgMatches) -> Result<Loaded, Failure> {
         sources.flags.insert("http.port".to_owned(), port.to_string());
     }
     let mut settings = settings::load(sources)?;
+    let is_unset = settings.core.media.public_url.is_none() && settings.http.port != 0;
+    if settings.core.environment == Environment::Development && is_unset {
+        // A frontend of the same machine, but on another port, can't do with a path.
+        settings.core.media.public_url = format!("http://localhost:{}", settings.http.port).parse().ok();
+    }
     settings.http.build = BuildInfo {
         version: build_info::VERSION.into(),
         commit: build_info::COMMIT.into(),

@@ -25,6 +25,7 @@ mod key;
 mod leaving;
 #[cfg(feature = "serve")]
 mod logs;
+mod media;
 mod mfa;
 mod migrate;
 mod moderation;

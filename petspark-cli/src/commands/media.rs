@@ -1,0 +1,217 @@
+//! `media`: what was uploaded, in numbers; whether all of it is there and sound; clearing away what
+//! belongs to nothing; making photos anew; and moving everything to another store.
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use futures_util::future::BoxFuture;
+use petspark_core::UploadId;
+use petspark_core::media::objects::{Copied, ObjectStore, StoreKind};
+use petspark_core::media::{Collected, MediaCount, Reread};
+use serde::Serialize;
+
+use crate::commands::args::{flag, one_of};
+use crate::commands::progress::Progress;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::outcome::{Column, Outcome};
+use crate::plugin::{Failure, Plugin, required};
+
+pub(crate) struct Media;
+
+impl Plugin for Media {
+    fn command(&self) -> Command {
+        Command::new("media")
+            .about("Look after what was uploaded")
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommand(Command::new("stats").about("Count uploads and the bytes that are kept of them"))
+            .subcommand(
+                Command::new("gc")
+                    .about("Remove objects that belong to nothing, and name uploads whose objects are missing")
+                    .arg(flag("yes", "Don't ask"))
+                    .arg(flag("dry-run", "Only say what would be removed")),
+            )
+            .subcommand(
+                Command::new("verify")
+                    .about("Read what is kept and compare it with its checksums")
+                    .arg(
+                        Arg::new("sample")
+                            .long("sample")
+                            .value_name("N")
+                            .value_parser(value_parser!(u64).range(1..))
+                            .default_value("100")
+                            .help("So many uploads, here and there"),
+                    )
+                    .arg(flag("all", "All of them").conflicts_with("sample")),
+            )
+            .subcommand(
+                Command::new("reprocess")
+                    .about("Have photos made anew from what was uploaded, by jobs of the server")
+                    .arg(Arg::new("id").value_name("PHOTO").value_parser(value_parser!(UploadId)).help("This one"))
+                    .arg(flag("all", "All of them").conflicts_with("id"))
+                    .arg(flag("yes", "Don't ask")),
+            )
+            .subcommand(
+                Command::new("migrate")
+                    .about("Copy everything that is kept to another store")
+                    .long_about(
+                        "Copy everything that is kept to another store, compared by checksums. What is there already \
+                         isn't copied again, so that a copy that was interrupted goes on. Nothing is removed: set \
+                         media.store when all is there, and copy once more for what came meanwhile.",
+                    )
+                    .arg(store("from", "Where it is"))
+                    .arg(store("to", "Where it is to be"))
+                    .arg(flag("dry-run", "Only say what would be copied")),
+            )
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
+        Box::pin(async move {
+            match args.subcommand() {
+                Some(("stats", _)) => stats(cx).await,
+                Some(("gc", args)) => gc(cx, args).await,
+                Some(("verify", args)) => verify(cx, args).await,
+                Some(("reprocess", args)) => reprocess(cx, args).await,
+                Some((_, args)) => migrate(cx, args).await,
+                None => Ok(Outcome::done().exit(Exit::Usage)),
+            }
+        })
+    }
+}
+
+fn store(name: &'static str, about: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("STORE")
+        .required(true)
+        .value_parser(one_of::<StoreKind>(StoreKind::ALL.iter().copied().map(StoreKind::as_str)))
+        .help(about)
+}
+
+const COUNTS: &[Column<MediaCount>] = &[
+    ("purpose", |count| count.purpose.to_string()),
+    ("status", |count| count.status.to_string()),
+    ("uploads", |count| count.uploads.to_string()),
+    ("bytes", |count| count.bytes.to_string()),
+];
+
+async fn stats(cx: &Context) -> Result<Outcome, Failure> {
+    let counts = cx.petspark().await?.media().stats(&cx.caller()).await?;
+    Ok(Outcome::list("petspark.media.stats/v1", "uploads", &counts, COUNTS))
+}
+
+#[derive(Serialize)]
+struct Cleared {
+    changed: bool,
+    dry_run: bool,
+    #[serde(flatten)]
+    collected: Collected,
+}
+
+const CLEARED: &[Column<Cleared>] = &[
+    ("objects", |cleared| cleared.collected.objects.to_string()),
+    ("leftovers", |cleared| cleared.collected.leftovers.to_string()),
+    ("leftover_bytes", |cleared| cleared.collected.leftover_bytes.to_string()),
+    ("missing", |cleared| cleared.collected.missing.len().to_string()),
+];
+
+async fn gc(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (caller, petspark, dry_run) = (cx.caller(), cx.petspark().await?, args.get_flag("dry-run"));
+    let mut collected = petspark.media().collect(&caller, true).await?;
+    let changed = !dry_run && collected.leftovers > 0;
+    if changed {
+        let Collected { leftovers, leftover_bytes, .. } = collected;
+        let what = format!("This removes {leftovers} objects of {leftover_bytes} bytes that belong to nothing.");
+        cx.confirm(&what, "--yes", args.get_flag("yes"))?;
+        collected = petspark.media().collect(&caller, false).await?;
+    }
+    let exit = if collected.missing.is_empty() { Exit::Done } else { Exit::Failed };
+    let missing: Vec<_> = collected.missing.iter().map(|id| format!("Something is missing of upload {id}.")).collect();
+    let mut outcome =
+        Outcome::record("petspark.media.gc/v1", &Cleared { changed, dry_run, collected }, CLEARED).exit(exit);
+    for line in missing {
+        outcome = outcome.note(line);
+    }
+    Ok(if dry_run { outcome.note("This is what would be removed; nothing was changed.") } else { outcome })
+}
+
+const REREAD: &[Column<Reread>] = &[
+    ("uploads", |reread| reread.uploads.to_string()),
+    ("bytes", |reread| reread.bytes.to_string()),
+    ("damaged", |reread| reread.damaged.len().to_string()),
+];
+
+async fn verify(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let sample = if args.get_flag("all") { None } else { args.get_one::<u64>("sample").copied() };
+    let reread = cx.petspark().await?.media().reread(&cx.caller(), sample).await?;
+    let exit = if reread.damaged.is_empty() { Exit::Done } else { Exit::Failed };
+    let mut outcome = Outcome::record("petspark.media.verify/v1", &reread, REREAD).exit(exit);
+    for id in &reread.damaged {
+        outcome = outcome.note(format!("Something is missing or changed of upload {id}."));
+    }
+    Ok(outcome)
+}
+
+#[derive(Serialize)]
+struct Enqueued {
+    changed: bool,
+    photos: u64,
+}
+
+async fn reprocess(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let photo = args.get_one::<UploadId>("id").copied();
+    if photo.is_none() {
+        if !args.get_flag("all") {
+            return Err(Failure::new(Exit::Usage, "which photo? Name one, or say --all"));
+        }
+        cx.confirm("This has all photos made anew.", "--yes", args.get_flag("yes"))?;
+    }
+    let photos = cx.petspark().await?.media().reprocess(&cx.caller(), photo).await?;
+    let enqueued = Enqueued { changed: photos > 0, photos };
+    Ok(Outcome::record("petspark.media.reprocess/v1", &enqueued, &[("photos", |enqueued| enqueued.photos.to_string())]))
+}
+
+#[derive(Serialize)]
+struct Moved {
+    changed: bool,
+    dry_run: bool,
+    copied: u64,
+    bytes: u64,
+    already_there: u64,
+    differing: Vec<String>,
+}
+
+const MOVED: &[Column<Moved>] = &[
+    ("copied", |moved| moved.copied.to_string()),
+    ("bytes", |moved| moved.bytes.to_string()),
+    ("already_there", |moved| moved.already_there.to_string()),
+    ("differing", |moved| moved.differing.len().to_string()),
+];
+
+async fn migrate(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (from, to) = (*required::<StoreKind>(args, "from")?, *required::<StoreKind>(args, "to")?);
+    if from == to {
+        return Err(Failure::new(Exit::Usage, "--from and --to are the same store"));
+    }
+    let dry_run = args.get_flag("dry-run");
+    let settings = &cx.petspark().await?.settings().objects;
+    let open = |kind| ObjectStore::open_as(kind, settings).map_err(|problem| Failure::new(Exit::Usage, problem));
+    let mut progress = Progress::start(cx, "copying, in bytes", 0);
+    let done = open(from)?.copy_all(&open(to)?, dry_run, |copied: &Copied| progress.at(copied.bytes)).await?;
+    drop(progress);
+    let differing: Vec<_> = done.differing.iter().map(ToString::to_string).collect();
+    let exit = if differing.is_empty() { Exit::Done } else { Exit::Failed };
+    let notes: Vec<_> = differing.iter().map(|key| format!("{key} is at both ends, with other bytes.")).collect();
+    let moved = Moved {
+        changed: done.copied > 0 && !dry_run,
+        dry_run,
+        copied: done.copied,
+        bytes: done.bytes,
+        already_there: done.already_there,
+        differing,
+    };
+    let mut outcome = Outcome::record("petspark.media.migrate/v1", &moved, MOVED).exit(exit);
+    for note in notes {
+        outcome = outcome.note(note);
+    }
+    Ok(outcome)
+}
