@@ -112,7 +112,7 @@ pub struct Pet {
     pub(super) favorite_count: i64,
     #[sqlx(json(nullable))]
     pub(super) photos: Option<Vec<ShownPhoto>>,
-    /// Where the owner's picture is kept; see [`Media::avatar_url`](crate::media::Media::avatar_url).
+    /// Where the owner's picture is kept; see [`Urls::avatar`](crate::media::Urls::avatar).
     pub owner_avatar: Option<String>,
     /// Counts every change.
     pub version: i64,
