@@ -1,4 +1,5 @@
-//! What an import reads: a file or standard input, a line at a time, and how far it got.
+//! What an import reads: a file or standard input, a line at a time, how far it got, and what is
+//! wrong with it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -6,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use petspark_core::LineProblem;
+
 use crate::exit::Exit;
+use crate::outcome::Outcome;
 use crate::plugin::Failure;
 
 pub(super) struct Source {
@@ -62,6 +66,17 @@ impl Source {
 
 pub(super) fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, format!("can't read {}: {error}", path.display()))
+}
+
+/// Says what is wrong with lines, of which there are `all`, and some may be left out of `problems`.
+pub(super) fn tell_problems(mut outcome: Outcome, problems: &[LineProblem], all: u64) -> Outcome {
+    for problem in problems {
+        outcome = outcome.note(format!("Line {}: {}", problem.line, problem.problem));
+    }
+    match all - problems.len() as u64 {
+        0 => outcome,
+        untold => outcome.note(format!("And {untold} more lines like these.")),
+    }
 }
 
 fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -> io::Result<bool> {

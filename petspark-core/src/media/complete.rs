@@ -50,16 +50,11 @@ impl Media {
         if upload.status != UploadStatus::Reserved {
             return Ok(self.photo(upload));
         }
-        self.complete_received(caller, upload, None).await
+        self.complete_received(upload, None).await
     }
 
     /// The same for one that is known. `size` is what it has, if that wasn't announced.
-    pub(super) async fn complete_received(
-        &self,
-        caller: &Caller,
-        upload: Upload,
-        size: Option<u64>,
-    ) -> Result<Photo, MediaError> {
+    pub(super) async fn complete_received(&self, upload: Upload, size: Option<u64>) -> Result<Photo, MediaError> {
         let looked = match self.look_at(&upload, size).await {
             Ok(looked) => looked,
             Err(error @ MediaError::NotAsDeclared(_)) => {
@@ -79,8 +74,7 @@ impl Media {
             jobs::enqueue(&mut tx, now, Process::job(upload.id)).await?;
         }
         // Deleted meanwhile, or completed by the same request twice.
-        let upload = store::find_again(&mut tx, upload.id).await?.filter(|upload| caller.is(upload.owner_id));
-        let upload = upload.ok_or(MediaError::UploadNotFound)?;
+        let upload = store::find_again(&mut tx, upload.id).await?.ok_or(MediaError::UploadNotFound)?;
         tx.commit().await?;
         Ok(self.photo(upload))
     }
@@ -98,7 +92,7 @@ impl Media {
             let message = format!("The file has {} bytes; {size} were announced.", bytes.len());
             return Err(MediaError::NotAsDeclared(message));
         }
-        let (declared, announced) = (upload.content_type, upload.sha256.clone());
+        let (declared, announced) = (upload.content_type, upload.sha256());
         self.in_worker(move || {
             let sha256: [u8; 32] = Sha256::digest(&bytes).into();
             if announced.is_some_and(|announced| announced != sha256) {

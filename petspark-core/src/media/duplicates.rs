@@ -71,11 +71,11 @@ impl Media {
         } else {
             Owners::One(caller.user_id().ok_or(Denied::Unauthenticated)?)
         };
-        let (sha256, id) = match sought {
+        let (sha256, hash, id) = match sought {
             Sought::Sha256(text) => {
                 let sha256 =
                     upload::sha256(text).map_err(|problem| MediaError::Invalid(FieldErrors::one("sha256", problem)))?;
-                (Some(sha256), None)
+                (Some(sha256), None, None)
             }
             Sought::Key(key) => {
                 let (_, id, _) = Links::parse(key).ok_or(MediaError::UploadNotFound)?;
@@ -83,7 +83,7 @@ impl Media {
                 if found.purpose == Purpose::Document {
                     return Ok(Duplicates::default());
                 }
-                (found.sha256.and_then(|bytes| bytes.try_into().ok()), Some(id))
+                (found.sha256(), found.perceptual_hash, Some(id))
             }
         };
         let mut found = Duplicates::default();
@@ -91,8 +91,8 @@ impl Media {
             let same = store::same_bytes(&self.db, owners, &sha256, MAX_SAME).await?;
             found.exact = same.into_iter().filter(|same| Some(same.id) != id).map(|same| same.at(0)).collect();
         }
-        if let Some(hash) = store::perceptual_hash(&self.db, id).await? {
-            found.similar = self.similar(owners, hash, id).await?;
+        if let Some(hash) = hash {
+            found.similar = self.similar(owners, hash.cast_unsigned(), id).await?;
             found.similar.retain(|similar| found.exact.iter().all(|exact| exact.id != similar.id));
         }
         Ok(found)

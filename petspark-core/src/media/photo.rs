@@ -91,6 +91,7 @@ pub(crate) struct Upload {
     pub(crate) width: Option<i32>,
     pub(crate) height: Option<i32>,
     pub(crate) thumb_hash: Option<Vec<u8>>,
+    pub(crate) perceptual_hash: Option<i64>,
     pub(crate) dominant_color: Option<String>,
     pub(crate) variants: Option<Json<Vec<StoredVariant>>>,
     pub(crate) expires_at: Timestamp,
@@ -104,6 +105,11 @@ impl Upload {
 
     fn placeholder(&self) -> Option<String> {
         self.thumb_hash.as_ref().map(|hash| STANDARD.encode(hash))
+    }
+
+    /// The SHA-256 of the file: as it was announced, later as it came.
+    pub(crate) fn sha256(&self) -> Option<[u8; 32]> {
+        self.sha256.as_deref().and_then(|bytes| bytes.try_into().ok())
     }
 
     /// Where the file as it came is.

@@ -44,11 +44,11 @@ impl Media {
                 ([UploadStatus::Pending, UploadStatus::Approved], UploadStatus::Rejected, reason)
             }
         };
-        if store::set_status(tx, id, from, status, reason, self.clock.now()).await?
-            && let Some(upload) = store::find_again(tx, id).await?
-        {
-            self.show(tx, &upload).await?;
+        let changed = store::set_status(tx, id, from, status, reason, self.clock.now()).await?;
+        let found = store::find_again(tx, id).await?;
+        if let Some(upload) = found.as_ref().filter(|_| changed) {
+            self.show(tx, upload).await?;
         }
-        store::find_again(tx, id).await
+        Ok(found)
     }
 }

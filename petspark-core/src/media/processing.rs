@@ -23,15 +23,27 @@ impl Process {
     pub(super) const KIND: &'static str = "media.process";
 
     pub(super) fn job(upload: UploadId) -> NewJob {
-        // With the pauses between them, six attempts take a quarter of an hour: a store that is away
-        // for longer is looked after by somebody, who can have it done again.
-        NewJob::new(Self::KIND, json!({ "upload": upload })).max_attempts(6)
+        About::job(Self::KIND, upload)
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Payload {
-    upload: UploadId,
+/// Which upload a job is about.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct About {
+    pub(super) upload: UploadId,
+}
+
+impl About {
+    /// A job of that kind. With the pauses between them, six attempts take a quarter of an hour: a store
+    /// that is away for longer is looked after by somebody, who can have it done again.
+    pub(super) fn job(kind: &'static str, upload: UploadId) -> NewJob {
+        NewJob::new(kind, json!(Self { upload })).max_attempts(6)
+    }
+
+    pub(super) fn of(job: &Job) -> Result<UploadId, Fault> {
+        let Self { upload } = serde_json::from_value(job.payload.clone()).map_err(Fault::lasting)?;
+        Ok(upload)
+    }
 }
 
 impl Handler for Process {
@@ -42,7 +54,7 @@ impl Handler for Process {
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let Self(media) = self;
-            let Payload { upload } = serde_json::from_value(job.payload.clone()).map_err(Fault::lasting)?;
+            let upload = About::of(job)?;
             match media.process(upload).await {
                 Err(MediaError::NotAsDeclared(reason)) => media.reject_unprocessed(upload, &reason).await,
                 Err(error) if job.attempts >= job.max_attempts => {
@@ -84,12 +96,13 @@ impl Media {
     /// Removes what was made of a photo that was deleted meanwhile; of one that another attempt made,
     /// these are the same objects, and stay.
     async fn discard(&self, upload: &Upload, made: &store::Made) -> Result<(), MediaError> {
-        if store::find(&self.db, upload.id).await?.is_none() {
-            for name in Links::all(upload.owner_id, upload.id, upload.content_type, &made.variants) {
-                self.objects.delete(&name.parse().map_err(Fault::internal)?).await?;
+        match store::find(&self.db, upload.id).await? {
+            Some(_) => Ok(()),
+            None => {
+                let names = Links::all(upload.owner_id, upload.id, upload.content_type, &made.variants);
+                Ok(self.remove_all(names).await?)
             }
         }
-        Ok(())
     }
 
     /// Makes and keeps the sizes of a photo.
@@ -101,10 +114,10 @@ impl Media {
             }
             Err(error) => return Err(error.into()),
         };
-        let (format, sha256) = (upload.content_type.format(), upload.sha256.clone());
+        let (format, sha256) = (upload.content_type.format(), upload.sha256());
         let processed = self
             .in_worker(move || {
-                if sha256.as_deref() != Some(&Sha256::digest(&bytes)[..]) {
+                if sha256 != Some(Sha256::digest(&bytes).into()) {
                     return Err("The file was changed after it was checked.".to_owned());
                 }
                 let format = format.ok_or("This is not a photo.")?;

@@ -16,14 +16,15 @@ use crate::clock::Timestamp;
 use crate::database::Tx;
 use crate::error::Fault;
 use crate::id::{UploadId, UserId};
+use crate::secret::Secret;
 
 /// Where to send a file. What is sent must be what was announced, and comes through once.
 #[derive(Clone, Debug)]
 pub struct Reserved {
     /// The name by which the upload is completed.
     pub key: String,
-    /// Where the bytes go, by PUT.
-    pub url: String,
+    /// Where the bytes go, by PUT. Whoever knows it can send them.
+    pub url: Secret,
     /// What must be sent as headers, besides the length.
     pub headers: Vec<(String, String)>,
     /// Until when, ten minutes from now.
@@ -40,21 +41,21 @@ impl Media {
     /// [`MediaError::Invalid`], [`MediaError::TooLarge`], [`MediaError::NotYourPet`],
     /// [`MediaError::LimitReached`]; [`MediaError::Denied`] when no user is asking.
     pub async fn reserve(&self, caller: &Caller, new: &NewUpload) -> Result<Reserved, MediaError> {
-        let (upload, sha256) = self.reserve_place(caller, new).await?;
+        let upload = self.reserve_place(caller, new).await?;
         let key = self.original(&upload)?;
-        let expected = Expected { size: upload.size.unsigned_abs(), sha256 };
+        let expected = Expected { size: upload.size.unsigned_abs(), sha256: upload.sha256() };
         let presigned = self.objects.presign_put(&key, &expected, MediaSettings::UPLOAD_TTL).await?;
         let (url, headers) = match presigned {
-            Some(presigned) => (presigned.url.expose().to_owned(), presigned.headers),
+            Some(presigned) => (presigned.url, presigned.headers),
             None => {
                 let url = self.links.put(key.as_str(), upload.expires_at);
-                (url, vec![("content-type".to_owned(), upload.content_type.to_string())])
+                (Secret::new(url), vec![("content-type".to_owned(), upload.content_type.to_string())])
             }
         };
         Ok(Reserved { key: key.to_string(), url, headers, expires_at: upload.expires_at })
     }
 
-    async fn reserve_place(&self, caller: &Caller, new: &NewUpload) -> Result<(Upload, Option<[u8; 32]>), MediaError> {
+    async fn reserve_place(&self, caller: &Caller, new: &NewUpload) -> Result<Upload, MediaError> {
         let owner = caller.user_id().ok_or(Denied::Unauthenticated)?;
         let announced = new.check(self.max_upload())?;
         let (id, now) = (UploadId::new(), self.clock.now());
@@ -64,7 +65,7 @@ impl Media {
         store::insert(&mut tx, id, owner, &announced, now.after(MediaSettings::UPLOAD_TTL), now).await?;
         let upload = store::find_again(&mut tx, id).await?.ok_or(MediaError::UploadNotFound)?;
         tx.commit().await?;
-        Ok((upload, announced.sha256))
+        Ok(upload)
     }
 
     /// Whether somebody may have one more of this. They take turns, so that two at once don't both
@@ -122,8 +123,7 @@ impl Media {
         if length.is_some_and(|length| length != size) {
             return Err(MediaError::NotAsDeclared(format!("The file must have {size} bytes, as it was announced.")));
         }
-        let sha256 = upload.sha256.as_deref().and_then(|bytes| bytes.try_into().ok());
-        let expected = Expected { size, sha256 };
+        let expected = Expected { size, sha256: upload.sha256() };
         self.objects.receive(&self.original(&upload)?, size, Some(&expected), body).await?;
         Ok(())
     }
@@ -139,10 +139,10 @@ impl Media {
         new: &NewUpload,
         body: impl Stream<Item = io::Result<Bytes>> + Send,
     ) -> Result<Photo, MediaError> {
-        let (upload, _) = self.reserve_place(caller, new).await?;
+        let upload = self.reserve_place(caller, new).await?;
         let received = self.objects.receive(&self.original(&upload)?, self.max_upload(), None, body).await;
         match received {
-            Ok(info) => self.complete_received(caller, upload, Some(info.size)).await,
+            Ok(info) => self.complete_received(upload, Some(info.size)).await,
             Err(error) => {
                 self.give_up(upload.id).await?;
                 Err(match MediaError::from(error) {
@@ -155,10 +155,10 @@ impl Media {
         }
     }
 
-    /// Forgets a reservation; what came of it is removed.
+    /// Forgets a reservation, unless it was completed after all; what came of it is removed.
     pub(super) async fn give_up(&self, id: UploadId) -> Result<(), Fault> {
         let mut tx = self.db.begin().await?;
-        store::delete(&mut tx, id).await?;
+        store::delete_reservation(&mut tx, id).await?;
         self.sweep_soon(&mut tx).await?;
         tx.commit().await
     }

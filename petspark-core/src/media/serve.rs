@@ -1,13 +1,9 @@
 //! Getting objects: what is shown to everybody by its name, all else by a URL that was given out.
 
-use std::io;
 use std::ops::Range;
 
-use bytes::Bytes;
-use futures_util::Stream;
-
 use super::links::{Allows, Links};
-use super::objects::{ObjectInfo, ObjectKey};
+use super::objects::{ObjectBody, ObjectKey};
 use super::{Media, MediaError, MediaType, Purpose, store};
 use crate::error::Fault;
 
@@ -24,8 +20,6 @@ pub enum Audience {
 #[derive(Clone, Debug)]
 pub struct Served {
     key: ObjectKey,
-    /// Its length.
-    pub info: ObjectInfo,
     /// What it is.
     pub media_type: MediaType,
     /// For whom.
@@ -54,22 +48,25 @@ impl Media {
             }
         };
         let media_type = MediaType::of_file(file).ok_or(MediaError::PhotoNotFound)?;
-        let key: ObjectKey = key.parse().map_err(Fault::internal)?;
-        let info = self.objects.head(&key).await?;
-        Ok(Served { key, info, media_type, audience })
+        let key = key.parse().map_err(Fault::internal)?;
+        Ok(Served { key, media_type, audience })
     }
 
-    /// Its bytes, or some of them.
+    /// How many bytes it has.
     ///
     /// # Errors
     /// [`MediaError::PhotoNotFound`] if it was removed meanwhile.
-    pub async fn bytes(
-        &self,
-        served: &Served,
-        range: Option<Range<u64>>,
-    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static + use<>, MediaError> {
-        let (_, bytes) = self.objects.get(&served.key, range).await?;
-        Ok(bytes)
+    pub async fn size(&self, served: &Served) -> Result<u64, MediaError> {
+        Ok(self.objects.head(&served.key).await?.size)
+    }
+
+    /// How many bytes all of it has, and these, or some of them.
+    ///
+    /// # Errors
+    /// [`MediaError::PhotoNotFound`] if it was removed meanwhile.
+    pub async fn bytes(&self, served: &Served, range: Option<Range<u64>>) -> Result<(u64, ObjectBody), MediaError> {
+        let (info, bytes) = self.objects.get(&served.key, range).await?;
+        Ok((info.size, bytes))
     }
 }
 

@@ -1,6 +1,6 @@
-//! Removing what is left over: reservations that nobody used, uploads that broke off, and the objects of uploads whose rows
-//! are gone. Every deleted row is remembered by the database until this is done, so that nothing has
-//! to be thought of where pets and accounts are deleted.
+//! Removing what is left over: reservations that nobody used, uploads that broke off, and the objects of
+//! uploads whose rows are gone. Every deleted row is remembered by the database until this is done, so
+//! that nothing has to be thought of where pets and accounts are deleted.
 
 use std::time::Duration;
 
@@ -62,6 +62,13 @@ impl Media {
         }
     }
 
+    pub(super) async fn remove_all(&self, names: Vec<String>) -> Result<(), ObjectError> {
+        for name in names {
+            self.objects.delete(&name.parse().map_err(Fault::internal)?).await?;
+        }
+        Ok(())
+    }
+
     /// Removes the objects of uploads whose rows are gone.
     async fn remove_objects(&self) -> Result<(), Fault> {
         let mut after: Option<UploadId> = None;
@@ -70,9 +77,8 @@ impl Media {
             for upload in &uploads {
                 after = Some(upload.id);
                 let variants = upload.variants.as_ref().map_or(&[][..], |Json(variants)| variants);
-                for name in Links::all(upload.owner_id, upload.id, upload.content_type, variants) {
-                    self.objects.delete(&name.parse().map_err(Fault::internal)?).await.map_err(in_job)?;
-                }
+                let names = Links::all(upload.owner_id, upload.id, upload.content_type, variants);
+                self.remove_all(names).await.map_err(in_job)?;
                 // Until then something may still come, and this is done again.
                 if upload.expires_at.after(GRACE) <= self.clock.now() {
                     store::forget_removed(&self.db, upload.id).await?;

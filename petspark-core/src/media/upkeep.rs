@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::objects::{ObjectError, ObjectInfo, ObjectKey};
 use super::photo::{Upload, UploadStatus};
+use super::processing::About;
 use super::{Links, Media, MediaError, Purpose, store};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
@@ -18,6 +17,8 @@ use crate::caller::Caller;
 use crate::error::Fault;
 use crate::id::UploadId;
 use crate::jobs::{self, Handler, Job, NewJob};
+use crate::secret;
+use crate::text::hex;
 
 /// How many uploads there are at one point of their way, and how much is kept of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -148,27 +149,42 @@ impl Media {
         Ok(true)
     }
 
-    /// Reads what is kept and compares it with its checksums: all of it, or of some uploads here and
-    /// there.
+    /// Reads what is kept and compares it with its checksums: all of it, or of some uploads from
+    /// somewhere on.
     ///
     /// # Errors
     /// [`MediaError::Denied`] unless an administrator asks.
     pub async fn reread(&self, caller: &Caller, sample: Option<u64>) -> Result<Reread, MediaError> {
         caller.require(Permission::ManageStaff)?;
-        let (mut reread, mut last) = (Reread::default(), sample.map(|_| UploadId::random()).transpose()?);
+        let mut reread = Reread::default();
         let most = sample.unwrap_or(u64::MAX);
-        let mut came_round = sample.is_none();
-        while reread.uploads < most {
-            let uploads = store::uploads_after(&self.db, last, BATCH).await?;
-            match uploads.last() {
-                Some(upload) => last = Some(upload.id),
-                // A sample begins somewhere, and goes on at the beginning.
-                None if !came_round => (came_round, last) = (true, None),
-                None => break,
-            }
+        let start = match (sample, store::first_and_last(&self.db).await?) {
+            (Some(_), Some((first, last))) => Some(between(first, last, secret::random()?)),
+            _ => None,
+        };
+        self.reread_between(start, None, most, &mut reread).await?;
+        if start.is_some() {
+            // From the end it goes on at the beginning, and no further than to where it began.
+            self.reread_between(None, start, most, &mut reread).await?;
+        }
+        Ok(reread)
+    }
+
+    /// Rereads uploads from after one id to another, until it has been `most`.
+    async fn reread_between(
+        &self,
+        mut after: Option<UploadId>,
+        until: Option<UploadId>,
+        most: u64,
+        reread: &mut Reread,
+    ) -> Result<(), MediaError> {
+        loop {
+            let uploads = store::uploads_after(&self.db, after, BATCH).await?;
+            let Some(last) = uploads.last() else { return Ok(()) };
+            after = Some(last.id);
             for upload in uploads.iter().filter(|upload| is_settled(upload)) {
-                if reread.uploads == most {
-                    break;
+                if reread.uploads == most || until.is_some_and(|until| upload.id > until) {
+                    return Ok(());
                 }
                 reread.uploads += 1;
                 if !self.is_sound(upload, &mut reread.bytes).await? && reread.damaged.len() < MAX_TOLD {
@@ -176,21 +192,21 @@ impl Media {
                 }
             }
         }
-        Ok(reread)
     }
 
     async fn is_sound(&self, upload: &Upload, bytes: &mut u64) -> Result<bool, MediaError> {
-        let original = upload.sha256.as_deref().map(crate::text::hex).unwrap_or_default();
-        let hashes = std::iter::once(original).chain(upload.variants().iter().map(|variant| variant.hash.clone()));
-        for (name, hash) in upload.names().into_iter().zip(hashes) {
-            let key: ObjectKey = name.parse().map_err(Fault::internal)?;
-            let content = match self.objects.read(&key, self.max_upload().max(64 << 20)).await {
-                Ok(content) => content,
-                Err(ObjectError::NotFound | ObjectError::TooLarge) => return Ok(false),
+        // What was never looked at is not known to be sound.
+        let Some(original) = upload.sha256() else { return Ok(false) };
+        let original = (hex(&original), upload.size.unsigned_abs());
+        let variants = upload.variants().iter().map(|variant| (variant.hash.clone(), variant.bytes));
+        for (name, (hash, size)) in upload.names().into_iter().zip(std::iter::once(original).chain(variants)) {
+            let digest = match self.objects.digest(&name.parse().map_err(Fault::internal)?).await {
+                Ok(digest) => digest,
+                Err(ObjectError::NotFound) => return Ok(false),
                 Err(error) => return Err(error.into()),
             };
-            *bytes += content.len() as u64;
-            if !crate::text::hex(&Sha256::digest(&content)).starts_with(&hash) {
+            *bytes += size;
+            if !hex(&digest).starts_with(&hash) {
                 return Ok(false);
             }
         }
@@ -245,6 +261,14 @@ fn is_settled(upload: &Upload) -> bool {
     !matches!(upload.status, UploadStatus::Reserved | UploadStatus::Processing)
 }
 
+/// An id on the way from one to another: so far as `chance` is on its way from 0 to its end.
+fn between(first: UploadId, last: UploadId, chance: [u8; 8]) -> UploadId {
+    let number = |id: UploadId| u128::from_be_bytes(*id.as_bytes()) >> 64;
+    let (first, last) = (number(first), number(last));
+    let way = (last.saturating_sub(first) * u128::from(u64::from_be_bytes(chance))) >> 64;
+    UploadId::from_bytes(((first + way) << 64).to_be_bytes())
+}
+
 /// Makes a photo anew. The sizes that it had before are removed with what else is left over.
 pub(crate) struct Remake(pub(crate) Media);
 
@@ -252,13 +276,8 @@ impl Remake {
     const KIND: &'static str = "media.remake";
 
     fn job(upload: UploadId) -> NewJob {
-        NewJob::new(Self::KIND, json!({ "upload": upload })).priority(10).max_attempts(6)
+        About::job(Self::KIND, upload).priority(10)
     }
-}
-
-#[derive(serde::Deserialize)]
-struct Payload {
-    upload: UploadId,
 }
 
 impl Handler for Remake {
@@ -267,9 +286,21 @@ impl Handler for Remake {
     }
 
     fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async move {
-            let Payload { upload } = serde_json::from_value(job.payload.clone()).map_err(Fault::lasting)?;
-            self.0.remake(upload).await.map_err(MediaError::into_fault)
-        })
+        Box::pin(async move { self.0.remake(About::of(job)?).await.map_err(MediaError::into_fault) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_begins_anywhere_between_the_first_and_the_last() {
+        let (first, last) = (UploadId::from_bytes([1; 16]), UploadId::from_bytes([3; 16]));
+        let at = |chance: u64| between(first, last, chance.to_be_bytes());
+        assert!(at(0) <= first && at(0).as_bytes()[..8] == first.as_bytes()[..8], "nothing is left out before it");
+        assert!(at(u64::MAX) < last && at(u64::MAX).as_bytes()[..7] == last.as_bytes()[..7]);
+        assert_eq!(at(1 << 63).as_bytes()[..8], [2; 8], "half the way");
+        assert!(between(last, last, [255; 8]) <= last, "the only one is found");
     }
 }

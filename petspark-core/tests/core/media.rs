@@ -42,7 +42,7 @@ fn avatar(bytes: &[u8]) -> NewUpload {
 
 /// Sends bytes to where they were announced, in pieces, as the folder's URL takes them.
 async fn send(media: &Media, reserved: &Reserved, bytes: &[u8]) -> Result<(), MediaError> {
-    let (_, token) = reserved.url.split_once("?token=").unwrap();
+    let (_, token) = reserved.url.expose().split_once("?token=").unwrap();
     let pieces: Vec<io::Result<Bytes>> = bytes.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let content_type =
         reserved.headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
@@ -73,7 +73,8 @@ async fn fetch(petspark: &PetSpark, url: &str) -> Result<(Vec<u8>, Audience), Me
     let (key, token) = key_of(url);
     let served = petspark.media().serve(key, token).await?;
     let audience = served.audience;
-    let pieces: Vec<Bytes> = petspark.media().bytes(&served, None).await?.try_collect().await.unwrap();
+    let (_, bytes) = petspark.media().bytes(&served, None).await?;
+    let pieces: Vec<Bytes> = bytes.try_collect().await.unwrap();
     Ok((pieces.concat(), audience))
 }
 
@@ -130,7 +131,7 @@ on_both! {
         let bytes = jpeg(300, 200, 1);
         let reserved = media.reserve(&ada.caller, &announced(&bytes, rex)).await.unwrap();
         send(media, &reserved, &bytes).await.unwrap();
-        let (_, put_token) = reserved.url.split_once("?token=").unwrap();
+        let (_, put_token) = reserved.url.expose().split_once("?token=").unwrap();
         for moment in ["sent", "completed", "made"] {
             assert!(matches!(media.serve(&reserved.key, None).await, Err(MediaError::PhotoNotFound)), "{moment}");
             assert!(matches!(media.serve(&reserved.key, Some(put_token)).await, Err(MediaError::BadLink)), "{moment}");
@@ -153,7 +154,7 @@ on_both! {
         assert!(matches!(media.complete(&ada.caller, &reserved.key, None, None).await, Err(MediaError::NotUploaded)));
         assert!(matches!(send(media, &reserved, &bytes[1..]).await, Err(MediaError::NotAsDeclared(_))), "shorter");
         assert!(matches!(send(media, &reserved, &[&bytes[..], b"x"].concat()).await, Err(MediaError::NotAsDeclared(_))), "longer");
-        let (_, token) = reserved.url.split_once("?token=").unwrap();
+        let (_, token) = reserved.url.expose().split_once("?token=").unwrap();
         let body = || stream::iter([Ok(Bytes::from(bytes.clone()))]);
         assert!(matches!(media.receive(&reserved.key, token, Some("text/html"), None, body()).await, Err(MediaError::NotAsDeclared(_))));
         assert!(matches!(media.receive(&reserved.key, "x", Some("image/jpeg"), None, body()).await, Err(MediaError::BadLink)));
@@ -431,6 +432,14 @@ on_both! {
         let photo = made(&app, &ada, &announced(&bytes, rex), &bytes).await;
         let sound = media.reread(&operator(), None).await.unwrap();
         assert_eq!((sound.uploads, sound.damaged.len()), (1, 0));
+        let second = jpeg(300, 200, 2);
+        let second = made(&app, &ada, &announced(&second, rex), &second).await;
+        for _ in 0..5 {
+            assert_eq!(media.reread(&operator(), Some(9)).await.unwrap().uploads, 2, "each once, wherever it begins");
+            assert_eq!(media.reread(&operator(), Some(1)).await.unwrap().uploads, 1);
+        }
+        media.delete(&ada.caller, second.id).await.unwrap();
+        app.run_jobs().await;
         assert!(sound.bytes > bytes.len() as u64);
 
         let folder = &app.petspark.settings().objects.folder;
@@ -478,10 +487,10 @@ on_both! {
         let (media, bytes) = (petspark.media(), jpeg(600, 400, 1));
         media.check().await.unwrap();
         let reserved = media.reserve(&ada.caller, &announced(&bytes, rex)).await.unwrap();
-        assert!(!reserved.url.starts_with("/media/") && reserved.url.contains("X-Amz-Signature="), "straight to S3");
+        assert!(!reserved.url.expose().starts_with("/media/") && reserved.url.expose().contains("X-Amz-Signature="), "straight to S3");
         assert!(reserved.headers.iter().any(|(name, value)| (name.as_str(), value.as_str()) == ("if-none-match", "*")), "{reserved:?}");
         assert!(matches!(media.complete(&ada.caller, &reserved.key, None, None).await, Err(MediaError::NotUploaded)));
-        assert_eq!(crate::objects::http::put(&reserved.url, &reserved.headers, &bytes).await, 200);
+        assert_eq!(crate::objects::http::put(reserved.url.expose(), &reserved.headers, &bytes).await, 200);
         let photo = media.complete(&ada.caller, &reserved.key, None, None).await.unwrap();
         petspark.jobs().run_due().await.unwrap();
         let photo = media.get(&ada.caller, photo.id).await.unwrap();

@@ -44,11 +44,17 @@ pub(super) async fn get(
     let served = media.serve(&key, token.as_deref()).await?;
     let etag = served.etag();
     let mut response = if known.includes(etag.trim_matches('"')) {
+        // Still the same, if it is still there.
+        media.size(&served).await?;
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let size = served.info.size;
-        let range = range(&headers, &etag, size)?;
-        let body = Body::from_stream(media.bytes(&served, range.clone()).await?);
+        let range = if headers.contains_key(header::RANGE) {
+            range(&headers, &etag, media.size(&served).await?)?
+        } else {
+            None
+        };
+        let (size, body) = media.bytes(&served, range.clone()).await?;
+        let body = Body::from_stream(body);
         let (status, length) = match &range {
             Some(range) => (StatusCode::PARTIAL_CONTENT, range.end - range.start),
             None => (StatusCode::OK, size),

@@ -62,7 +62,7 @@ pub(crate) struct Reserved {
 impl From<media::Reserved> for Reserved {
     fn from(reserved: media::Reserved) -> Self {
         Self {
-            upload_url: reserved.url,
+            upload_url: reserved.url.expose().to_owned(),
             method: "PUT",
             headers: reserved.headers.into_iter().collect(),
             key: reserved.key,

@@ -11,7 +11,7 @@ use super::csv::Rows;
 use super::{Form, form, form_option};
 use crate::commands::args::flag;
 use crate::commands::progress::Progress;
-use crate::commands::source::{Source, unreadable};
+use crate::commands::source::{Source, tell_problems, unreadable};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
@@ -101,13 +101,7 @@ fn outcome(done: PetsImported, dry_run: bool) -> Outcome {
             ("invalid", |report| report.done.invalid.to_string()),
         ],
     );
-    for problem in &report.done.problems {
-        outcome = outcome.note(format!("Line {}: {}", problem.line, problem.problem));
-    }
-    let untold = report.done.invalid - report.done.problems.len() as u64;
-    if untold > 0 {
-        outcome = outcome.note(format!("And {untold} more lines like these."));
-    }
+    outcome = tell_problems(outcome, &report.done.problems, report.done.invalid);
     if report.done.skipped > 0 {
         outcome =
             outcome.note(format!("{} pets are there already, by their ids, and were skipped.", report.done.skipped));

@@ -7,7 +7,7 @@ use petspark_core::auth::{Import, Imported};
 use serde::Serialize;
 
 use super::flag;
-use crate::commands::source::Source;
+use crate::commands::source::{Source, tell_problems};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
@@ -62,13 +62,7 @@ pub(super) async fn import(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
             ("invalid", |report| report.done.invalid.to_string()),
         ],
     );
-    for problem in &report.done.problems {
-        outcome = outcome.note(format!("Line {}: {}", problem.line, problem.problem));
-    }
-    let untold = report.done.duplicates + report.done.invalid - report.done.problems.len() as u64;
-    if untold > 0 {
-        outcome = outcome.note(format!("And {untold} more lines like these."));
-    }
+    outcome = tell_problems(outcome, &report.done.problems, report.done.duplicates + report.done.invalid);
     if dry_run {
         outcome = outcome.note("This is what would be imported; nothing was changed.");
     }

@@ -93,3 +93,12 @@ pub(in crate::media) async fn count_uploads(db: &Database) -> Result<Vec<MediaCo
          GROUP BY purpose, status ORDER BY purpose, status"
     ).fetch_all(pool).await)?)
 }
+
+/// The first and the last upload by their ids, if there is one.
+pub(in crate::media) async fn first_and_last(db: &Database) -> Result<Option<(UploadId, UploadId)>, Fault> {
+    let first = on_reader!(db, pool => query_scalar("SELECT id FROM uploads ORDER BY id LIMIT 1")
+        .fetch_optional(pool).await)?;
+    let last = on_reader!(db, pool => query_scalar("SELECT id FROM uploads ORDER BY id DESC LIMIT 1")
+        .fetch_optional(pool).await)?;
+    Ok(first.zip(last))
+}

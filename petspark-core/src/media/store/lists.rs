@@ -1,6 +1,6 @@
 //! The SQL of lists of photos, and of those that are alike.
 
-use sqlx::{QueryBuilder, query_as, query_scalar};
+use sqlx::{QueryBuilder, query_as};
 
 use super::select_upload;
 use crate::clock::Timestamp;
@@ -114,12 +114,4 @@ pub(in crate::media) async fn look_alikes(
         sql.push(" LIMIT ").push_bind(at_most);
         sql.build_query_as().fetch_all(pool).await?
     }))
-}
-
-/// The perceptual hash of a photo that has one.
-pub(in crate::media) async fn perceptual_hash(db: &Database, id: Option<UploadId>) -> Result<Option<u64>, Fault> {
-    let Some(id) = id else { return Ok(None) };
-    let hash: Option<Option<i64>> = on_reader!(db, pool => query_scalar("SELECT perceptual_hash FROM uploads WHERE id = $1")
-            .bind(id).fetch_optional(pool).await)?;
-    Ok(hash.flatten().map(i64::cast_unsigned))
 }

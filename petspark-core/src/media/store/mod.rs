@@ -9,9 +9,10 @@ use sqlx::types::Json;
 use sqlx::{query, query_as, query_scalar};
 
 pub(super) use leftovers::{
-    count_uploads, delete_reservation, expired_reservations, find_all, forget_removed, removed_uploads, uploads_after,
+    count_uploads, delete_reservation, expired_reservations, find_all, first_and_last, forget_removed, removed_uploads,
+    uploads_after,
 };
-pub(super) use lists::{Alike, ListedPhotos, Owners, list_photos, look_alikes, perceptual_hash, same_bytes};
+pub(super) use lists::{Alike, ListedPhotos, Owners, list_photos, look_alikes, same_bytes};
 pub(super) use shown::{refresh_avatar, refresh_pet};
 
 use super::Purpose;
@@ -27,7 +28,7 @@ macro_rules! select_upload {
     ($rest:literal) => {
         concat!(
             "SELECT u.id, u.owner_id, u.pet_id, u.purpose, u.status, u.reason, u.file_name, u.content_type, u.size, \
-             u.sha256, u.position, u.width, u.height, u.thumb_hash, u.dominant_color, u.variants, u.expires_at, \
+             u.sha256, u.position, u.width, u.height, u.thumb_hash, u.perceptual_hash, u.dominant_color, u.variants, u.expires_at, \
              u.created_at FROM uploads u ",
             $rest
         )
