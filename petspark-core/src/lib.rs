@@ -50,6 +50,8 @@ mod lines;
 pub mod mail;
 pub mod media;
 pub mod moderation;
+#[cfg(feature = "hook")]
+mod outgoing;
 mod page;
 pub mod people;
 pub mod pets;

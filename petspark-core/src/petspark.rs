@@ -157,6 +157,8 @@ impl PetSpark {
         jobs.handle(media::Process(media.clone()));
         jobs.handle(media::Sweep(media.clone()));
         jobs.handle(media::Remake(media.clone()));
+        #[cfg(feature = "hook")]
+        jobs.handle(media::Ask(media.clone()));
         let (db, at, of) = (database.clone(), clock.clone(), settings.moderation.clone());
         let moderation = Moderation::open(db, at, auth.cursors(), pets.clone(), media.clone(), of);
         let dashboard = Dashboard::open(database.clone(), clock.clone());

@@ -46,7 +46,7 @@ values_from_str! {
     IpAddr: "an IP address such as 127.0.0.1",
     ipnet::IpNet: "a network such as 10.0.0.0/8",
     Environment: "development or production",
-    ModerationPolicy: "approve_all, hold_new_users or hold_all",
+    ModerationPolicy: "approve_all, hold_new_users, hold_all or hook",
     RegisterMode: "open or verify_first",
     SecondFactorFor: "nobody, admin or moderator",
     StoreKind: "folder or s3",

@@ -5,6 +5,8 @@
 mod complete;
 mod duplicates;
 mod error;
+#[cfg(feature = "hook")]
+mod hook;
 mod links;
 pub mod objects;
 mod photo;
@@ -21,6 +23,8 @@ mod upload;
 
 pub use duplicates::{Duplicate, Duplicates, MAX_DISTANCE, Sought};
 pub use error::MediaError;
+#[cfg(feature = "hook")]
+pub(crate) use hook::Ask;
 pub(crate) use links::Links;
 pub use links::Urls;
 pub use photo::{Photo, ShownPhoto, Size, UploadStatus, Variant};
@@ -28,7 +32,7 @@ pub use photos::PhotoFilter;
 pub(crate) use processing::Process;
 pub use reserve::Reserved;
 pub use serve::{Audience, Served};
-pub use settings::{MediaSettings, ModerationPolicy};
+pub use settings::{HookSettings, MediaSettings, ModerationPolicy};
 pub(crate) use sweep::Sweep;
 pub(crate) use upkeep::Remake;
 pub use upkeep::{Collected, MediaCount, Reread};
@@ -61,6 +65,8 @@ pub struct Media {
     settings: MediaSettings,
     /// Images that are decoded at the same time, each in some hundred MiB.
     workers: Arc<Semaphore>,
+    #[cfg(feature = "hook")]
+    outgoing: crate::outgoing::Outgoing,
 }
 
 impl Media {
@@ -73,8 +79,18 @@ impl Media {
         links: Links,
         settings: MediaSettings,
     ) -> Self {
-        let workers = Arc::new(Semaphore::new(settings.workers as usize));
-        Self { db, clock, cursors, pets, objects, links, settings, workers }
+        Self {
+            db,
+            clock,
+            cursors,
+            pets,
+            objects,
+            links,
+            workers: Arc::new(Semaphore::new(settings.workers as usize)),
+            #[cfg(feature = "hook")]
+            outgoing: crate::outgoing::Outgoing::new(),
+            settings,
+        }
     }
 
     /// Whether objects can be stored and read.

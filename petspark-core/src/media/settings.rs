@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clock::DAY;
 use crate::config::{ByteSize, Loader, Setting, WebUrl};
 use crate::database::text_enum;
+use crate::secret::Secret;
 
 text_enum! {
     /// Which photos wait for a moderator before they are shown.
@@ -15,6 +16,8 @@ text_enum! {
         HoldNewUsers = "hold_new_users",
         /// All.
         HoldAll = "hold_all",
+        /// All, until a service of the operator's own has looked at them.
+        Hook = "hook",
     }
 }
 
@@ -37,6 +40,19 @@ pub struct MediaSettings {
     pub moderation: ModerationPolicy,
     /// How long somebody is new.
     pub new_for: Duration,
+    /// Who is asked about photos.
+    pub hook: HookSettings,
+}
+
+/// The service that is asked about photos where the policy is [`ModerationPolicy::Hook`].
+#[derive(Clone, Debug)]
+pub struct HookSettings {
+    /// Where it is; questions are POSTed there.
+    pub url: Option<WebUrl>,
+    /// Signs questions, so that the service knows who asks.
+    pub secret: Option<Secret>,
+    /// How long an answer may take.
+    pub timeout: Duration,
 }
 
 impl MediaSettings {
@@ -86,7 +102,7 @@ impl MediaSettings {
                 env: None,
                 default: ModerationPolicy::ApproveAll,
                 about: "Which photos wait for a moderator before others see them: approve_all (none), hold_new_users, \
-                        hold_all.",
+                        hold_all, hook (all, until media.hook.url was asked).",
             }),
             new_for: from.get(Setting {
                 key: "media.new_for",
@@ -94,12 +110,58 @@ impl MediaSettings {
                 default: 7 * DAY,
                 about: "With hold_new_users: how long somebody without an approved photo is new.",
             }),
+            hook: HookSettings::read(from),
         };
         if settings.max_upload.0 > 64 << 20 {
             from.problem("media.max_upload", "must be at most 64MiB");
         }
         if settings.workers == 0 {
             from.problem("media.workers", "must be at least 1");
+        }
+        if settings.moderation == ModerationPolicy::Hook {
+            settings.check_hook(from);
+        }
+        settings
+    }
+
+    fn check_hook(&self, problems: &mut Loader) {
+        if cfg!(not(feature = "hook")) {
+            problems.problem("media.moderation", "can't be hook: this build can't ask other services");
+        }
+        if self.hook.url.is_none() {
+            problems.problem("media.hook.url", "is missing, and media.moderation is hook");
+        }
+        if self.hook.secret.is_none() {
+            problems.problem("media.hook.secret", "is missing, and media.moderation is hook");
+        }
+        if self.public_url.is_none() {
+            problems.problem("media.public_url", "is missing, and media.hook.url has to be told where photos are");
+        }
+    }
+}
+
+impl HookSettings {
+    fn read(from: &mut Loader) -> Self {
+        let settings = Self {
+            url: from.find(
+                "media.hook.url",
+                None,
+                "With media.moderation=hook: where a service of your own is asked about each photo; see docs/SETUP.md.",
+            ),
+            secret: from.secret(
+                "media.hook.secret",
+                None,
+                "Signs what media.hook.url is asked, so that it knows who asks.",
+            ),
+            timeout: from.get(Setting {
+                key: "media.hook.timeout",
+                env: None,
+                default: Duration::from_secs(10),
+                about: "How long media.hook.url may take for an answer, 1s to 1m.",
+            }),
+        };
+        if !(Duration::from_secs(1)..=Duration::from_secs(60)).contains(&settings.timeout) {
+            from.problem("media.hook.timeout", "must be from 1s to 1m");
         }
         settings
     }

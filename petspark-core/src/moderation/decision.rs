@@ -139,7 +139,8 @@ impl Moderation {
                     Decision::Approved => Template::PhotoApproved,
                     Decision::Rejected => Template::PhotoRejected,
                 };
-                self.media.decided(tx, photo, decision).await?.map(|photo| {
+                let why = "A moderator decided not to show this photo.";
+                self.media.decided(tx, photo, decision, why).await?.map(|photo| {
                     Mail::new(Recipient::User(photo.owner_id), template, now).time("added", photo.created_at)
                 })
             }

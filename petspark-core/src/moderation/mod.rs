@@ -13,6 +13,8 @@ pub use decision::NewDecision;
 pub use error::ModerationError;
 pub use report::{NewReport, Report, ReportReason};
 pub use settings::ModerationSettings;
+#[cfg(feature = "hook")]
+pub(crate) use store::decide_open;
 pub(crate) use store::{Subject, join_task, task_ids_of};
 pub use task::{Decision, SubjectKind, Taken, Task, TaskFilter, TaskStatus};
 

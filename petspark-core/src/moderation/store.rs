@@ -151,6 +151,24 @@ pub(super) async fn decide(
     .pop())
 }
 
+/// Decides the task about a thing in the name of `actor`, unless somebody is at it.
+#[cfg(feature = "hook")]
+pub(crate) async fn decide_open(
+    tx: &mut Tx,
+    (kind, id): (SubjectKind, SubjectId),
+    actor: &str,
+    decision: Decision,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Option<TaskId>, Fault> {
+    Ok(on!(tx, conn => query_scalar(
+        "UPDATE moderation_tasks SET status = 'decided', taken_by = $3, taken_at = $6, decision = $4, reason = $5, \
+                decided_at = $6 \
+         WHERE subject_kind = $1 AND subject_id = $2 AND status = 'open' RETURNING id"
+    ).bind(kind).bind(id).bind(actor).bind(decision).bind(reason).bind(now).fetch_all(conn).await)?
+    .pop())
+}
+
 /// The tasks about what is a user's.
 pub(crate) async fn task_ids_of(tx: &mut Tx, owner: UserId) -> Result<Vec<TaskId>, Fault> {
     Ok(on!(tx, conn => query_scalar(

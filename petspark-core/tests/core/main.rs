@@ -17,6 +17,7 @@ mod keys;
 mod leftovers;
 mod mail;
 mod media;
+mod media_hook;
 mod migrations;
 mod moderation;
 mod objects;

@@ -17,15 +17,17 @@ use petspark_core::pets::{PetFields, Species};
 use petspark_core::testing::{TestApp, TestS3, TestUser, jpeg, on_both, sha256};
 use petspark_core::{Caller, Failure as _, PageRequest, PetId, PetSpark};
 
+use crate::objects::stand_in::{Act, StandIn};
+
 fn operator() -> Caller {
     Caller::operator("cli:test@here")
 }
 
-async fn pet(app: &TestApp, owner: &TestUser) -> PetId {
+pub(crate) async fn pet(app: &TestApp, owner: &TestUser) -> PetId {
     app.petspark.pets().create(&owner.caller, PetFields::new("Rex", Species::Dog)).await.unwrap().id
 }
 
-fn announced(bytes: &[u8], pet: PetId) -> NewUpload {
+pub(crate) fn announced(bytes: &[u8], pet: PetId) -> NewUpload {
     NewUpload {
         file_name: "rex.jpg".to_owned(),
         file_size: bytes.len() as u64,
@@ -50,7 +52,7 @@ async fn send(media: &Media, reserved: &Reserved, bytes: &[u8]) -> Result<(), Me
 }
 
 /// Announces, sends and completes.
-async fn uploaded(app: &TestApp, by: &TestUser, new: &NewUpload, bytes: &[u8]) -> Photo {
+pub(crate) async fn uploaded(app: &TestApp, by: &TestUser, new: &NewUpload, bytes: &[u8]) -> Photo {
     let media = app.petspark.media();
     let reserved = media.reserve(&by.caller, new).await.unwrap();
     send(media, &reserved, bytes).await.unwrap();
@@ -502,5 +504,40 @@ on_both! {
         petspark.jobs().run_due().await.unwrap();
         assert_eq!(media.collect(&operator(), true).await.unwrap().objects, 0);
         assert_eq!(files(&app), 0, "nothing of it in the folder");
+    }
+
+    async fn a_photo_waits_for_a_store_that_is_away_and_not_for_ever(app: TestApp) {
+        let (ada, s3) = (app.register("ada").await, TestS3::start().await);
+        let (rex, bytes) = (pet(&app, &ada).await, jpeg(600, 400, 1));
+        let objects = s3.objects(app.folder());
+        let petspark = app.another_with(|settings| settings.objects = objects.clone()).await;
+        let mut away = objects.clone();
+        let _busy = StandIn::before(away.s3.as_mut().unwrap(), [Act::Answer(500, ""); 1000]).await;
+        let cut_off = app.another_with(|settings| settings.objects = away).await;
+
+        let reserved = petspark.media().reserve(&ada.caller, &announced(&bytes, rex)).await.unwrap();
+        assert_eq!(crate::objects::http::put(reserved.url.expose(), &reserved.headers, &bytes).await, 200);
+        let refused = cut_off.media().complete(&ada.caller, &reserved.key, None, None).await.unwrap_err();
+        assert_eq!(refused.kind(), petspark_core::Kind::Unavailable, "and can be completed later");
+        let photo = petspark.media().complete(&ada.caller, &reserved.key, None, None).await.unwrap();
+        let status = async |id| petspark.media().get(&ada.caller, id).await.unwrap().status;
+        assert_eq!(cut_off.jobs().run_due().await.unwrap().len(), 1);
+        assert_eq!(status(photo.id).await, UploadStatus::Processing);
+        app.clock.advance(Duration::from_secs(60));
+        assert!(petspark.jobs().run_due().await.unwrap().is_empty());
+        assert_eq!(status(photo.id).await, UploadStatus::Approved);
+
+        let second = jpeg(600, 400, 2);
+        let reserved = petspark.media().reserve(&ada.caller, &announced(&second, rex)).await.unwrap();
+        assert_eq!(crate::objects::http::put(reserved.url.expose(), &reserved.headers, &second).await, 200);
+        let photo = petspark.media().complete(&ada.caller, &reserved.key, None, None).await.unwrap();
+        for attempt in 1..=6 {
+            assert_eq!(status(photo.id).await, UploadStatus::Processing, "before attempt {attempt}");
+            cut_off.jobs().run_due().await.unwrap();
+            app.clock.advance(HOUR);
+        }
+        let photo = petspark.media().get(&ada.caller, photo.id).await.unwrap();
+        assert_eq!(photo.status, UploadStatus::Rejected);
+        assert!(photo.reason.is_some_and(|reason| reason.contains("upload it again")), "its owner can read why");
     }
 }

@@ -7,7 +7,7 @@ mod folder;
 pub(crate) mod http;
 mod migrate;
 mod presigned;
-mod stand_in;
+pub(crate) mod stand_in;
 mod tls;
 
 use std::io;

@@ -96,7 +96,7 @@ async fn forwarded(client: &mut TcpStream, server: &str) -> io::Result<TcpStream
 }
 
 /// One whole request.
-async fn request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(crate) async fn request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut request = Vec::new();
     loop {
         if client.read_buf(&mut request).await? == 0 {
