@@ -106,7 +106,14 @@ impl Database {
     pub(crate) async fn begin(&self) -> Result<Tx, Fault> {
         let connection = match self.engine() {
             Engine::Sqlite(sqlite) => TxConnection::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?),
-            Engine::Postgres(postgres) => TxConnection::Postgres(postgres.pool.begin().await?),
+            Engine::Postgres(postgres) => {
+                // Goes on to its end, whoever still waits for it. Given up on the way, it would return the
+                // connection with a transaction that sqlx doesn't know of, and what is written there next,
+                // alone and for good, would be part of that.
+                let pool = postgres.pool.clone();
+                let begun = tokio::spawn(async move { pool.begin().await });
+                TxConnection::Postgres(begun.await.map_err(Fault::internal)??)
+            }
         };
         Ok(Tx { connection, database: self.clone(), after_commit: Vec::new() })
     }
@@ -259,3 +266,44 @@ macro_rules! on_writer {
 }
 
 pub(crate) use {on, on_reader, on_writer};
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::testing::on_both;
+
+    on_both! {
+        async fn a_transaction_that_is_given_up_while_it_begins_takes_no_later_write_along(app: TestApp) {
+            app.register("ada").await;
+            let (db, other) = (app.petspark.database(), app.another().await);
+            for polls in 1..30 {
+                {
+                    let mut begin = pin!(db.begin());
+                    for _ in 0..polls {
+                        let mut cx = std::task::Context::from_waker(Waker::noop());
+                        if begin.as_mut().poll(&mut cx).is_ready() {
+                            break;
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                }
+                // By every connection that there may be.
+                for turn in 0..4 {
+                    let name = format!("Ada {polls} {turn}");
+                    on_writer!(db, pool => sqlx::query("UPDATE users SET display_name = $1").bind(&name)
+                        .execute(pool).await.map(drop)).unwrap();
+                    let seen = only_name(other.database()).await.unwrap();
+                    assert_eq!(seen, name, "what was acknowledged is there for others");
+                }
+            }
+        }
+    }
+
+    async fn only_name(db: &Database) -> Result<String, Fault> {
+        let name = on_reader!(db, conn => sqlx::query_scalar("SELECT display_name FROM users").fetch_one(conn).await);
+        Ok(name?)
+    }
+}
