@@ -62,16 +62,7 @@ impl FullText {
         format!("({joined})")
     }
 
-    /// The table of pets, `p`, that an expression is looked for in.
-    pub(crate) fn source(self) -> &'static str {
-        match self {
-            // In this order: matches come newest first, and only as many as are wanted.
-            Self::Fts5 => "pets_search CROSS JOIN pets p ON p.number = pets_search.rowid",
-            Self::TsQuery => "pets p",
-        }
-    }
-
-    /// The condition on that table, to be followed by the expression and `)`.
+    /// The condition on a stretch of pets, to be followed by the expression and `)`.
     pub(crate) fn condition(self) -> &'static str {
         match self {
             Self::Fts5 => "(pets_search MATCH ",
@@ -103,22 +94,48 @@ impl FullText {
         }
     }
 
-    /// By what matches are ordered, the newest first: stretches of pets to look through one after the
-    /// other, each with the column of their numbers and what else is asked of it.
-    ///
-    /// PostgreSQL doesn't know how rare a beginning of words is. It would go through all pets in order
-    /// for a rare one, or sort all that have a common one. Among the newest few either is quick, and
-    /// what doesn't fill a page from them is rare: of the others the index finds few. The sum keeps
-    /// the planner from taking their numbers' order after all.
-    pub(crate) fn stretches(self) -> &'static [(&'static str, &'static str)] {
+    /// Where matches are looked for, the newest first: stretches of pets, one after the other.
+    pub(crate) fn stretches(self) -> &'static [Stretch] {
         match self {
-            Self::Fts5 => &[("pets_search.rowid", "")],
+            // In this order: matches come newest first, and only as many as are wanted.
+            Self::Fts5 => &[Stretch {
+                source: "pets_search CROSS JOIN pets p ON p.number = pets_search.rowid",
+                number: "pets_search.rowid",
+            }],
+            // PostgreSQL knows how rare a word is by a small sample, and a beginning of words not at all. It
+            // would go through all pets in order for a rare one, or sort all that have a common one. So
+            // the newest are looked through one by one; the LIMIT keeps the planner from anything else.
+            // What doesn't fill a page from them is rare: of the others the index finds few. The sum
+            // keeps the planner from taking their numbers' order after all.
             Self::TsQuery => &[
-                ("p.number", " AND p.number > (SELECT max(number) FROM pets) - 2000"),
-                ("(p.number + 0)", " AND p.number + 0 <= (SELECT max(number) FROM pets) - 2000"),
+                Stretch {
+                    source: "(SELECT * FROM pets WHERE number > (SELECT max(number) FROM pets) - 2000 \
+                             ORDER BY number DESC LIMIT 2000) p",
+                    number: "p.number",
+                },
+                Stretch {
+                    source: "(SELECT * FROM pets WHERE number <= (SELECT max(number) FROM pets) - 2000 \
+                             AND number > (SELECT max(number) FROM pets) - 10000 \
+                             ORDER BY number DESC LIMIT 8000) p",
+                    number: "p.number",
+                },
+                Stretch {
+                    source: "(SELECT *, number + 0 AS older FROM pets \
+                             WHERE number + 0 <= (SELECT max(number) FROM pets) - 10000) p",
+                    number: "p.older",
+                },
             ],
         }
     }
+}
+
+/// Some of the pets.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    /// A table of them, `p`.
+    pub(crate) source: &'static str,
+    /// What they are numbered by.
+    pub(crate) number: &'static str,
 }
 
 /// What stands before the words of a field in the column `search`; see the migration.

@@ -50,9 +50,7 @@ impl Media {
     ) -> Result<Option<Upload>, Fault> {
         let (from, status, reason) = match decision {
             Decision::Approved => ([UploadStatus::Pending, UploadStatus::Rejected], UploadStatus::Approved, None),
-            Decision::Rejected => {
-                ([UploadStatus::Pending, UploadStatus::Approved], UploadStatus::Rejected, Some(why))
-            }
+            Decision::Rejected => ([UploadStatus::Pending, UploadStatus::Approved], UploadStatus::Rejected, Some(why)),
         };
         let changed = store::set_status(tx, id, from, status, reason, self.clock.now()).await?;
         let found = store::find_again(tx, id).await?;

@@ -44,7 +44,8 @@ impl Service {
                     continue;
                 };
                 let length = body.len();
-                let text = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                let text =
+                    format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
                 client.write_all(text.as_bytes()).await.unwrap();
             }
         });

@@ -248,21 +248,21 @@ macro_rules! push_fits {
         };
         let parts = (0_i64..).zip(Fit::ALL).filter(|(part, _)| after.is_none_or(|(last, _)| *part >= last));
         let stretches = parts.flat_map(|part| engine.stretches().iter().map(move |stretch| (part, stretch)));
-        for (n, ((part, fit), (number, stretch))) in stretches.enumerate() {
+        for (n, ((part, fit), stretch)) in stretches.enumerate() {
             sql.push(if n == 0 { "" } else { " UNION ALL " });
             sql.push(format_args!(
                 "SELECT * FROM (SELECT {COLUMNS}, CAST({part} AS bigint) AS part, \
                  CAST(NULL AS double precision) AS distance_squared FROM {} JOIN users u ON u.id = p.owner_id \
                  WHERE p.deleted_at IS NULL AND ",
-                engine.source()
+                stretch.source
             ));
-            sql.push(engine.condition()).push_bind($words.fitting(fit, engine)).push(engine.end()).push(stretch);
+            sql.push(engine.condition()).push_bind($words.fitting(fit, engine)).push(engine.end());
             push_filter!(&mut *sql, selection);
             push_circle!(&mut *sql, selection);
             if let Some((_, last)) = after.filter(|(last, _)| *last == part) {
-                sql.push(format_args!(" AND {number} < ")).push_bind(last);
+                sql.push(format_args!(" AND {} < ", stretch.number)).push_bind(last);
             }
-            sql.push(format_args!(" ORDER BY {number} DESC LIMIT ")).push_bind($rows).push(") found");
+            sql.push(format_args!(" ORDER BY {} DESC LIMIT ", stretch.number)).push_bind($rows).push(") found");
         }
     }};
 }
