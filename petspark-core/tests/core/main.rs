@@ -36,4 +36,5 @@ mod settings;
 mod smtp_sink;
 mod sql;
 mod standing;
+mod stripe;
 mod throttling;
