@@ -6,6 +6,7 @@ use super::form::Form;
 use super::list::{PAGING, page};
 use super::objects;
 use super::refusal::Refusal;
+use super::subscriptions;
 use super::world::{World, id};
 
 const INTERVALS: [&str; 4] = ["day", "week", "month", "year"];
@@ -171,7 +172,9 @@ pub(super) fn update_price(world: &mut World, id: &str, form: &Form) -> Result<V
     form.only(&["active", "lookup_key", "metadata", "nickname", "tax_behavior", "transfer_lookup_key"])?;
     let mut price = world.get("price", id)?;
     apply_price(world, form, &mut price)?;
-    Ok(world.change(price, "price.updated"))
+    let price = world.change(price, "price.updated");
+    subscriptions::price_changed(world, &price);
+    Ok(price)
 }
 
 pub(super) fn list_prices(world: &mut World, _: &str, form: &Form) -> Result<Value, Refusal> {

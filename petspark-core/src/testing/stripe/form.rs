@@ -26,6 +26,12 @@ impl Form {
         Ok(Self { fields, within: String::new() })
     }
 
+    /// As if these had been given.
+    pub(super) fn of(pairs: &[(&str, &str)]) -> Self {
+        let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        Self::parse(&encoded).unwrap_or_default()
+    }
+
     /// Refuses every parameter but these; `expand` is always welcome.
     pub(super) fn only(&self, known: &[&str]) -> Outcome<()> {
         let stranger = self.fields.keys().find(|key| !known.contains(&key.as_str()) && *key != "expand");

@@ -3,17 +3,26 @@
 //! [`VERSION`] names. What it doesn't know it refuses, so that no test passes by its leniency.
 
 mod account;
+mod cards;
 mod catalogue;
+mod checkout;
 mod customers;
 mod expand;
 mod fault;
 mod form;
 mod idempotency;
+mod invoices;
 mod list;
 mod objects;
+mod payments;
+mod period;
 mod refusal;
 mod routes;
+mod sending;
 mod server;
+mod subscribing;
+mod subscriptions;
+mod webhooks;
 mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,8 +36,11 @@ use crate::secret::Secret;
 
 use world::World;
 
+pub use cards::Card;
 pub use fault::Fault;
 pub use server::Call;
+pub use subscriptions::WhenRetriesEnd;
+pub use webhooks::{Delivery, signature};
 
 /// The API version whose shapes the answers have: the one that async-stripe's types are made from.
 pub const VERSION: &str = "2026-09-30.endive";
@@ -72,6 +84,14 @@ impl TestStripe {
         self.world().catch_up();
     }
 
+    /// Does what a call to the API does, as somebody in Stripe's dashboard might: it isn't counted, and
+    /// no fault spoils it. Gives the status and the answer.
+    pub fn ask(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> (u16, serde_json::Value) {
+        let mut world = self.world();
+        world.catch_up();
+        server::directly(&mut world, method, path, parameters)
+    }
+
     /// Spoils the next `times` calls, whatever they ask for.
     pub fn fail_next(&self, times: usize, fault: Fault) {
         self.world().faults.order(None, times, fault);
@@ -105,6 +125,79 @@ impl TestStripe {
     #[must_use]
     pub fn object(&self, id: &str) -> Option<serde_json::Value> {
         self.world().objects.get(id).cloned()
+    }
+
+    /// The key of the signatures of what [`TestStripe::take_deliveries`] gives.
+    #[must_use]
+    pub fn webhook_secret(&self) -> Secret {
+        Secret::new(world::WEBHOOK_SECRET)
+    }
+
+    /// Makes the card of a payment method behave otherwise from now on.
+    pub fn set_card(&self, payment_method: &str, card: Card) {
+        self.world().cards.insert(payment_method.to_owned(), card);
+    }
+
+    /// What becomes of subscriptions whose retries have all failed; they are canceled unless told.
+    pub fn when_retries_end(&self, then: WhenRetriesEnd) {
+        self.world().when_retries_end = then;
+    }
+
+    /// Somebody pays a payment intent with its client secret, as a page with Stripe's script does.
+    /// The card is one of Stripe's test names, such as `pm_card_visa`.
+    ///
+    /// # Errors
+    /// The message for the payer when it isn't paid, and what to do when it isn't paid yet.
+    pub fn pay(&self, payment_intent: &str, card: &str) -> Result<(), String> {
+        let form = form::Form::of(&[("payment_method", card)]);
+        let mut world = self.world();
+        world.catch_up();
+        match payments::confirm(&mut world, payment_intent, &form) {
+            Ok(intent) if intent["status"] == "succeeded" => Ok(()),
+            Ok(intent) => Err(format!("it {}", intent["status"].as_str().unwrap_or_default())),
+            Err(refusal) => Err(refusal.message()),
+        }
+    }
+
+    /// The payer authenticates a payment intent that waits for it, or fails to.
+    ///
+    /// # Errors
+    /// When it doesn't wait for that.
+    pub fn authenticate(&self, payment_intent: &str, succeeds: bool) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        let intent = world.get("payment_intent", payment_intent).map_err(|refusal| refusal.message())?;
+        if intent["status"] != "requires_action" {
+            return Err("it waits for no authentication".to_owned());
+        }
+        if !succeeds {
+            return payments::authentication_failed(&mut world, payment_intent).map_err(|refusal| refusal.message());
+        }
+        world.authenticated.insert(payment_intent.to_owned());
+        let method = intent["payment_method"].as_str().unwrap_or_default();
+        let paid = payments::try_to_pay(&mut world, payment_intent, method, false);
+        paid.map(drop).map_err(|refusal| refusal.message())
+    }
+
+    /// Somebody gives a card for a setup intent, as a page with Stripe's script does.
+    ///
+    /// # Errors
+    /// The message for them when the card isn't taken.
+    pub fn set_up(&self, setup_intent: &str, card: &str) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        payments::set_up(&mut world, setup_intent, card).map_err(|refusal| refusal.message())
+    }
+
+    /// Somebody fills in the page of a checkout session and pays by this card.
+    ///
+    /// # Errors
+    /// The message for them when it isn't paid.
+    pub fn complete_checkout(&self, session: &str, card: &str) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        let done = checkout::complete(&mut world, session, card, "payer@example.org");
+        done.map_err(|refusal| refusal.message())
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

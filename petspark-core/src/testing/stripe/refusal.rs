@@ -78,6 +78,10 @@ impl Refusal {
         Self::new(500, "api_error", "An unknown error occurred".to_owned())
     }
 
+    pub(super) fn message(&self) -> String {
+        self.error["message"].as_str().unwrap_or_default().to_owned()
+    }
+
     pub(super) fn code(self, code: &str) -> Self {
         let doc = format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-"));
         self.with("code", code.into()).with("doc_url", doc.into())

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::form::Form;
 use super::refusal::Refusal;
 use super::world::World;
-use super::{account, catalogue, customers};
+use super::{account, cards, catalogue, checkout, customers, invoices, payments, subscribing, webhooks};
 
 /// Takes the id in the path, or an empty one.
 pub(super) type Handler = fn(&mut World, &str, &Form) -> Result<Value, Refusal>;
@@ -34,11 +34,36 @@ const fn delete(path: &'static str, handler: Handler) -> Route {
 pub(super) static ROUTES: &[Route] = &[
     get("/account", account::retrieve),
     get("/balance", account::balance),
+    post("/billing_portal/sessions", checkout::create_portal_session),
+    get("/charges", payments::list_charges),
+    get("/charges/{}", payments::retrieve_charge),
+    post("/checkout/sessions", checkout::create),
+    get("/checkout/sessions", checkout::list),
+    get("/checkout/sessions/{}", checkout::retrieve),
+    post("/checkout/sessions/{}/expire", checkout::expire),
+    get("/checkout/sessions/{}/line_items", checkout::list_items),
     post("/customers", customers::create),
     get("/customers", customers::list),
     get("/customers/{}", customers::retrieve),
     post("/customers/{}", customers::update),
     delete("/customers/{}", customers::delete),
+    get("/events", webhooks::list_events),
+    get("/events/{}", webhooks::retrieve_event),
+    get("/invoices", invoices::list),
+    get("/invoices/{}", invoices::retrieve),
+    post("/invoices/{}/pay", invoices::pay),
+    post("/invoices/{}/void", invoices::void_open),
+    post("/payment_intents", payments::create),
+    get("/payment_intents", payments::list),
+    get("/payment_intents/{}", payments::retrieve),
+    post("/payment_intents/{}", payments::update),
+    post("/payment_intents/{}/cancel", payments::cancel),
+    post("/payment_intents/{}/confirm", payments::confirm),
+    post("/payment_methods", cards::create),
+    get("/payment_methods", cards::list),
+    get("/payment_methods/{}", cards::retrieve),
+    post("/payment_methods/{}/attach", cards::attach),
+    post("/payment_methods/{}/detach", cards::detach),
     post("/products", catalogue::create_product),
     get("/products", catalogue::list_products),
     get("/products/{}", catalogue::retrieve_product),
@@ -48,6 +73,21 @@ pub(super) static ROUTES: &[Route] = &[
     get("/prices", catalogue::list_prices),
     get("/prices/{}", catalogue::retrieve_price),
     post("/prices/{}", catalogue::update_price),
+    post("/refunds", payments::create_refund),
+    get("/refunds", payments::list_refunds),
+    get("/refunds/{}", payments::retrieve_refund),
+    get("/setup_intents/{}", payments::retrieve_setup_intent),
+    post("/subscriptions", subscribing::create),
+    get("/subscriptions", subscribing::list),
+    get("/subscriptions/{}", subscribing::retrieve),
+    post("/subscriptions/{}", subscribing::update),
+    delete("/subscriptions/{}", subscribing::cancel),
+    post("/subscriptions/{}/resume", subscribing::resume),
+    post("/webhook_endpoints", webhooks::create_endpoint),
+    get("/webhook_endpoints", webhooks::list_endpoints),
+    get("/webhook_endpoints/{}", webhooks::retrieve_endpoint),
+    post("/webhook_endpoints/{}", webhooks::update_endpoint),
+    delete("/webhook_endpoints/{}", webhooks::delete_endpoint),
 ];
 
 impl Route {

@@ -10,6 +10,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::VERSION;
@@ -96,6 +97,20 @@ struct Asked {
     parameters: String,
     key_is_right: bool,
     idempotency_key: Option<String>,
+}
+
+/// A call without HTTP, faults, keys or a count.
+pub(super) fn directly(world: &mut World, method: &str, path: &str, parameters: &[(&str, &str)]) -> (u16, Value) {
+    let done = Method::from_bytes(method.as_bytes()).ok().and_then(|method| routes::find(&method, path));
+    let Some((route, id)) = done else {
+        let refusal = Refusal::route(method, path);
+        return (refusal.status, refusal.body());
+    };
+    let form = Form::of(parameters);
+    match (route.handler)(world, id, &form).and_then(|object| expand(world, object, &form.texts("expand")?)) {
+        Ok(object) => (200, object),
+        Err(refusal) => (refusal.status, refusal.body()),
+    }
 }
 
 struct Outcome {

@@ -1,18 +1,25 @@
 //! All that this Stripe knows: its objects by id, its clock, and what it was asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 
 use super::VERSION;
+use super::cards::Card;
 use super::expand::plain;
 use super::fault::Faults;
+use super::form::Form;
 use super::idempotency::Keys;
+use super::invoices::Line;
 use super::objects;
 use super::refusal::Refusal;
 use super::server::Call;
+use super::subscriptions::{self, Due, WhenRetriesEnd};
+use super::{checkout, invoices};
+
+pub(super) const WEBHOOK_SECRET: &str = "whsec_petspark00000000000000000000";
 
 /// Which call an event comes from, as events tell.
 #[derive(Clone, Default)]
@@ -32,8 +39,33 @@ pub(super) struct World {
     pub(super) calls: Vec<Call>,
     /// Where pages that people would see are said to be.
     pub(super) url: String,
+    /// How the cards of payment methods behave.
+    pub(super) cards: BTreeMap<String, Card>,
+    /// Payment methods that let themselves be kept although they decline.
+    pub(super) attaches: BTreeSet<String>,
+    /// The invoice that a payment intent pays.
+    pub(super) invoice_of: BTreeMap<String, String>,
+    /// Payment intents whose payers have authenticated.
+    pub(super) authenticated: BTreeSet<String>,
+    /// Subscriptions with the ends of trials that were announced.
+    pub(super) noticed: BTreeSet<(String, i64)>,
+    /// What changes of a subscription add to its next invoice.
+    pub(super) prorations: BTreeMap<String, Vec<Line>>,
+    pub(super) when_retries_end: WhenRetriesEnd,
+    /// What checkout sessions are to give to what they make.
+    pub(super) checkout_data: BTreeMap<String, Form>,
+    /// By id, the secrets of webhook endpoints and the last event that each was told. The one
+    /// without an id is the test's.
+    pub(super) endpoints: BTreeMap<String, (String, String)>,
     clock: Clock,
     last_id: u64,
+}
+
+enum Task {
+    Subscription(String, Due),
+    Finalize(String),
+    Retry(String),
+    Checkout(String),
 }
 
 impl World {
@@ -46,6 +78,15 @@ impl World {
             keys: Keys::default(),
             calls: Vec::new(),
             url: url.to_owned(),
+            cards: BTreeMap::new(),
+            attaches: BTreeSet::new(),
+            invoice_of: BTreeMap::new(),
+            authenticated: BTreeSet::new(),
+            noticed: BTreeSet::new(),
+            prorations: BTreeMap::new(),
+            when_retries_end: WhenRetriesEnd::default(),
+            checkout_data: BTreeMap::new(),
+            endpoints: BTreeMap::from([(String::new(), (WEBHOOK_SECRET.to_owned(), String::new()))]),
             clock,
             last_id: 0,
         }
@@ -117,7 +158,45 @@ impl World {
 
     /// Does all that has fallen due, each at its time.
     pub(super) fn catch_up(&mut self) {
-        self.now = self.clock.now().as_seconds();
+        let now = self.clock.now().as_seconds();
+        while let Some((due, task)) = self.next_task().filter(|(due, _)| *due <= now) {
+            self.now = due.max(self.now);
+            match task {
+                Task::Subscription(id, due) => subscriptions::fall_due(self, &id, due),
+                Task::Finalize(id) => {
+                    let subscription = self.objects.get(&id).map(invoices::subscription_of).unwrap_or_default();
+                    let method = subscriptions::method_of(self, &subscription);
+                    invoices::finalize(self, &id, method.as_deref());
+                    invoices::collect(self, &id);
+                }
+                Task::Retry(id) => invoices::collect(self, &id),
+                Task::Checkout(id) => checkout::end(self, &id),
+            }
+        }
+        self.now = now;
+    }
+
+    /// The earliest of all that is going to happen by itself.
+    fn next_task(&self) -> Option<(i64, Task)> {
+        let tasks = self.objects.values().filter_map(|object| {
+            let (id, at) = (id(object).to_owned(), |key: &str| object[key].as_i64());
+            match (object["object"].as_str()?, object["status"].as_str()?) {
+                ("subscription", _) => {
+                    let (at, due) = subscriptions::next_due(self, object)?;
+                    Some((at, Task::Subscription(id, due)))
+                }
+                ("invoice", "draft") => Some((at("automatically_finalizes_at")?, Task::Finalize(id))),
+                ("invoice", "open") => Some((at("next_payment_attempt")?, Task::Retry(id))),
+                ("checkout.session", "open") => Some((at("expires_at")?, Task::Checkout(id))),
+                _ => None,
+            }
+        });
+        tasks.min_by_key(|(at, _)| *at)
+    }
+
+    /// How a payment method's card behaves.
+    pub(super) fn card(&self, method: &str) -> Card {
+        self.cards.get(method).copied().unwrap_or(Card::Declines("generic_decline"))
     }
 }
 
