@@ -14,6 +14,8 @@ mod mails;
 mod photos;
 #[cfg(feature = "testing-s3")]
 mod s3;
+#[cfg(feature = "testing-stripe")]
+pub mod stripe;
 
 use tempfile::TempDir;
 
@@ -30,6 +32,8 @@ pub use mails::TestMail;
 pub use photos::{jpeg, sha256};
 #[cfg(feature = "testing-s3")]
 pub use s3::TestS3;
+#[cfg(feature = "testing-stripe")]
+pub use stripe::TestStripe;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

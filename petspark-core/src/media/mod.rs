@@ -45,6 +45,7 @@ use tokio::sync::Semaphore;
 use self::objects::ObjectStore;
 use self::photo::Upload;
 use crate::auth::Permission;
+use crate::billing::Entitled;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::database::Database;
@@ -60,6 +61,7 @@ pub struct Media {
     clock: Clock,
     cursors: Cursors,
     pets: Pets,
+    entitled: Entitled,
     objects: ObjectStore,
     links: Links,
     settings: MediaSettings,
@@ -75,6 +77,7 @@ impl Media {
         clock: Clock,
         cursors: Cursors,
         pets: Pets,
+        entitled: Entitled,
         objects: ObjectStore,
         links: Links,
         settings: MediaSettings,
@@ -84,6 +87,7 @@ impl Media {
             clock,
             cursors,
             pets,
+            entitled,
             objects,
             links,
             workers: Arc::new(Semaphore::new(settings.workers as usize)),
