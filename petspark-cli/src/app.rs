@@ -1,7 +1,9 @@
 //! Puts the commands together, reads the command line, and runs what it asks for.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
 
@@ -13,7 +15,7 @@ use crate::{build_info, commands, external, logging, output};
 
 /// Commands that will be built in one day, or that people would take for ours. Nobody else may
 /// have them, as a plug-in or as a program on the search path.
-const RESERVED: &[&str] = &["backup", "billing", "check", "checklist", "doctor", "help", "login", "report", "verify"];
+const RESERVED: &[&str] = &["backup", "billing", "checklist", "help", "login", "report", "verify"];
 
 /// Whether nobody but PetSpark may have this name.
 pub(crate) fn is_reserved(name: &str) -> bool {
@@ -24,8 +26,10 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 pub struct App {
     name: &'static str,
     version: &'static str,
-    plugins: Vec<Box<dyn Plugin>>,
+    plugins: Vec<Arc<dyn Plugin>>,
     built_in: usize,
+    /// Built-in commands that were to be left out and aren't there.
+    unknown: Vec<String>,
 }
 
 impl App {
@@ -33,7 +37,13 @@ impl App {
     #[must_use]
     pub fn standard() -> Self {
         let plugins = commands::all();
-        Self { name: "petspark-cli", version: build_info::VERSION, built_in: plugins.len(), plugins }
+        Self {
+            name: "petspark-cli",
+            version: build_info::VERSION,
+            built_in: plugins.len(),
+            plugins,
+            unknown: Vec::new(),
+        }
     }
 
     /// Another name than `petspark-cli`. External commands are then programs called `NAME-COMMAND`.
@@ -48,10 +58,25 @@ impl App {
         Self { version, ..self }
     }
 
+    /// Leaves a built-in command out, with its checks. A command of your own may have the name
+    /// then, but no program on the search path. One that doesn't exist is a start-up error.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        let is_it = |plugin: &Arc<dyn Plugin>| plugin.command().get_name() == name;
+        match self.plugins[..self.built_in].iter().position(is_it) {
+            Some(place) => {
+                self.plugins.remove(place);
+                self.built_in -= 1;
+            }
+            None => self.unknown.push(name.to_owned()),
+        }
+        self
+    }
+
     /// Adds a command. Its name must be free: two commands of one name are a start-up error.
     #[must_use]
     pub fn plugin(mut self, plugin: impl Plugin + 'static) -> Self {
-        self.plugins.push(Box::new(plugin));
+        self.plugins.push(Arc::new(plugin));
         self
     }
 
@@ -70,12 +95,15 @@ impl App {
         };
         let matches = match root.clone().allow_external_subcommands(true).try_get_matches_from(&args) {
             Ok(matches) => matches,
-            Err(error) if is_help(&error) => return explain(external::declare(root), &args),
+            Err(error) if is_help(&error) => {
+                // What was said of settings isn't known yet; those of the environment are.
+                let cx = Context::new(Options::default(), root, self.plugins.clone(), self.built_in);
+                return explain(external::declare(&cx), &args);
+            }
             Err(error) => return usage(&error),
         };
         let options = Options::read(&matches);
-        let own = self.plugins[self.built_in..].iter().map(|plugin| plugin.command().get_name().to_owned()).collect();
-        let cx = Context::new(options, root, own);
+        let cx = Context::new(options, root, self.plugins.clone(), self.built_in);
         let exit = match self.dispatch(&cx, &args, &matches) {
             Ok(exit) => exit,
             Err(failure) => output::fail(&cx.options, &failure),
@@ -86,6 +114,9 @@ impl App {
 
     /// The whole command line. External commands are not declared: they are found when asked for.
     fn root(&self, args: &[OsString]) -> Result<Command, Failure> {
+        if let Some(name) = self.unknown.first() {
+            return Err(Failure::new(Exit::Failed, format!("there is no built-in command {name} to be left out")));
+        }
         let mut root = Command::new(self.name)
             .version(self.version)
             .about("Runs and operates PetSpark")
@@ -100,7 +131,32 @@ impl App {
             }
             root = root.subcommand(command);
         }
+        self.check_checks()?;
         Ok(root)
+    }
+
+    /// Refuses checks whose id is taken, or doesn't say whose they are.
+    fn check_checks(&self) -> Result<(), Failure> {
+        let mut taken = BTreeSet::new();
+        for (n, plugin) in self.plugins.iter().enumerate() {
+            let checks = plugin.checks();
+            let is_own = n >= self.built_in && !checks.is_empty();
+            let prefix = if is_own { format!("x.{}.", plugin.command().get_name()) } else { String::new() };
+            for check in &checks {
+                let id = check.id();
+                let problem = if !id.starts_with(&prefix) {
+                    format!("must begin with {prefix}")
+                } else if !id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c)) {
+                    "has other characters than a-z, 0-9, dots, hyphens and underscores".to_owned()
+                } else if !taken.insert(id.to_owned()) {
+                    "exists already".to_owned()
+                } else {
+                    continue;
+                };
+                return Err(Failure::new(Exit::Failed, format!("the check \"{id}\" {problem}")));
+            }
+        }
+        Ok(())
     }
 
     fn dispatch(&self, cx: &Context, args: &[OsString], matches: &ArgMatches) -> Result<Exit, Failure> {
@@ -116,9 +172,9 @@ impl App {
                 cx.close().await;
                 outcome.map(|outcome| output::finish(&cx.options, &outcome))
             }),
-            None => match external::find(self.name, name, &cx.root)? {
+            None => match external::find(cx, name)? {
                 Some(program) => runtime.block_on(external::run(cx, &program, args_of_command)),
-                None => Ok(explain(external::declare(cx.root.clone()), args)),
+                None => Ok(explain(external::declare(cx), args)),
             },
         };
         // A thread that waits for something slow, such as a lock, must not hold up the end.

@@ -2,16 +2,16 @@
 //! opened when first asked for - `completions` needs neither. Whether a database that isn't there
 //! is made, or one that lacks migrations is migrated, is decided here for all commands.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use petspark_core::config::{DatabaseUrl, Problems, Sources};
+use petspark_core::config::{DatabaseUrl, Environment, Loader, Problems, Settings, Sources};
 use petspark_core::database::{Database, MigrationError};
 use petspark_core::{Caller, Clock, Migrate, PetSpark, StartError};
 use tokio::sync::OnceCell;
 
 use crate::exit::Exit;
 use crate::options::{Format, Options};
-use crate::plugin::Failure;
+use crate::plugin::{Failure, Plugin};
 use crate::settings::{self, Loaded};
 use crate::{logging, os};
 
@@ -29,15 +29,42 @@ pub(crate) enum Missing {
 pub struct Context {
     pub(crate) options: Options,
     pub(crate) root: clap::Command,
-    /// Commands of the embedder's own, by name.
-    pub(crate) own_commands: Vec<String>,
+    /// Every command, and behind the first so many those of the embedder's own.
+    plugins: Vec<Arc<dyn Plugin>>,
+    built_in: usize,
     settings: OnceLock<Loaded>,
     petspark: OnceCell<PetSpark>,
 }
 
 impl Context {
-    pub(crate) fn new(options: Options, root: clap::Command, own_commands: Vec<String>) -> Self {
-        Self { options, root, own_commands, settings: OnceLock::new(), petspark: OnceCell::new() }
+    pub(crate) fn new(options: Options, root: clap::Command, plugins: Vec<Arc<dyn Plugin>>, built_in: usize) -> Self {
+        Self { options, root, plugins, built_in, settings: OnceLock::new(), petspark: OnceCell::new() }
+    }
+
+    /// Every command there is.
+    pub(crate) fn plugins(&self) -> impl Iterator<Item = &dyn Plugin> {
+        self.plugins.iter().map(|plugin| &**plugin)
+    }
+
+    /// The commands that aren't built in.
+    pub(crate) fn own_plugins(&self) -> impl Iterator<Item = &dyn Plugin> {
+        self.plugins[self.built_in..].iter().map(|plugin| &**plugin)
+    }
+
+    /// Gives plug-ins a PetSpark that was just opened.
+    pub(crate) fn tell_opened(&self, petspark: &PetSpark) {
+        self.plugins().for_each(|plugin| plugin.opened(petspark));
+    }
+
+    /// Which environment this is, also when other settings are no good.
+    pub(crate) fn environment(&self) -> Environment {
+        match self.settings.get() {
+            Some(settings) => settings.core.environment,
+            // What can't be read is looked at as strictly as possible.
+            None => self
+                .sources()
+                .map_or(Environment::Production, |sources| Settings::read(&mut Loader::new(sources)).environment),
+        }
     }
 
     /// How data will be written.
@@ -109,6 +136,7 @@ impl Context {
             StartError::Migration(error) => self.unmigrated(error),
             error => error.into(),
         })?;
+        self.tell_opened(&petspark);
         let database = petspark.database();
         // For `-v`: whoever runs a command at the wrong place sees it here.
         tracing::info!(engine = database.engine_name(), target = database.target(), "database opened");
@@ -134,7 +162,7 @@ impl Context {
     }
 
     /// The library's own message is for the server, and names an option that only `serve` has.
-    fn unmigrated(&self, error: MigrationError) -> Failure {
+    pub(crate) fn unmigrated(&self, error: MigrationError) -> Failure {
         match error {
             MigrationError::Pending { count } => {
                 let (migrations, tool) =

@@ -11,6 +11,7 @@ use petspark_core::{Failure, Kind};
 /// let all = [
 ///     (Exit::Done, 0), (Exit::Failed, 1), (Exit::Usage, 2), (Exit::Config, 3), (Exit::NotFound, 4),
 ///     (Exit::Conflict, 5), (Exit::Unconfirmed, 6), (Exit::Unreachable, 7), (Exit::Locked, 8),
+///     (Exit::ChecksFailed, 10), (Exit::OnlyWarnings, 11), (Exit::ChecksIncomplete, 12),
 ///     (Exit::NotExecutable, 126), (Exit::Interrupted, 130), (Exit::Terminated, 143), (Exit::Other(64), 64),
 /// ];
 /// for (exit, code) in all {
@@ -38,6 +39,12 @@ pub enum Exit {
     Unreachable,
     /// 8: another process holds the lock.
     Locked,
+    /// 10: at least one check failed that must not.
+    ChecksFailed,
+    /// 11: checks warned, and `--strict` was said.
+    OnlyWarnings,
+    /// 12: no check failed, and at least one could not be carried out.
+    ChecksIncomplete,
     /// 126: an external command that can't or mustn't be run.
     NotExecutable,
     /// 130: stopped by SIGINT (Ctrl-C).
@@ -62,6 +69,9 @@ impl Exit {
             Self::Unconfirmed => 6,
             Self::Unreachable => 7,
             Self::Locked => 8,
+            Self::ChecksFailed => 10,
+            Self::OnlyWarnings => 11,
+            Self::ChecksIncomplete => 12,
             Self::NotExecutable => 126,
             Self::Interrupted => 130,
             Self::Terminated => 143,

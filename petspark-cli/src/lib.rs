@@ -35,6 +35,7 @@
 
 mod app;
 pub mod build_info;
+mod check;
 mod commands;
 mod context;
 mod exit;
@@ -51,6 +52,7 @@ mod signals;
 mod when;
 
 pub use app::App;
+pub use check::{Check, Severity, SkipReason, Verdict};
 pub use context::Context;
 pub use exit::Exit;
 pub use logging::{LogLevel, LogSettings};

@@ -3,6 +3,9 @@
 use clap::ArgMatches;
 use futures_util::future::BoxFuture;
 
+use petspark_core::PetSpark;
+
+use crate::check::Check;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
@@ -15,6 +18,18 @@ pub trait Plugin: Send + Sync {
 
     /// Does it. Data goes into the [`Outcome`]; nothing else is written to standard output.
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>>;
+
+    /// Checks that `check` runs beside the built-in ones. Their ids begin with `x.`, the command's
+    /// name and a dot.
+    fn checks(&self) -> Vec<Box<dyn Check>> {
+        Vec::new()
+    }
+
+    /// Called whenever a PetSpark was opened, by `serve` too: the place to register
+    /// [job handlers](petspark_core::jobs::Handler), those with a schedule among them.
+    fn opened(&self, petspark: &PetSpark) {
+        let _ = petspark;
+    }
 }
 
 /// Why a command failed: an exit code, and what the operator is told.

@@ -1,7 +1,9 @@
 //! Every setting of the program in one registry - library, server, log - so that commands agree
 //! on what is known, and an unknown key is refused by all of them.
 
-use petspark_core::config::{Loader, Problems, Resolved, Settings, Sources};
+use std::path::PathBuf;
+
+use petspark_core::config::{Environment, Loader, Problems, Resolved, Setting, Settings, Sources};
 
 use crate::logging::LogSettings;
 
@@ -15,8 +17,55 @@ pub struct Loaded {
     pub http: petspark_http::HttpSettings,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Which programs may be commands.
+    pub plugins: PluginSettings,
     /// Each setting with its value as text and where that came from.
     pub resolved: Vec<Resolved>,
+}
+
+/// Which programs may be commands.
+#[derive(Clone, Debug)]
+pub struct PluginSettings {
+    /// Folders that are looked into first.
+    pub dirs: Vec<PathBuf>,
+    /// Whether the search path is looked into.
+    pub path: bool,
+    /// Commands that are told secrets: the database's whole address.
+    pub trusted: Vec<String>,
+}
+
+impl PluginSettings {
+    /// Declares and reads them.
+    #[must_use]
+    pub fn read(from: &mut Loader) -> Self {
+        let environment = from.environment();
+        Self {
+            dirs: from.get(Setting {
+                key: "plugins.dirs",
+                env: None,
+                default: Vec::new(),
+                about: "Folders with programs petspark-cli-NAME that are commands, before the search path; absolute, separated by commas.",
+            }),
+            path: from.get(Setting {
+                key: "plugins.path",
+                env: None,
+                default: environment == Environment::Development,
+                about: "Whether programs on the search path are commands too; in production they aren't unless this is true.",
+            }),
+            trusted: from.get(Setting {
+                key: "plugins.trusted",
+                env: None,
+                default: Vec::new(),
+                about: "Names of such commands that are given the database's address with its password, in a private file.",
+            }),
+        }
+    }
+
+    fn check(&self, problems: &mut Loader) {
+        if let Some(dir) = self.dirs.iter().find(|dir| !dir.is_absolute()) {
+            problems.problem("plugins.dirs", format!("must be absolute, and {} is not", dir.display()));
+        }
+    }
 }
 
 /// Reads all settings from `sources`.
@@ -29,12 +78,15 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
     #[cfg(feature = "serve")]
     let http = petspark_http::HttpSettings::read(&mut loader);
     let log = LogSettings::read(&mut loader, core.environment);
+    let plugins = PluginSettings::read(&mut loader);
+    plugins.check(&mut loader);
     let resolved = loader.finish()?;
     Ok(Loaded {
         core,
         #[cfg(feature = "serve")]
         http,
         log,
+        plugins,
         resolved,
     })
 }

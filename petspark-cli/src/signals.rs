@@ -1,8 +1,38 @@
 //! SIGINT and SIGTERM: the first one asks a command to end in good order, the second means now.
 
 use std::io;
+use std::sync::OnceLock;
 
 use crate::exit::Exit;
+use crate::plugin::Failure;
+
+/// Whether long work was asked to stop: it looks at this between its parts.
+#[derive(Default)]
+pub(crate) struct Stop(OnceLock<Exit>);
+
+impl Stop {
+    /// How the process ends then.
+    pub(crate) fn asked(&self) -> Option<Exit> {
+        self.0.get().copied()
+    }
+}
+
+/// Does work that comes to a good end by itself when `stop` was asked, which the first signal does.
+/// The second gives the work up in the middle: then the inner result is how the process ends.
+pub(crate) async fn stoppable<T>(
+    stop: &Stop,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<Result<T, Exit>, Failure> {
+    let mut signals = Signals::listen().map_err(|error| Failure::io("can't listen for signals", &error))?;
+    tokio::select! {
+        done = work => done.map(Ok),
+        exit = async {
+            let first = signals.next().await;
+            stop.0.get_or_init(|| first);
+            signals.next().await
+        } => Ok(Err(exit)),
+    }
+}
 
 /// The signals that ask a process to end, from when this was made: none is lost meanwhile, and
 /// none ends the process any more by itself.

@@ -6,6 +6,7 @@ mod apikey;
 mod args;
 mod audit;
 mod auth;
+mod check;
 mod completions;
 mod config;
 mod job;
@@ -30,34 +31,37 @@ mod token;
 mod user;
 mod version;
 
+use std::sync::Arc;
+
 use crate::plugin::Plugin;
 
 /// In the order of `--help`.
-pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
+pub(crate) fn all() -> Vec<Arc<dyn Plugin>> {
     vec![
         #[cfg(feature = "serve")]
-        Box::new(serve::Serve),
-        Box::new(migrate::Migrate),
-        Box::new(admin::Admin),
-        Box::new(user::User),
-        Box::new(auth::Accounts),
-        Box::new(mfa::Mfa),
-        Box::new(pet::Pet),
-        Box::new(media::Media),
-        Box::new(moderation::Moderation),
-        Box::new(throttle::Throttle),
-        Box::new(audit::Audit),
-        Box::new(job::Job),
-        Box::new(mail::Mail),
-        Box::new(session::Session),
-        Box::new(token::Token),
-        Box::new(key::Key),
-        Box::new(apikey::ApiKeys),
-        Box::new(seed::Seed),
-        Box::new(config::Config),
-        Box::new(plugin::Plugins),
-        Box::new(completions::Completions),
-        Box::new(man::Man),
-        Box::new(version::Version),
+        Arc::new(serve::Serve),
+        Arc::new(migrate::Migrate),
+        Arc::new(check::Checks),
+        Arc::new(admin::Admin),
+        Arc::new(user::User),
+        Arc::new(auth::Accounts),
+        Arc::new(mfa::Mfa),
+        Arc::new(pet::Pet),
+        Arc::new(media::Media),
+        Arc::new(moderation::Moderation),
+        Arc::new(throttle::Throttle),
+        Arc::new(audit::Audit),
+        Arc::new(job::Job),
+        Arc::new(mail::Mail),
+        Arc::new(session::Session),
+        Arc::new(token::Token),
+        Arc::new(key::Key),
+        Arc::new(apikey::ApiKeys),
+        Arc::new(seed::Seed),
+        Arc::new(config::Config),
+        Arc::new(plugin::Plugins),
+        Arc::new(completions::Completions),
+        Arc::new(man::Man),
+        Arc::new(version::Version),
     ]
 }

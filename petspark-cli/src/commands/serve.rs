@@ -65,6 +65,7 @@ impl Plugin for Serve {
                 // A database that is away may be waited for longer than somebody likes.
                 exit = signals.next() => return Ok(Outcome::done().exit(exit)),
             };
+            cx.tell_opened(&petspark);
             serve(cx, &petspark, settings, &mut signals).await
         })
     }

@@ -58,3 +58,42 @@ fn every_command_that_the_bash_script_recognises_has_a_case_of_its_own() {
         assert!(script.lines().any(|line| line.strip_prefix("        ") == Some(&format!("{label})"))), "{label}");
     }
 }
+
+/// Each shell that this machine has reads its script without running it.
+#[test]
+fn the_shells_themselves_find_nothing_wrong() {
+    let place = Place::sqlite();
+    let mut read = 0;
+    for (shell, options) in [("bash", &["-n"][..]), ("zsh", &["-n"]), ("fish", &["--no-execute"])] {
+        let script = place.write(&format!("completions.{shell}"), &place.ok(&format!("completions {shell}")).stdout);
+        match Command::new(shell).args(options).arg(script).output() {
+            Ok(output) => {
+                let ran = Ran::of(output).expect(0);
+                assert_eq!(ran.stderr, "", "{ran:#?}");
+                read += 1;
+            }
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{shell}: {error}"),
+        }
+    }
+    assert!(read > 0, "bash at least is there");
+}
+
+#[test]
+fn the_formatter_of_manual_pages_warns_of_nothing() {
+    let place = Place::sqlite();
+    place.ok("man -o pages");
+    let mut pages: Vec<_> =
+        std::fs::read_dir(place.path().join("pages")).unwrap().map(|page| page.unwrap().path()).collect();
+    pages.sort();
+    assert!(pages.len() > 50, "{}", pages.len());
+    let mut man = Command::new("man");
+    man.args(["--warnings=all", "--encoding=UTF-8", "--local-file", "--ditroff"])
+        .args(&pages)
+        .env("MANWIDTH", "80")
+        .env("LC_ALL", "C.UTF-8");
+    match man.output() {
+        Ok(output) => assert_eq!(Ran::of(output).expect(0).stderr, ""),
+        // A container without documentation: nothing to check it with.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
+    }
+}

@@ -84,6 +84,90 @@ fn the_first_command_of_the_readme_is_the_server_on_the_port_of_the_others() {
     );
 }
 
+/// The shell blocks of one section, in order.
+fn section(text: &str, heading: &str) -> String {
+    let (_, rest) = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    shell_blocks(rest.split("\n## ").next().unwrap()).concat()
+}
+
+/// Ada, with a second factor, and an access token of hers in a file.
+fn ada_and_her_token(place: &Place) {
+    use petspark_core::auth::{Client, Password};
+    use petspark_core::testing::{TestApp, totp_code};
+    place.ok("migrate run");
+    place.run_with_input("user create ada@example.org --password-stdin", TestApp::PASSWORD).expect(0);
+    let token = crate::support::block_on(async {
+        let petspark = petspark_core::PetSpark::open(place.settings()).await.unwrap();
+        let auth = petspark.auth();
+        let login = auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()).await.unwrap();
+        let ada = auth.authenticate(login.tokens.access.expose()).await.unwrap();
+        let secret = auth.begin_totp(&ada).await.unwrap().secret;
+        let enrolled = auth.confirm_totp(&ada, &totp_code(&secret, petspark.clock().now())).await.unwrap();
+        petspark.close().await;
+        enrolled.tokens.access.expose().to_owned()
+    });
+    place.write("leaked-token", &token);
+}
+
+#[test]
+fn every_section_of_the_operating_guide_works() {
+    let guide = document("docs/OPERATING.md");
+    let place = Place::sqlite();
+    let ran = bash(&place, &(section(&guide, "First install") + &section(&guide, "First administrator"))).expect(0);
+    assert!(ran.stdout.contains("admin@example.org") && ran.stdout.contains("db.migrations"), "{ran:#?}");
+    let place = Place::sqlite();
+    ada_and_her_token(&place);
+    let ran = bash(&place, &section(&guide, "A lost second factor")).expect(0);
+    assert!(ran.stdout.contains("authn_second_factor_reset"), "{ran:#?}");
+    let place = Place::sqlite();
+    ada_and_her_token(&place);
+    bash(&place, &section(&guide, "A leaked token")).expect(0);
+    let left = place.ok("session list ada@example.org --json").json();
+    assert_eq!(left["sessions"].as_array().unwrap().len(), 0, "{left}");
+    bash(&place, &section(&guide, "A migration that doesn't go on")).expect(0);
+    let target = Place::postgres();
+    let moving = format!(
+        "export TARGET='{}'\n{}",
+        target.database_url().unwrap(),
+        section(&guide, "Moving from SQLite to PostgreSQL")
+    );
+    let ran = bash(&place, &moving).expect(0);
+    assert!(ran.stdout.contains("equal") && ran.stdout.contains("ada@example.org"), "{ran:#?}");
+}
+
+/// Also those that stand in a sentence: each begins with words that are a command.
+#[test]
+fn every_command_that_the_guides_name_exists() {
+    let place = Place::sqlite();
+    for name in ["docs/OPERATING.md", "docs/PLUGINS.md"] {
+        let text = document(name);
+        let prose: String = text.split("```").step_by(2).collect();
+        let quoted =
+            prose.split('`').skip(1).step_by(2).map(|quoted| quoted.strip_prefix("petspark-cli ").unwrap_or(quoted));
+        let commands: std::collections::BTreeSet<&str> = [
+            "migrate", "user", "mfa", "token", "session", "key", "apikey", "throttle", "admin", "check", "plugin",
+            "audit",
+        ]
+        .into();
+        let mut named = 0;
+        for words in quoted.map(|quoted| quoted.split_whitespace().collect::<Vec<_>>()) {
+            let is_word =
+                |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-');
+            let path: Vec<_> = words.iter().copied().take_while(|word| is_word(word)).take(2).collect();
+            let options: Vec<_> = words.iter().filter(|word| word.starts_with("--")).collect();
+            if path.len() < 2 && options.is_empty() || !path.first().is_some_and(|first| commands.contains(first)) {
+                continue;
+            }
+            let help = place.run(&format!("{} --help", path.join(" "))).expect(0).stdout;
+            for option in options {
+                assert!(help.contains(&**option), "{name}: {words:?}: {option} is not in\n{help}");
+            }
+            named += 1;
+        }
+        assert!(named > 2, "{name}: only {named} were found");
+    }
+}
+
 #[test]
 fn every_line_of_the_setup_guide_works_in_its_order() {
     let setup = document("docs/SETUP.md");

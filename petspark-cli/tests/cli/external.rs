@@ -42,6 +42,7 @@ fn it_is_told_who_calls_and_how_but_no_secret() {
         .with("STRIPE_SECRET_KEY", "hunter4")
         .with("SMTP_URL", "smtp://me:hunter5@mail")
         .with("PETSPARK__AUTH__JWT_SECRET", "hunter6")
+        .with("PETSPARK__PLUGINS__PATH", "true")
         .with("HARMLESS", "yes");
     place.write("petspark.toml", "");
     program(&place, "petspark-cli-hello", "/usr/bin/env");
@@ -57,11 +58,106 @@ fn it_is_told_who_calls_and_how_but_no_secret() {
         "PETSPARK_ENV=production",
         "PETSPARK_FORMAT=jsonl",
         "PETSPARK_PLUGIN_API=1",
+        "PETSPARK_COLOR=auto",
+        "PETSPARK_NO_INPUT=0",
+        "DATABASE_URL=postgres://me@db/petspark",
         "HARMLESS=yes",
     ] {
         assert!(told.lines().any(|told| told == line), "{line} is not in\n{told}");
     }
-    assert!(!told.contains("hunter") && !told.contains("_FILE"), "{told}");
+    assert!(!told.contains("hunter") && !told.contains("SECRET_FILE"), "{told}");
+}
+
+/// What the file says that a program is told of, its mode, and whether it is there afterwards.
+fn connection(place: &Place) -> (serde_json::Value, String, bool) {
+    program(
+        place,
+        "petspark-cli-hello",
+        "/usr/bin/stat -c %a \"$PETSPARK_CONNECTION_FILE\"; echo \"$PETSPARK_CONNECTION_FILE\"; \
+         /bin/cat \"$PETSPARK_CONNECTION_FILE\"",
+    );
+    let told = place.ok("hello").stdout;
+    let mut lines = told.splitn(3, '\n');
+    let (mode, path) = (lines.next().unwrap().to_owned(), lines.next().unwrap().to_owned());
+    (serde_json::from_str(lines.next().unwrap()).unwrap(), mode, Path::new(&path).exists())
+}
+
+#[test]
+fn the_connection_is_told_in_a_private_file_that_is_gone_afterwards() {
+    let place = place().with("DATABASE_URL", "postgres://me:hunter2@db/petspark").with("JWT_SECRET", "hunter3");
+    let (told, mode, is_there) = connection(&place);
+    assert_eq!((&*mode, is_there), ("600", false));
+    assert_eq!(told["schema"], "petspark.plugin.connection/v1");
+    assert_eq!((&told["engine"], &told["trusted"]), (&"postgres".into(), &false.into()));
+    assert_eq!(told["database_url"], "postgres://me@db/petspark");
+    assert_eq!(told["settings"]["http.port"], "3000");
+    assert!(!told.to_string().contains("hunter"), "{told}");
+    let place = place.with("PETSPARK__PLUGINS__TRUSTED", "other,hello");
+    let (told, mode, is_there) = connection(&place);
+    assert_eq!((&*mode, is_there), ("600", false));
+    assert_eq!((&told["trusted"], &told["database_url"]), (&true.into(), &"postgres://me:hunter2@db/petspark".into()));
+    assert!(!told["settings"].to_string().contains("hunter"), "{told}");
+    let place = place.with("DATABASE_URL", "sqlite://here/petspark.db");
+    let file = place.path().join("here/petspark.db");
+    assert_eq!(connection(&place).0["database_url"], format!("sqlite://{}", file.display()));
+}
+
+#[test]
+fn configured_folders_come_first_and_production_looks_nowhere_else() {
+    let place = place();
+    let folder = place.path().join("ours");
+    std::fs::create_dir(&folder).unwrap();
+    mode(&folder, 0o755);
+    program(&place, "petspark-cli-hello", "echo path");
+    program(&place, "petspark-cli-other", "echo path");
+    std::fs::write(folder.join("petspark-cli-hello"), "#!/bin/sh\necho configured\n").unwrap();
+    mode(&folder.join("petspark-cli-hello"), 0o755);
+    assert_eq!(place.ok("hello").stdout, "path\n");
+    let place = place.with("PETSPARK__PLUGINS__DIRS", folder.to_str().unwrap());
+    assert_eq!(place.ok("hello").stdout, "configured\n");
+    let list = place.ok("plugin list --json").json();
+    assert_eq!(list["plugins"][0]["source"], "configured folder");
+    assert_eq!(place.ok("--env production hello").stdout, "configured\n");
+    place.run("--env production other").expect(2);
+    assert_eq!(place.ok("other").stdout, "path\n");
+    mode(&folder, 0o777);
+    place.run("hello").expect(126).says("changed by others");
+    place.with("PETSPARK__PLUGINS__DIRS", "ours").run("config check").expect(3);
+}
+
+#[test]
+fn a_program_that_describes_itself_is_shown_with_it_and_one_that_hangs_holds_nobody_up() {
+    let place = place();
+    let describe = r#"[ "$1" = --petspark-describe ] && echo '{"api":1,"name":"hello","version":"2.1","about":"Greets\u001b[2J","usage":"hello [NAME]"}'"#;
+    program(&place, "petspark-cli-hello", describe);
+    program(&place, "petspark-cli-hangs", "exec /bin/sleep 60");
+    program(&place, "petspark-cli-odd", "echo '{\"api\":2,\"about\":\"From the future\"}'");
+    let started = std::time::Instant::now();
+    let help = place.ok("--help").stdout;
+    assert!(help.ends_with("\n\nExternal commands:\n  hangs\n  hello  Greets [2J\n  odd\n"), "{help}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "waited for the one that hangs");
+    let described = place.ok("plugin describe hello --json").json();
+    assert_eq!((&described["version"], &described["usage"]), (&"2.1".into(), &"hello [NAME]".into()));
+    place.run("plugin describe odd").expect(1).says("--petspark-describe");
+    place.run("plugin describe nobody").expect(4);
+}
+
+#[test]
+fn the_sample_of_the_examples_calls_back() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/plugins/petspark-cli-newcomers");
+    let place = place();
+    let path = format!("{}:/usr/bin:/bin", place.path().join("bin").display());
+    let place = place.with("PATH", &path);
+    let copy = place.path().join("bin/petspark-cli-newcomers");
+    std::fs::copy(sample, &copy).unwrap();
+    mode(&copy, 0o755);
+    place.user("ada@example.org", "");
+    place.user("bob@example.org", "");
+    assert_eq!(place.ok("newcomers 7").stdout, "2 people registered in the last 7 days\n");
+    let told = place.ok("--json newcomers").json();
+    assert_eq!((&told["schema"], &told["count"]), (&"example.newcomers/v1".into(), &2.into()));
+    place.run("newcomers soon").expect(64).says("whole number");
+    assert!(place.ok("--help").stdout.contains("newcomers  Count who registered lately"));
 }
 
 #[test]

@@ -7,8 +7,10 @@ mod apikey;
 mod app;
 mod audit;
 mod auth;
+mod check;
 mod completions;
 mod config;
+mod copying;
 #[cfg(feature = "serve")]
 mod crashes;
 #[cfg(feature = "serve")]

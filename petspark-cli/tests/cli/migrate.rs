@@ -10,16 +10,26 @@ enum Held {
 
 impl Held {
     fn at(place: &Place) -> Self {
+        Self::by(place, "petspark 4711/1@db1")
+    }
+
+    /// By a process that calls itself so.
+    fn by(place: &Place, name: &str) -> Self {
         match place.database_url() {
             None => {
-                let file = std::fs::File::create(place.path().join("petspark-data/petspark.db.migrate.lock")).unwrap();
+                let path = place.path().join("petspark-data/petspark.db.migrate.lock");
+                std::fs::write(&path, format!("{name}\n1795384178123456\n")).unwrap();
+                let file = std::fs::File::open(path).unwrap();
                 file.lock().unwrap();
                 Self::Sqlite(file)
             }
             Some(url) => {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 let connection = runtime.block_on(async {
-                    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
+                    let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
+                    let options = options.application_name(name);
+                    let connecting = <sqlx::PgConnection as sqlx::Connection>::connect_with(&options);
+                    let mut connection = connecting.await.unwrap();
                     let lock =
                         sqlx::query("SELECT pg_advisory_lock($1, hashtext(current_schema()))").bind(0x7065_7473_i32);
                     lock.execute(&mut connection).await.unwrap();
@@ -78,11 +88,47 @@ on_both! {
         make_empty(&place);
         place.run("migrate status").expect(5);
         let held = Held::at(&place);
-        place.run("migrate run --lock-timeout 50ms").expect(8).says("another process");
+        place.run("migrate run --lock-timeout 50ms").expect(8).says("another process").says("process 4711 on db1");
+        let unlock = place.run("migrate unlock --json").expect(8).json();
+        assert_eq!((&unlock["changed"], &unlock["holder"]["process"]), (&false.into(), &"petspark 4711/1@db1".into()));
         place.run("migrate run --lock-timeout 0s").expect(8);
         place.run("migrate status").expect(5);
         drop(held);
+        place.ok("migrate unlock").says("nothing to unlock");
         place.ok("migrate run --lock-timeout 10s");
+    }
+
+    fn a_schema_is_verified_and_can_be_written_down(place) {
+        place.ok("migrate run --to 19");
+        place.run("migrate verify").expect(5).says("1 migration is pending");
+        place.ok("migrate run --reason release");
+        assert_eq!(place.ok("migrate verify --json").json()["differences"].as_array().unwrap().len(), 0);
+        let audit = place.ok("audit list --action sys_schema_migrated --json").json();
+        assert_eq!(audit["entries"][0]["reason"], "release");
+        crate::check::tamper(&place, "DROP TABLE petspark_migrations");
+        let planned = place.ok("migrate baseline --dry-run --json").json();
+        assert!(planned["recorded"].as_array().unwrap().len() >= 20);
+        place.run("migrate baseline").expect(6).says("--yes");
+        place.run("migrate status").expect(5);
+        place.ok("migrate baseline --yes --reason restored");
+        place.ok("migrate status");
+        place.ok("migrate baseline").says("already");
+        crate::check::tamper(&place, "DROP INDEX users_email_key");
+        let found = place.run("migrate verify --json").expect(5).json();
+        assert_eq!((&found["differences"][0]["kind"], &found["differences"][0]["table"]), (&"index".into(), &"users".into()));
+        crate::check::tamper(&place, "DROP TABLE petspark_migrations");
+        place.run("migrate baseline --yes").expect(5).says("users_email_key");
+    }
+
+    fn what_is_older_than_something_applied_wants_to_be_allowed(place) {
+        place.ok("migrate run");
+        crate::check::tamper(&place, "DELETE FROM petspark_migrations WHERE version = 17; DROP INDEX pets_deleted_at_idx");
+        for line in ["migrate run", "migrate run --dry-run"] {
+            place.run(line).expect(5).says("0017_deleted_pets").says("--allow-out-of-order");
+        }
+        place.ok("migrate run --allow-out-of-order");
+        place.ok("migrate verify");
+        place.run("migrate run --to 4711").expect(4).says("4711");
     }
 
     fn a_modified_migration_is_a_conflict(place) {
@@ -164,4 +210,33 @@ fn who_writes_first_makes_the_embedded_database_and_migrates_it() {
         place.ok(line);
         place.ok("migrate status");
     }
+}
+
+/// A PostgreSQL that hasn't noticed that the client of a connection is gone keeps its lock.
+#[test]
+fn the_lock_of_a_process_that_is_provably_gone_is_ended() {
+    let place = Place::postgres();
+    place.ok("migrate run");
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    let namespace = namespace.to_str().unwrap().trim_start_matches("pid:[").trim_end_matches(']').to_owned();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    // No process has a number above 2^22.
+    let held = Held::by(&place, &format!("petspark 4194305/{namespace}@{}", host.trim()));
+    place.run("migrate run --lock-timeout 0s").expect(8).says("process 4194305");
+    place.ok("migrate unlock").says("had not noticed");
+    place.ok("migrate run --lock-timeout 10s");
+    assert_eq!(
+        place.ok("audit list --action sys_migration_unlocked --json").json()["entries"].as_array().unwrap().len(),
+        1
+    );
+    drop(held);
+}
+
+#[test]
+fn the_migrations_are_linted_without_settings_or_database() {
+    let place = Place::sqlite().with("PETSPARK_ENV", "nonsense");
+    let findings = place.ok("migrate lint --json").json();
+    let findings = findings["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|finding| finding["gravity"] == "warning") && !findings.is_empty(), "{findings:#?}");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }

@@ -129,6 +129,14 @@ text_enum! {
         DeadJobsRemoved = "sys_dead_jobs_removed",
         /// An operator removed what accounts had left behind.
         LeftoversRemoved = "sys_leftovers_removed",
+        /// An operator brought the database's schema up to date.
+        SchemaMigrated = "sys_schema_migrated",
+        /// An operator declared that a database has the schema of this release.
+        SchemaBaselined = "sys_schema_baselined",
+        /// An operator ended the lock of a process that was gone.
+        MigrationUnlocked = "sys_migration_unlocked",
+        /// An operator copied an installation to another database.
+        InstallationCopied = "sys_installation_copied",
         /// An operator sent a mail to see whether mails arrive.
         TestMailSent = "sys_test_mail_sent",
     }

@@ -156,7 +156,7 @@ pub(super) fn lock_file(database: &Path, extension: &str) -> std::io::Result<(Fi
     path.push(".");
     path.push(extension);
     let path = PathBuf::from(path);
-    let file = private::open(&path, OpenOptions::new().create(true).write(true).truncate(false))?;
+    let file = private::open(&path, OpenOptions::new().create(true).read(true).write(true).truncate(false))?;
     Ok((file, path))
 }
 

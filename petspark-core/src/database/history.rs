@@ -1,11 +1,11 @@
-//! The table that remembers which migrations were applied: our own, so that it is the same on
-//! both engines and tells how long each step took.
+//! The tables that remember which migrations were applied, and which was begun: our own, so that
+//! they are the same on both engines and tell how long each step took.
 
 use std::time::Duration;
 
-use sqlx::{query, query_as, raw_sql};
+use sqlx::{query, query_as, query_scalar, raw_sql};
 
-use super::{Database, Engine, Tx, on, on_reader};
+use super::{Database, Engine, Tx, on, on_reader, on_writer};
 use crate::clock::Timestamp;
 use crate::error::Fault;
 
@@ -26,7 +26,7 @@ impl Applied {
 
 /// What has been applied; nothing, if there is no history yet.
 pub(super) async fn read(db: &Database) -> Result<Vec<Applied>, Fault> {
-    if !exists(db).await? {
+    if !exists(db, "petspark_migrations").await? {
         return Ok(Vec::new());
     }
     Ok(on_reader!(db, pool => query_as(
@@ -34,19 +34,21 @@ pub(super) async fn read(db: &Database) -> Result<Vec<Applied>, Fault> {
     ).fetch_all(pool).await)?)
 }
 
-async fn exists(db: &Database) -> Result<bool, Fault> {
+/// Whether there is such a table.
+pub(super) async fn exists(db: &Database, table: &str) -> Result<bool, Fault> {
     let count: i64 = match db.engine() {
         // The writer is asked: a reader can't open a file that has nothing in it yet.
         Engine::Sqlite(sqlite) => {
-            sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'petspark_migrations'")
+            query_scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $1")
+                .bind(table)
                 .fetch_one(&sqlite.writer)
                 .await?
         }
         Engine::Postgres(postgres) => {
-            sqlx::query_scalar(
-                "SELECT count(*) FROM pg_catalog.pg_tables \
-                 WHERE schemaname = current_schema() AND tablename = 'petspark_migrations'",
+            query_scalar(
+                "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = $1",
             )
+            .bind(table)
             .fetch_one(&postgres.pool)
             .await?
         }
@@ -64,6 +66,10 @@ pub(super) async fn create(db: &Database) -> Result<(), Fault> {
                      checksum TEXT NOT NULL,
                      applied_at INTEGER NOT NULL,
                      took_ms INTEGER NOT NULL
+                 ) STRICT;
+                 CREATE TABLE IF NOT EXISTS petspark_migrations_begun (
+                     version INTEGER NOT NULL PRIMARY KEY,
+                     begun_at INTEGER NOT NULL
                  ) STRICT",
             )
             .execute(&sqlite.writer)
@@ -77,12 +83,42 @@ pub(super) async fn create(db: &Database) -> Result<(), Fault> {
                      checksum text NOT NULL,
                      applied_at timestamptz NOT NULL,
                      took_ms bigint NOT NULL
+                 );
+                 CREATE TABLE IF NOT EXISTS petspark_migrations_begun (
+                     version bigint NOT NULL PRIMARY KEY,
+                     begun_at timestamptz NOT NULL
                  )",
             )
             .execute(&postgres.pool)
             .await?;
         }
     }
+    Ok(())
+}
+
+/// What was begun and not finished; nothing, if there is no history yet. Older releases kept no
+/// such record.
+pub(super) async fn begun(db: &Database) -> Result<Vec<i64>, Fault> {
+    if !exists(db, "petspark_migrations_begun").await? {
+        return Ok(Vec::new());
+    }
+    Ok(on_reader!(db, pool => query_scalar("SELECT version FROM petspark_migrations_begun ORDER BY version")
+        .fetch_all(pool).await)?)
+}
+
+/// Writes down that a step begins, before it does: a process that dies in the middle leaves a trace.
+pub(super) async fn begin(db: &Database, version: i64, now: Timestamp) -> Result<(), Fault> {
+    on_writer!(db, pool => query(
+        "INSERT INTO petspark_migrations_begun (version, begun_at) VALUES ($1, $2) \
+         ON CONFLICT (version) DO UPDATE SET begun_at = excluded.begun_at"
+    ).bind(version).bind(now).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+/// It ended by itself, well or not.
+pub(super) async fn ended(db: &Database, version: i64) -> Result<(), Fault> {
+    on_writer!(db, pool => query("DELETE FROM petspark_migrations_begun WHERE version = $1")
+        .bind(version).execute(pool).await.map(drop))?;
     Ok(())
 }
 

@@ -4,15 +4,18 @@
 //! sqlx's own migrator is not used: its SQLite lock does nothing, and on PostgreSQL a failing
 //! migration leaves the advisory lock held by a pooled connection.
 
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, SqlSafeStr, raw_sql};
+use sqlx::{SqlSafeStr, raw_sql};
 
 use super::history::{self, Applied};
-use super::{Database, Engine, TxConnection, connect, on};
+use super::lock::{Holder, Lock, NotTaken};
+use super::schema::Schema;
+use super::schema_lock::{Difference, SchemaLock};
+use super::{Database, Engine, TxConnection, on};
+use crate::audit::{self, Action, Event};
+use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::error::{Failure, Fault, Kind};
 use crate::text::hex;
@@ -24,8 +27,8 @@ pub struct Migration {
     pub version: i64,
     /// What the step is about.
     pub name: &'static str,
-    sqlite: &'static str,
-    postgres: &'static str,
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
 }
 
 macro_rules! migrations {
@@ -98,6 +101,29 @@ pub struct MigrationState {
     pub applied_at: Option<Timestamp>,
     /// How long it took.
     pub took: Option<Duration>,
+    /// The SHA-256 of its SQL, in hexadecimal: of what was applied, else of what this build has.
+    pub checksum: String,
+}
+
+impl MigrationState {
+    /// Whether it is still to be applied.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending | State::Running | State::Interrupted)
+    }
+}
+
+/// What to apply.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// Nothing above this number; `None` is all there is.
+    pub to: Option<i64>,
+    /// Also what is older than something that was applied already.
+    pub out_of_order: bool,
+    /// Who asks, for the audit log; the system itself writes nothing down.
+    pub by: Option<Caller>,
+    /// Why, in their words.
+    pub reason: Option<String>,
 }
 
 super::text_enum! {
@@ -105,6 +131,11 @@ super::text_enum! {
     pub enum State {
         /// In this build, and not yet in the database.
         Pending = "pending",
+        /// In this build, and being applied at this moment.
+        Running = "running",
+        /// In this build, and begun by a process that died over it. Nothing is left of it: a step is
+        /// one transaction. It is pending.
+        Interrupted = "interrupted",
         /// In both, and the same.
         Applied = "applied",
         /// In both, and the SQL in this build is not what was applied.
@@ -119,11 +150,35 @@ super::text_enum! {
 #[non_exhaustive]
 pub enum MigrationError {
     /// Another process is migrating and did not finish in time.
-    #[error("another process has been migrating this database for more than {}s", .waited.as_secs())]
+    #[error("another process has been migrating this database for more than {}s{}", .waited.as_secs(), told(.holder))]
     Locked {
         /// How long we waited.
         waited: Duration,
+        /// Who it is, as far as they can be known.
+        holder: Option<Holder>,
     },
+    /// The connection is a pooler's, which lends another one for every transaction: a lock would
+    /// hold nobody off.
+    #[error(
+        "this connection leads through a pooler that lends connections by the transaction, which can't hold a lock; migrate over a connection to PostgreSQL itself, or to the pooler in session mode"
+    )]
+    Pooled,
+    /// A step is to be applied that is older than one that was.
+    #[error(
+        "migration {name} is pending and older than {newest}, which was applied already; it may not fit what came after it: look at its SQL, then allow it by --allow-out-of-order"
+    )]
+    OutOfOrder {
+        /// Which.
+        name: String,
+        /// The newest that was applied.
+        newest: String,
+    },
+    /// The schema is not what the migrations of this build make.
+    #[error("the schema is not what the migrations make: {}", listed(.0))]
+    Differs(Vec<Difference>),
+    /// There is no such migration.
+    #[error("there is no migration {0}")]
+    NoSuchVersion(i64),
     /// A migration in the database is not the one in this build.
     #[error("migration {name} was applied with other SQL than this build has; use the build that applied it")]
     Modified {
@@ -152,7 +207,13 @@ pub enum MigrationError {
 impl Failure for MigrationError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Locked { .. } | Self::Modified { .. } | Self::Pending { .. } => Kind::Conflict,
+            Self::Locked { .. }
+            | Self::Modified { .. }
+            | Self::Pending { .. }
+            | Self::Pooled
+            | Self::OutOfOrder { .. }
+            | Self::Differs(_) => Kind::Conflict,
+            Self::NoSuchVersion(_) => Kind::NotFound,
             Self::Failed { .. } => Kind::Internal,
             Self::Fault(fault) => fault.kind(),
         }
@@ -164,7 +225,29 @@ impl Failure for MigrationError {
             Self::Modified { .. } => "MIGRATION_MODIFIED",
             Self::Pending { .. } => "MIGRATION_PENDING",
             Self::Failed { .. } => "MIGRATION_FAILED",
+            Self::Pooled => "MIGRATION_POOLED",
+            Self::OutOfOrder { .. } => "MIGRATION_OUT_OF_ORDER",
+            Self::Differs(_) => "SCHEMA_DIFFERS",
+            Self::NoSuchVersion(_) => "MIGRATION_UNKNOWN",
             Self::Fault(fault) => fault.code(),
+        }
+    }
+}
+
+fn told(holder: &Option<Holder>) -> String {
+    holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default()
+}
+
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<NotTaken> for MigrationError {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Held { waited, holder } => Self::Locked { waited, holder },
+            NotTaken::Pooled => Self::Pooled,
+            NotTaken::Fault(fault) => Self::Fault(fault),
         }
     }
 }
@@ -183,6 +266,20 @@ impl<'a> Migrations<'a> {
     /// # Errors
     /// [`MigrationError::Fault`] when the history can't be read.
     pub async fn status(&self) -> Result<Vec<MigrationState>, MigrationError> {
+        let mut states = self.read().await?;
+        let begun = history::begun(self.0).await?;
+        if states.iter().any(|state| state.state == State::Pending && begun.contains(&state.version)) {
+            let now = if Lock::look(self.0).await?.is_some() { State::Running } else { State::Interrupted };
+            for state in &mut states {
+                if state.state == State::Pending && begun.contains(&state.version) {
+                    state.state = now;
+                }
+            }
+        }
+        Ok(states)
+    }
+
+    async fn read(&self) -> Result<Vec<MigrationState>, MigrationError> {
         let applied = history::read(self.0).await?;
         let mut states: Vec<_> = MIGRATIONS.iter().map(|step| self.state(step, &applied)).collect();
         let unknown = applied.iter().filter(|row| !MIGRATIONS.iter().any(|step| step.version == row.version));
@@ -192,6 +289,7 @@ impl<'a> Migrations<'a> {
             state: State::Unknown,
             applied_at: Some(row.applied_at),
             took: Some(row.took()),
+            checksum: row.checksum.clone(),
         }));
         states.sort_by_key(|state| state.version);
         Ok(states)
@@ -199,16 +297,18 @@ impl<'a> Migrations<'a> {
 
     fn state(&self, step: &Migration, applied: &[Applied]) -> MigrationState {
         let row = applied.iter().find(|row| row.version == step.version);
+        let checksum = step.checksum(self.0);
         MigrationState {
             version: step.version,
             name: step.name.to_owned(),
             state: match row {
                 None => State::Pending,
-                Some(row) if row.checksum == step.checksum(self.0) => State::Applied,
+                Some(row) if row.checksum == checksum => State::Applied,
                 Some(_) => State::Modified,
             },
             applied_at: row.map(|row| row.applied_at),
             took: row.map(Applied::took),
+            checksum: row.map_or(checksum, |row| row.checksum.clone()),
         }
     }
 
@@ -217,9 +317,9 @@ impl<'a> Migrations<'a> {
     /// # Errors
     /// [`MigrationError::Pending`] and [`MigrationError::Modified`].
     pub async fn require_current(&self) -> Result<(), MigrationError> {
-        let states = self.status().await?;
+        let states = self.read().await?;
         refuse_modified(&states)?;
-        match states.iter().filter(|state| state.state == State::Pending).count() {
+        match states.iter().filter(|state| state.is_pending()).count() {
             0 => Ok(()),
             count => Err(MigrationError::Pending { count }),
         }
@@ -231,30 +331,166 @@ impl<'a> Migrations<'a> {
     /// # Errors
     /// See [`MigrationError`]; waits `patience` for another process that is migrating.
     pub async fn run(&self, now: Timestamp, patience: Duration) -> Result<Vec<MigrationState>, MigrationError> {
-        let lock = Lock::take(self.0, patience).await?;
-        let result = self.run_locked(now).await;
+        self.run_as(&Run::default(), now, patience).await
+    }
+
+    /// The same with a say in what is applied.
+    ///
+    /// # Errors
+    /// As [`Migrations::run`].
+    pub async fn run_as(
+        &self,
+        run: &Run,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<Vec<MigrationState>, MigrationError> {
+        let lock = Lock::take(self.0, now, patience).await?;
+        let result = self.run_locked(run, now).await;
         lock.release().await;
         result
     }
 
-    async fn run_locked(&self, now: Timestamp) -> Result<Vec<MigrationState>, MigrationError> {
-        let states = self.status().await?;
+    /// What [`Migrations::run_as`] would apply, in its order.
+    ///
+    /// # Errors
+    /// The same that it would refuse.
+    pub async fn plan(&self, run: &Run) -> Result<Vec<&'static Migration>, MigrationError> {
+        let states = self.read().await?;
         refuse_modified(&states)?;
-        let pending: Vec<_> = MIGRATIONS
-            .iter()
-            .filter(|step| states.iter().any(|s| s.version == step.version && s.state == State::Pending))
-            .collect();
+        if let Some(to) = run.to.filter(|to| !MIGRATIONS.iter().any(|step| step.version == *to)) {
+            return Err(MigrationError::NoSuchVersion(to));
+        }
+        let is_pending = |step: &&Migration| states.iter().any(|s| s.version == step.version && s.is_pending());
+        let wanted = |step: &&Migration| run.to.is_none_or(|to| step.version <= to);
+        let pending: Vec<_> = MIGRATIONS.iter().filter(is_pending).filter(wanted).collect();
+        let newest = states.iter().rfind(|state| !state.is_pending());
+        if let (Some(step), Some(newest), false) = (pending.first(), newest, run.out_of_order)
+            && step.version < newest.version
+        {
+            return Err(MigrationError::OutOfOrder { name: step.name.to_owned(), newest: newest.name.clone() });
+        }
+        Ok(pending)
+    }
+
+    async fn run_locked(&self, run: &Run, now: Timestamp) -> Result<Vec<MigrationState>, MigrationError> {
+        let pending = self.plan(run).await?;
         if pending.is_empty() {
             return Ok(Vec::new());
         }
         history::create(self.0).await?;
         for step in &pending {
-            self.apply(step, now)
-                .await
-                .map_err(|fault| MigrationError::Failed { name: step.name.to_owned(), reason: fault.chain() })?;
+            history::begin(self.0, step.version, now).await?;
+            let applied = self.apply(step, now).await;
+            history::ended(self.0, step.version).await?;
+            applied.map_err(|fault| MigrationError::Failed { name: step.name.to_owned(), reason: fault.chain() })?;
         }
+        let event =
+            Event::new(Action::SchemaMigrated).because(run.reason.as_deref()).detail("migrations", names(&pending));
+        self.write_down(run.by.as_ref(), now, event).await?;
         let applied = history::read(self.0).await?;
         Ok(pending.into_iter().map(|step| self.state(step, &applied)).collect())
+    }
+
+    /// In the audit log, if somebody asks and there is one yet.
+    async fn write_down(&self, by: Option<&Caller>, now: Timestamp, event: Event) -> Result<(), Fault> {
+        match by {
+            Some(caller) if history::exists(self.0, "audit_log").await? => {
+                audit::record_now(self.0, now, caller, event).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The schema as it is, in the words of the lock file.
+    ///
+    /// # Errors
+    /// [`MigrationError::Fault`] when it can't be read.
+    pub async fn schema(&self) -> Result<SchemaLock, MigrationError> {
+        Ok(Schema::read(self.0).await?.lock())
+    }
+
+    /// What the live schema lacks of what the migrations of this build make, or has otherwise:
+    /// tables, columns with their types, keys, indexes, triggers. Tables and plain indexes that
+    /// somebody added are theirs.
+    ///
+    /// # Errors
+    /// [`MigrationError::Fault`] when it can't be read.
+    pub async fn verify(&self) -> Result<Vec<Difference>, MigrationError> {
+        Ok(Schema::read(self.0).await?.differences(&SchemaLock::of_build(self.0)?))
+    }
+
+    /// Writes down every migration of this build as applied, in a database that has their schema
+    /// and no history, or not all of it: one that was restored without, or made by other means.
+    /// Says which were written down. Nothing is changed but the history.
+    ///
+    /// # Errors
+    /// [`MigrationError::Differs`] unless the schema is exactly what the migrations make, and as
+    /// [`Migrations::run`].
+    pub async fn baseline(
+        &self,
+        by: &Caller,
+        reason: Option<&str>,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<Vec<MigrationState>, MigrationError> {
+        let lock = Lock::take(self.0, now, patience).await?;
+        let result = self.baseline_locked(by, reason, now).await;
+        lock.release().await;
+        result
+    }
+
+    async fn baseline_locked(
+        &self,
+        by: &Caller,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<MigrationState>, MigrationError> {
+        let states = self.read().await?;
+        refuse_modified(&states)?;
+        let differences = self.verify().await?;
+        if !differences.is_empty() {
+            return Err(MigrationError::Differs(differences));
+        }
+        let missing: Vec<_> = MIGRATIONS
+            .iter()
+            .filter(|step| states.iter().any(|state| state.version == step.version && state.is_pending()))
+            .collect();
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        history::create(self.0).await?;
+        let mut tx = self.0.begin().await?;
+        for step in &missing {
+            let checksum = step.checksum(self.0);
+            history::record(&mut tx, step.version, step.name, &checksum, now, Duration::ZERO).await?;
+        }
+        let event = Event::new(Action::SchemaBaselined).because(reason).detail("migrations", names(&missing));
+        audit::record(&mut tx, now, by, event).await?;
+        tx.commit().await?;
+        let applied = history::read(self.0).await?;
+        Ok(missing.into_iter().map(|step| self.state(step, &applied)).collect())
+    }
+
+    /// Who is migrating, or copying, at this moment.
+    ///
+    /// # Errors
+    /// [`MigrationError::Fault`] when that can't be found out.
+    pub async fn lock_holder(&self) -> Result<Option<Holder>, MigrationError> {
+        Ok(Lock::look(self.0).await?)
+    }
+
+    /// Ends the connection of a holder who [is gone](Holder::is_gone), and with it the lock, when
+    /// the server hasn't noticed yet. Whoever may be at work is left alone: says whether it ended.
+    ///
+    /// # Errors
+    /// [`MigrationError::Fault`] when PostgreSQL doesn't let us.
+    pub async fn unlock(&self, holder: &Holder, by: &Caller, now: Timestamp) -> Result<bool, MigrationError> {
+        if !holder.is_gone() || !Lock::end(self.0, holder).await? {
+            return Ok(false);
+        }
+        let event = Event::new(Action::MigrationUnlocked).detail("holder", holder.to_string());
+        self.write_down(Some(by), now, event).await?;
+        Ok(true)
     }
 
     async fn apply(&self, step: &Migration, now: Timestamp) -> Result<(), Fault> {
@@ -279,75 +515,6 @@ fn refuse_modified(states: &[MigrationState]) -> Result<(), MigrationError> {
     }
 }
 
-/// Held while migrating. A crash gives it back: the file's lock ends with the process, the
-/// advisory lock with its connection.
-enum Lock {
-    Sqlite(File),
-    Postgres(Box<PgConnection>),
-}
-
-/// "pets" in ASCII: the first half of the advisory lock's key. The second is the schema, as one
-/// database may hold several.
-const ADVISORY_LOCK: i32 = 0x7065_7473;
-
-impl Lock {
-    async fn take(database: &Database, patience: Duration) -> Result<Self, MigrationError> {
-        let started = Instant::now();
-        let mut pause = Duration::from_millis(20);
-        let mut attempt = Attempt::new(database).await?;
-        loop {
-            if attempt.try_lock().await? {
-                return Ok(attempt.0);
-            }
-            if started.elapsed() + pause > patience {
-                attempt.0.release().await;
-                return Err(MigrationError::Locked { waited: started.elapsed() });
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
-        }
-    }
-
-    async fn release(self) {
-        match self {
-            Self::Sqlite(file) => drop(file),
-            // Closing the connection gives the lock back; if that fails, the server notices.
-            Self::Postgres(connection) => drop(connection.close().await),
-        }
-    }
-}
-
-struct Attempt(Lock);
-
-impl Attempt {
-    async fn new(database: &Database) -> Result<Self, Fault> {
-        Ok(Self(match database.engine() {
-            // Not the lock for opening: who opens the file while another process migrates should
-            // get as far as waiting for this one, which has a limit.
-            Engine::Sqlite(sqlite) => {
-                Lock::Sqlite(connect::lock_file(&sqlite.path, "migrate.lock").map_err(Fault::unavailable)?.0)
-            }
-            Engine::Postgres(postgres) => {
-                let options = postgres.pool.connect_options();
-                Lock::Postgres(Box::new(PgConnection::connect_with(&options).await?))
-            }
-        }))
-    }
-
-    /// Never blocks: `CREATE INDEX CONCURRENTLY` would wait for those who wait.
-    async fn try_lock(&mut self) -> Result<bool, Fault> {
-        match &mut self.0 {
-            Lock::Sqlite(file) => match file.try_lock() {
-                Ok(()) => Ok(true),
-                Err(std::fs::TryLockError::WouldBlock) => Ok(false),
-                Err(std::fs::TryLockError::Error(error)) => Err(Fault::unavailable(error)),
-            },
-            Lock::Postgres(connection) => {
-                Ok(sqlx::query_scalar("SELECT pg_try_advisory_lock($1, hashtext(current_schema()))")
-                    .bind(ADVISORY_LOCK)
-                    .fetch_one(&mut **connection)
-                    .await?)
-            }
-        }
-    }
+fn names(steps: &[&Migration]) -> Vec<&'static str> {
+    steps.iter().map(|step| step.name).collect()
 }

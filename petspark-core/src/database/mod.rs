@@ -3,20 +3,28 @@
 //! through the macros `on!`, `on_reader!` and `on_writer!`.
 
 mod connect;
+pub mod copy;
 mod error;
 mod full_text;
 mod history;
+mod lint;
 mod listen;
+mod lock;
 mod migrate;
 mod readers;
+mod schema;
+mod schema_lock;
 mod statements;
 mod types;
 
 pub use connect::OpenError;
 pub(crate) use error::{violates, violates_foreign_key};
 pub(crate) use full_text::FullText;
-pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
+pub use lint::{Finding, Gravity};
+pub use lock::Holder;
+pub use migrate::{Migration, MigrationError, MigrationState, Migrations, Run, State};
 pub(crate) use readers::Readers;
+pub use schema_lock::{Difference, DifferenceKind, SchemaLock};
 pub use statements::StatementCount;
 pub(crate) use statements::count_statement;
 pub(crate) use types::text_enum;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use petspark_core::database::{Database, Migration, MigrationError, State};
+use petspark_core::database::{Database, Migration, MigrationError, Run, State};
 use petspark_core::testing::{Engine, settings};
 use petspark_core::{Clock, Migrate, PetSpark, StartError};
 
@@ -100,4 +100,70 @@ async fn a_step_that_fails_on_sqlite_leaves_nothing_and_the_lock_free() {
 #[tokio::test]
 async fn a_step_that_fails_on_postgresql_leaves_nothing_and_the_lock_free() {
     a_step_that_fails_leaves_nothing_and_the_lock_free(Engine::Postgres).await;
+}
+
+async fn what_is_older_than_something_applied_is_not_applied_by_itself(engine: Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(engine, &folder).await;
+    let database = Database::open(&settings.database).await.unwrap();
+    let migrations = database.migrations();
+    migrations.run(Clock::system().now(), PATIENCE).await.unwrap();
+    // As if this step had been written on a branch, and landed after those behind it.
+    crate::sql::execute(&settings, "DELETE FROM petspark_migrations WHERE version = 17").await;
+    crate::sql::execute(&settings, "DROP INDEX pets_deleted_at_idx").await;
+    let refused = migrations.run(Clock::system().now(), PATIENCE).await.unwrap_err();
+    assert!(matches!(&refused, MigrationError::OutOfOrder { name, .. } if name == "0017_deleted_pets"), "{refused}");
+    assert!(refused.to_string().contains("--allow-out-of-order"));
+    let run = Run { out_of_order: true, ..Run::default() };
+    assert_eq!(migrations.run_as(&run, Clock::system().now(), PATIENCE).await.unwrap().len(), 1);
+    assert_eq!(migrations.verify().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_is_older_than_something_applied_is_not_applied_by_itself_on_sqlite() {
+    what_is_older_than_something_applied_is_not_applied_by_itself(Engine::Sqlite).await;
+}
+
+#[tokio::test]
+async fn what_is_older_than_something_applied_is_not_applied_by_itself_on_postgresql() {
+    what_is_older_than_something_applied_is_not_applied_by_itself(Engine::Postgres).await;
+}
+
+async fn a_step_that_a_dead_process_began_is_told_and_applied(engine: Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(engine, &folder).await;
+    let database = Database::open(&settings.database).await.unwrap();
+    let migrations = database.migrations();
+    let run = Run { to: Some(3), ..Run::default() };
+    migrations.run_as(&run, Clock::system().now(), PATIENCE).await.unwrap();
+    // What a process leaves that dies in the middle of a step: the transaction is undone, this not.
+    let begun = "INSERT INTO petspark_migrations_begun SELECT 4, applied_at FROM petspark_migrations WHERE version = 1";
+    crate::sql::execute(&settings, begun).await;
+    assert_eq!(
+        states(&database).await[..5],
+        [State::Applied, State::Applied, State::Applied, State::Interrupted, State::Pending]
+    );
+    assert!(matches!(migrations.require_current().await, Err(MigrationError::Pending { .. })));
+    migrations.run(Clock::system().now(), PATIENCE).await.unwrap();
+    assert!(states(&database).await.iter().all(|state| *state == State::Applied));
+}
+
+#[tokio::test]
+async fn a_step_that_a_dead_process_began_is_told_and_applied_on_sqlite() {
+    a_step_that_a_dead_process_began_is_told_and_applied(Engine::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_step_that_a_dead_process_began_is_told_and_applied_on_postgresql() {
+    a_step_that_a_dead_process_began_is_told_and_applied(Engine::Postgres).await;
+}
+
+#[tokio::test]
+async fn there_is_no_stopping_at_a_migration_that_does_not_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(Engine::Sqlite, &folder).await;
+    let database = Database::open(&settings.database).await.unwrap();
+    let run = Run { to: Some(4711), ..Run::default() };
+    let refused = database.migrations().run_as(&run, Clock::system().now(), PATIENCE).await.unwrap_err();
+    assert!(matches!(refused, MigrationError::NoSuchVersion(4711)));
 }

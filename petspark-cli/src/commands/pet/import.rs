@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
 use crate::plugin::{Failure, required};
+use crate::signals::{Stop, stoppable};
 
 pub(super) fn command() -> Command {
     Command::new("import")
@@ -53,36 +54,55 @@ pub(super) async fn import(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
     let source = Source::open(path)?;
     let (position, mut progress) = (source.position(), Progress::start(cx, "importing, in bytes", source.size));
     let mut import = cx.petspark().await?.pets().import(&cx.caller(), dry_run, args.get_flag("strict"))?;
-    let at = || progress.at(position.load(Ordering::Relaxed));
-    match form(args, path) {
-        Form::Ndjson => add_lines(&mut import, source, at).await?,
-        Form::Csv => add_rows(&mut import, source, path, at).await?,
-    }
-    let done = import.finish().await?;
+    let stop = Stop::default();
+    let at = || {
+        progress.at(position.load(Ordering::Relaxed));
+        stop.asked().is_none()
+    };
+    let importing = async {
+        match form(args, path) {
+            Form::Ndjson => add_lines(&mut import, source, at).await?,
+            Form::Csv => add_rows(&mut import, source, path, at).await?,
+        }
+        Ok(import.finish().await?)
+    };
+    let done = match stoppable(&stop, importing).await? {
+        Ok(done) => done,
+        Err(exit) => return Ok(Outcome::done().exit(exit)),
+    };
     drop(progress);
-    Ok(outcome(done, dry_run))
+    let outcome = outcome(done, dry_run);
+    Ok(match stop.asked() {
+        Some(exit) => {
+            outcome.exit(exit).note("Stopped; the same command again goes on: pets whose id is there are skipped.")
+        }
+        None => outcome,
+    })
 }
 
-async fn add_lines(import: &mut PetImport, mut from: Source, mut at: impl FnMut()) -> Result<(), Failure> {
+async fn add_lines(import: &mut PetImport, mut from: Source, mut at: impl FnMut() -> bool) -> Result<(), Failure> {
     let (mut line, mut number) = (Vec::new(), 0);
     while from.read_line(&mut line, PetLine::MAX_BYTES)? {
         number += 1;
         if line.trim_ascii().is_empty() {
             continue;
         }
-        at();
-        if !import.add(number, PetLine::from_json(&line)).await? {
+        if !at() || !import.add(number, PetLine::from_json(&line)).await? {
             break;
         }
     }
     Ok(())
 }
 
-async fn add_rows(import: &mut PetImport, from: Source, path: &Path, mut at: impl FnMut()) -> Result<(), Failure> {
+async fn add_rows(
+    import: &mut PetImport,
+    from: Source,
+    path: &Path,
+    mut at: impl FnMut() -> bool,
+) -> Result<(), Failure> {
     let mut rows = Rows::open(from.into_reader()).map_err(|problem| unreadable(path, &problem))?;
     while let Some((line, pet)) = rows.next().map_err(|error| unreadable(path, &error))? {
-        at();
-        if !import.add(line, pet).await? {
+        if !at() || !import.add(line, pet).await? {
             break;
         }
     }

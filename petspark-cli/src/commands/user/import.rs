@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
 use crate::plugin::{Failure, required};
+use crate::signals::{Stop, stoppable};
 
 pub(super) fn command() -> Command {
     Command::new("import")
@@ -46,11 +47,18 @@ pub(super) async fn import(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
     let (path, dry_run) = (required::<PathBuf>(args, "file")?, args.get_flag("dry-run"));
     let mut from = Source::open(path)?;
     let mut import = cx.petspark().await?.auth().import(&cx.caller(), dry_run)?;
-    let mut line = Vec::new();
-    while from.read_line(&mut line, Import::MAX_LINE)? {
-        import.add(&line).await?;
-    }
-    let done = import.finish().await?;
+    let stop = Stop::default();
+    let importing = async {
+        let mut line = Vec::new();
+        while stop.asked().is_none() && from.read_line(&mut line, Import::MAX_LINE)? {
+            import.add(&line).await?;
+        }
+        Ok(import.finish().await?)
+    };
+    let done = match stoppable(&stop, importing).await? {
+        Ok(done) => done,
+        Err(exit) => return Ok(Outcome::done().exit(exit)),
+    };
     let report = Report { changed: done.imported > 0 && !dry_run, dry_run, done };
     let mut outcome = Outcome::record(
         "petspark.user.import/v1",
@@ -65,6 +73,11 @@ pub(super) async fn import(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
     outcome = tell_problems(outcome, &report.done.problems, report.done.duplicates + report.done.invalid);
     if dry_run {
         outcome = outcome.note("This is what would be imported; nothing was changed.");
+    }
+    if let Some(exit) = stop.asked() {
+        return Ok(outcome
+            .exit(exit)
+            .note("Stopped; the same command again goes on: addresses that are there are skipped."));
     }
     Ok(if report.done.invalid > 0 { outcome.exit(Exit::Usage) } else { outcome })
 }

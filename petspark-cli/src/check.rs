@@ -1,0 +1,189 @@
+//! What a check is, what it finds, and running many at once. Which there are is decided by the
+//! commands and plug-ins; `check` runs them all.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+
+use crate::context::Context;
+
+/// How bad it is when a check fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The installation isn't fit for production. In development it only warns.
+    Error,
+    /// Somebody should look at it.
+    Warn,
+    /// Good to know.
+    Info,
+}
+
+/// Why a check says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// What it is about is switched off.
+    FeatureOff,
+    /// It makes no sense here.
+    NotApplicable,
+    /// We may not look.
+    NoPermission,
+}
+
+/// What a check found. Texts are for a person, and hold no secret.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// All is well; what was seen.
+    Pass(String),
+    /// It isn't.
+    Fail {
+        /// What was seen.
+        observed: String,
+        /// What should have been.
+        expected: String,
+        /// How to mend it.
+        hint: String,
+    },
+    /// Nothing can be said, and that is fine.
+    Skip(SkipReason, String),
+    /// The check could not be carried out: that is never a pass.
+    Broken(String),
+}
+
+/// One thing to look at. It changes nothing.
+pub trait Check: Send + Sync {
+    /// Its name, as in `db.migrations`; of a plug-in `x.COMMAND.NAME`. Lower-case letters,
+    /// digits, dots, hyphens and underscores.
+    fn id(&self) -> &str;
+
+    /// What should be so, in a few words.
+    fn title(&self) -> &str;
+
+    /// How bad it is when it isn't.
+    fn severity(&self) -> Severity {
+        Severity::Error
+    }
+
+    /// Looks. After five seconds it counts as not carried out.
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Verdict>;
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    Pass,
+    Warn,
+    Fail,
+    Skip,
+    Error,
+}
+
+/// A check and what it found, as it is shown.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CheckResult {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) severity: Severity,
+    pub(crate) status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<SkipReason>,
+    pub(crate) observed: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expected: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+    pub(crate) duration_ms: u64,
+}
+
+/// How long one may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How many run at the same time; the results come in the order of the checks all the same.
+const AT_ONCE: usize = 8;
+
+/// Runs checks. `lenient` is development, where what is an error in production warns, but for
+/// `config.complete`; `required` ones must not be skipped.
+pub(crate) async fn run_all(
+    cx: &Context,
+    checks: &[&dyn Check],
+    lenient: bool,
+    required: &[String],
+) -> Vec<CheckResult> {
+    let mut running: Vec<BoxFuture<'_, CheckResult>> = Vec::new();
+    for check in checks {
+        let is_required = required.iter().any(|id| id == check.id());
+        running.push(Box::pin(run_one(cx, *check, lenient, is_required)));
+    }
+    futures_util::stream::iter(running).buffered(AT_ONCE).collect().await
+}
+
+async fn run_one(cx: &Context, check: &dyn Check, lenient: bool, required: bool) -> CheckResult {
+    let started = Instant::now();
+    let verdict = match tokio::time::timeout(LIMIT, check.run(cx)).await {
+        Ok(verdict) => verdict,
+        Err(_) => Verdict::Broken(format!("no answer within {} s", LIMIT.as_secs())),
+    };
+    let severity = match check.severity() {
+        Severity::Error if lenient && check.id() != "config.complete" => Severity::Warn,
+        severity => severity,
+    };
+    result(check, severity, verdict, required, started.elapsed())
+}
+
+fn result(check: &dyn Check, severity: Severity, verdict: Verdict, required: bool, took: Duration) -> CheckResult {
+    let failed = if severity == Severity::Error { Status::Fail } else { Status::Warn };
+    let (status, reason, observed, expected, hint) = match verdict {
+        Verdict::Pass(observed) => (Status::Pass, None, observed, None, None),
+        Verdict::Fail { observed, expected, hint } => (failed, None, observed, Some(expected), Some(hint)),
+        Verdict::Skip(reason, why) if required => {
+            (Status::Fail, Some(reason), why, Some("not skipped".to_owned()), None)
+        }
+        Verdict::Skip(reason, why) => (Status::Skip, Some(reason), why, None, None),
+        Verdict::Broken(why) => (Status::Error, None, why, None, None),
+    };
+    CheckResult {
+        id: check.id().to_owned(),
+        title: check.title().to_owned(),
+        severity,
+        status,
+        reason,
+        observed,
+        expected,
+        hint,
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Whether an id is one that this pattern means: `*` stands for anything.
+pub(crate) fn matches(pattern: &str, id: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == id,
+        Some((start, rest)) => id
+            .strip_prefix(start)
+            .is_some_and(|tail| (0..=tail.len()).any(|n| tail.is_char_boundary(n) && matches(rest, &tail[n..]))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, id, is) in [
+            ("db.*", "db.connect", true),
+            ("*", "db.connect", true),
+            ("*.connect", "db.connect", true),
+            ("d*n*t", "db.connect", true),
+            ("db", "db.connect", false),
+            ("db.*", "media.store", false),
+            ("db.connect", "db.connect", true),
+        ] {
+            assert_eq!(matches(pattern, id), is, "{pattern} {id}");
+        }
+    }
+}

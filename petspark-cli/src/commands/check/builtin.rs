@@ -1,0 +1,187 @@
+//! The built-in checks: settings, database, migrations, schema, uploads, mails.
+
+use futures_util::future::BoxFuture;
+use petspark_core::chain;
+use petspark_core::config::Environment;
+use petspark_core::database::{Database, DifferenceKind, MigrationError};
+use petspark_core::media::objects::ObjectStore;
+
+use crate::check::{Check, Severity, SkipReason, Verdict};
+use crate::context::{Context, Missing};
+
+type Look = for<'a> fn(&'a Context) -> BoxFuture<'a, Verdict>;
+
+struct BuiltIn {
+    id: &'static str,
+    title: &'static str,
+    severity: Severity,
+    look: Look,
+}
+
+impl Check for BuiltIn {
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn title(&self) -> &str {
+        self.title
+    }
+
+    fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Verdict> {
+        (self.look)(cx)
+    }
+}
+
+pub(super) fn all() -> Vec<Box<dyn Check>> {
+    let check = |id, title, severity, look: Look| -> Box<dyn Check> { Box::new(BuiltIn { id, title, severity, look }) };
+    let error = Severity::Error;
+    vec![
+        check("config.complete", "every setting is valid", error, |cx| Box::pin(async { settings(cx) })),
+        check("db.connect", "the database answers", error, |cx| Box::pin(connect(cx))),
+        check("db.migrations", "every migration is applied, and none was changed", error, |cx| {
+            Box::pin(migrations(cx))
+        }),
+        check("db.schema", "tables, columns and triggers are what the migrations make", error, |cx| {
+            Box::pin(schema(
+                cx,
+                &[DifferenceKind::Table, DifferenceKind::Column, DifferenceKind::PrimaryKey, DifferenceKind::Trigger],
+            ))
+        }),
+        check("db.indexes", "every index is there and valid", error, |cx| {
+            Box::pin(schema(cx, &[DifferenceKind::Index]))
+        }),
+        check("db.foreign_keys", "every foreign key is there, valid and indexed", error, |cx| {
+            Box::pin(schema(cx, &[DifferenceKind::ForeignKey]))
+        }),
+        check("media.store", "uploads can be kept", error, |cx| Box::pin(media(cx))),
+        check("mail.transport", "mails leave", Severity::Warn, |cx| Box::pin(async { mail(cx) })),
+    ]
+}
+
+fn fail(observed: impl Into<String>, expected: &str, hint: impl Into<String>) -> Verdict {
+    Verdict::Fail { observed: observed.into(), expected: expected.to_owned(), hint: hint.into() }
+}
+
+/// For checks that need settings, when there are none: `config.complete` says why.
+fn no_settings() -> Verdict {
+    Verdict::Broken("the settings are not valid".to_owned())
+}
+
+fn settings(cx: &Context) -> Verdict {
+    match cx.settings() {
+        Ok(settings) => Verdict::Pass(format!("{} settings", settings.resolved.len())),
+        Err(failure) => {
+            fail(failure.message(), "valid settings", "`config check` lists every problem with where it comes from.")
+        }
+    }
+}
+
+async fn connect(cx: &Context) -> Verdict {
+    if cx.settings().is_err() {
+        return no_settings();
+    }
+    let database = match cx.database(Missing::Refuse).await {
+        Ok(database) => database,
+        Err(failure) => return fail(failure.message(), "an answer", "Look whether it runs, and at DATABASE_URL."),
+    };
+    let answer = database.ping().await;
+    let verdict = match answer {
+        Ok(()) => Verdict::Pass(format!("{} at {}", database.engine_name(), database.target())),
+        Err(fault) => fail(fault.chain(), "an answer", "Look whether it runs, and at DATABASE_URL."),
+    };
+    database.close().await;
+    verdict
+}
+
+/// The database for a check that says more than whether it is there.
+async fn open(cx: &Context) -> Result<Database, Verdict> {
+    if cx.settings().is_err() {
+        return Err(no_settings());
+    }
+    cx.database(Missing::Refuse).await.map_err(|failure| Verdict::Broken(failure.message().to_owned()))
+}
+
+async fn migrations(cx: &Context) -> Verdict {
+    let database = match open(cx).await {
+        Ok(database) => database,
+        Err(verdict) => return verdict,
+    };
+    let current = database.migrations().require_current().await;
+    let newest = petspark_core::database::Migration::all().last().map_or("none", |step| step.name);
+    database.close().await;
+    let expected = "exactly the migrations of this build";
+    match current {
+        Ok(()) => Verdict::Pass(format!("up to {newest}")),
+        Err(MigrationError::Pending { count }) => {
+            fail(format!("{count} pending"), expected, "`migrate run` applies them.")
+        }
+        Err(error @ MigrationError::Modified { .. }) => {
+            fail(error.to_string(), expected, "Use the build that applied it, or find out who changed it.")
+        }
+        Err(error) => Verdict::Broken(chain(&error)),
+    }
+}
+
+async fn schema(cx: &Context, kinds: &[DifferenceKind]) -> Verdict {
+    let database = match open(cx).await {
+        Ok(database) => database,
+        Err(verdict) => return verdict,
+    };
+    let migrations = database.migrations();
+    let found = match migrations.require_current().await {
+        Ok(()) => migrations.verify().await.map(Some),
+        Err(_) => Ok(None),
+    };
+    database.close().await;
+    match found {
+        Ok(None) => {
+            Verdict::Skip(SkipReason::NotApplicable, "the database isn't at this build's migrations".to_owned())
+        }
+        Ok(Some(mut differences)) => {
+            differences.retain(|difference| kinds.contains(&difference.kind));
+            if differences.is_empty() {
+                return Verdict::Pass("as it should be".to_owned());
+            }
+            let told: Vec<_> = differences.iter().map(ToString::to_string).collect();
+            fail(
+                told.join("; "),
+                "what the migrations make",
+                "`migrate verify` lists it; mend what was changed by hand.",
+            )
+        }
+        Err(error) => Verdict::Broken(chain(&error)),
+    }
+}
+
+async fn media(cx: &Context) -> Verdict {
+    let Ok(settings) = cx.settings() else { return no_settings() };
+    let objects = &settings.core.objects;
+    let expected = "a store that takes objects";
+    let hint = "Look at media.store, media.folder and the AWS_* settings.";
+    match ObjectStore::open(objects) {
+        Err(problem) => fail(problem, expected, hint),
+        Ok(store) => match store.check().await {
+            Ok(()) => Verdict::Pass(objects.store.to_string()),
+            Err(error) => fail(chain(&error), expected, hint),
+        },
+    }
+}
+
+fn mail(cx: &Context) -> Verdict {
+    let Ok(settings) = cx.settings() else { return no_settings() };
+    match (&settings.core.mail.smtp, settings.core.environment) {
+        (Some(_), _) => Verdict::Pass("by SMTP; `mail test` sends one".to_owned()),
+        (None, Environment::Development) => {
+            Verdict::Skip(SkipReason::FeatureOff, "SMTP_URL is not set: mails become files".to_owned())
+        }
+        (None, Environment::Production) => fail(
+            "SMTP_URL is not set: mails become files",
+            "a mail server",
+            "Set SMTP_URL, MAIL_FROM and PUBLIC_WEB_URL.",
+        ),
+    }
+}

@@ -1,0 +1,81 @@
+//! What external commands say of themselves when they are asked with `--petspark-describe`: one
+//! JSON object on standard output, at once. Who can't is listed by name alone.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+/// The answer to `--petspark-describe`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Description {
+    /// Of this interface: 1.
+    api: u32,
+    /// What it does, in a line.
+    pub(crate) about: String,
+    #[serde(default)]
+    pub(crate) version: String,
+    /// Its arguments, in a line.
+    #[serde(default)]
+    pub(crate) usage: String,
+}
+
+/// How long all of them together may take: somebody waits for the help.
+const LIMIT: Duration = Duration::from_secs(1);
+/// Longest answer in bytes.
+const MAX_ANSWER: u64 = 16 * 1024;
+
+/// Asks programs at the same time, and gives the answers in their order.
+pub(crate) fn describe<'a>(programs: impl Iterator<Item = &'a Path>) -> Vec<Option<Description>> {
+    let started = Instant::now();
+    let asked: Vec<_> = programs.map(Asked::ask).collect();
+    asked.into_iter().map(|asked| asked?.answer(started)).collect()
+}
+
+/// A program that was asked, and where its answer comes.
+struct Asked {
+    child: Child,
+    told: Receiver<std::io::Result<Vec<u8>>>,
+}
+
+impl Asked {
+    fn ask(path: &Path) -> Option<Self> {
+        // Nothing of our environment but how to find an interpreter: describing needs no more.
+        let mut command = Command::new(path);
+        command.arg("--petspark-describe").env_clear();
+        if let Some(path) = crate::os::variable("PATH") {
+            command.env("PATH", path);
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let mut stdout = child.stdout.take()?;
+        let (tell, told) = std::sync::mpsc::channel();
+        // A thread of its own, because a program that doesn't answer may also not end.
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let read = stdout.by_ref().take(MAX_ANSWER).read_to_end(&mut text);
+            // Nobody waits any more after the limit.
+            let _ = tell.send(read.map(|_| text));
+        });
+        Some(Self { child, told })
+    }
+
+    fn answer(mut self, started: Instant) -> Option<Description> {
+        let answer = self.told.recv_timeout(LIMIT.saturating_sub(started.elapsed()));
+        // It has said what it had to, or is too late.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let description: Description = serde_json::from_slice(&answer.ok()?.ok()?).ok()?;
+        (description.api == 1).then(|| description.without_controls())
+    }
+}
+
+impl Description {
+    /// As a terminal may have it: a line each, without anything that moves the cursor.
+    fn without_controls(self) -> Self {
+        let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+        Self { about: line(&self.about), version: line(&self.version), usage: line(&self.usage), ..self }
+    }
+}

@@ -1,0 +1,229 @@
+//! Running an external command: what it is told, and how it ends. Secrets never go through its
+//! arguments. One that is trusted has our environment and, in a private file, the database's whole
+//! address; any other has neither secrets nor passwords.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, ExitStatus};
+
+use clap::ArgMatches;
+use petspark_core::JobId;
+use petspark_core::config::{DatabaseUrl, Loader, Resolved, Settings};
+use serde::Serialize;
+
+use super::Program;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::options::Format;
+use crate::plugin::Failure;
+use crate::settings::PluginSettings;
+use crate::signals::Signals;
+use crate::{build_info, settings};
+
+/// Runs a program with the arguments behind its name, and ends as it ends.
+pub(crate) async fn run(cx: &Context, program: &Program, args: &ArgMatches) -> Result<Exit, Failure> {
+    let refused = |error: std::io::Error| {
+        Failure::new(Exit::NotExecutable, format!("can't run {}: {error}", program.path.display()))
+    };
+    let args = args.get_many::<OsString>("").into_iter().flatten();
+    let mut process = Process::new(&program.path);
+    process.args(args);
+    let connection = connection(cx, &program.name)?;
+    if !connection.trusted {
+        for name in secrets()? {
+            process.env_remove(name);
+        }
+        // Or else a call back would go to the embedded default: to the wrong database.
+        process.env("DATABASE_URL", &connection.database_url);
+    }
+    let file = PrivateFile::write(&connection).map_err(refused)?;
+    process.env("PETSPARK_BIN", std::env::current_exe().map_err(refused)?);
+    process.env("PETSPARK_VERSION", build_info::VERSION);
+    process.env("PETSPARK_ENV", cx.environment().as_str());
+    process.env("PETSPARK_FORMAT", cx.format().as_str());
+    process.env("PETSPARK_COLOR", cx.options.color.to_string());
+    process.env("PETSPARK_NO_INPUT", if cx.options.no_input { "1" } else { "0" });
+    process.env("PETSPARK_PLUGIN_API", "1");
+    process.env("PETSPARK_CONNECTION_FILE", &file.path);
+    if let Some(config) = &cx.options.config {
+        process.env("PETSPARK_CONFIG", std::path::absolute(config).map_err(refused)?);
+    }
+
+    // From here on Ctrl-C doesn't end us: the terminal sends it to the program as well, and how
+    // that ends is how we end.
+    let mut signals = Signals::listen().map_err(refused)?;
+    let mut child = process.spawn().map_err(refused)?;
+    let pid = child.id();
+    let mut ended = tokio::task::spawn_blocking(move || child.wait());
+    loop {
+        tokio::select! {
+            status = &mut ended => {
+                let status = status.map_err(std::io::Error::other).flatten().map_err(refused)?;
+                return Ok(exit_of(status));
+            }
+            signal = signals.next() => if signal == Exit::Terminated { terminate(pid) },
+        }
+    }
+}
+
+/// What the file holds. Adding fields is compatible.
+#[derive(Serialize)]
+struct Connection {
+    schema: &'static str,
+    environment: &'static str,
+    data_dir: PathBuf,
+    engine: &'static str,
+    /// Without a password unless the command is trusted.
+    database_url: String,
+    trusted: bool,
+    format: &'static str,
+    /// By key; secrets are redacted.
+    settings: std::collections::BTreeMap<&'static str, String>,
+}
+
+/// Settings are read, but problems with them are the program's own.
+fn connection(cx: &Context, name: &str) -> Result<Connection, Failure> {
+    let mut loader = Loader::new(cx.sources()?);
+    let settings = Settings::read(&mut loader);
+    let trusted = PluginSettings::read(&mut loader).trusted.iter().any(|trusted| trusted == name);
+    let (engine, database_url) = match &settings.database.url {
+        DatabaseUrl::Postgres(url) if trusted => ("postgres", url.expose().to_owned()),
+        DatabaseUrl::Postgres(url) => ("postgres", without_password(url.expose())),
+        // As seen from any folder.
+        DatabaseUrl::Sqlite(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            ("sqlite", format!("sqlite://{}", path.display()))
+        }
+    };
+    let shown = |setting: Resolved| Some((setting.key, setting.value?));
+    let resolved = settings::load(cx.sources()?).map(|loaded| loaded.resolved).unwrap_or_default();
+    Ok(Connection {
+        schema: "petspark.plugin.connection/v1",
+        environment: settings.environment.as_str(),
+        data_dir: std::path::absolute(&settings.data_dir).unwrap_or(settings.data_dir),
+        engine,
+        database_url,
+        trusted,
+        format: match cx.format() {
+            Format::Table => "table",
+            other => other.as_str(),
+        },
+        settings: resolved.into_iter().filter_map(shown).collect(),
+    })
+}
+
+/// `postgres://user:password@host/name?password=x` without what is secret in it.
+fn without_password(url: &str) -> String {
+    let (address, options) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
+    let place = match rest.rsplit_once('@') {
+        Some((user, place)) => format!("{}@{place}", user.split(':').next().unwrap_or_default()),
+        None => rest.to_owned(),
+    };
+    let is_open = |option: &&str| !option.is_empty() && !option.to_ascii_lowercase().starts_with("password");
+    let options: Vec<_> = options.split('&').filter(is_open).collect();
+    let separator = if options.is_empty() { "" } else { "?" };
+    format!("{scheme}://{place}{separator}{}", options.join("&"))
+}
+
+/// A file that nobody else can read, and that is gone when this is dropped.
+struct PrivateFile {
+    path: PathBuf,
+}
+
+impl PrivateFile {
+    fn write(connection: &Connection) -> std::io::Result<Self> {
+        // A name that nobody knows before; and if somebody did, it would not be opened.
+        let path = std::env::temp_dir().join(format!("petspark-{}.json", JobId::new()));
+        let text = serde_json::to_vec(connection)?;
+        let mut options = OpenOptions::new();
+        options.create_new(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file: File = options.open(&path)?;
+        let written = Self { path };
+        file.write_all(&text)?;
+        Ok(written)
+    }
+}
+
+impl Drop for PrivateFile {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    // The program may have removed it itself.
+    let _ = std::fs::remove_file(path);
+}
+
+/// The names of all environment variables that hold a secret or say where one is.
+fn secrets() -> Result<Vec<String>, Failure> {
+    let declared = settings::defaults()?.resolved;
+    let names = declared.iter().filter(|setting| setting.secret).flat_map(|setting| {
+        let long = format!("PETSPARK__{}", setting.key.replace('.', "__").to_uppercase());
+        setting.env.map(str::to_owned).into_iter().chain([long])
+    });
+    Ok(names.flat_map(|name| [format!("{name}_FILE"), name]).collect())
+}
+
+#[cfg(unix)]
+fn terminate(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended this very moment, and then there is nothing to do.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+#[cfg(not(unix))]
+fn terminate(_: u32) {}
+
+/// Its own code; 128 and the signal's number if it was killed, as shells have it.
+fn exit_of(status: ExitStatus) -> Exit {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return Exit::Other(u8::try_from(128 + signal).unwrap_or(u8::MAX));
+    }
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(Exit::Failed, Exit::Other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_without_its_password() {
+        for (url, told) in [
+            ("postgres://me:hunter2@db:5432/petspark", "postgres://me@db:5432/petspark"),
+            ("postgres://me:hun@ter2@db/petspark?sslmode=require", "postgres://me@db/petspark?sslmode=require"),
+            ("postgresql://db/petspark?password=hunter2", "postgresql://db/petspark"),
+            ("postgres:///petspark?host=/run&user=me&password=x", "postgres:///petspark?host=/run&user=me"),
+        ] {
+            assert_eq!(without_password(url), told);
+        }
+    }
+
+    #[test]
+    fn every_secret_is_kept_from_external_commands() {
+        let names = secrets().unwrap();
+        for name in [
+            "DATABASE_URL",
+            "JWT_SECRET",
+            "JWT_SECRET_FILE",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "STRIPE_SECRET_KEY",
+            "STRIPE_WEBHOOK_SECRET",
+            "SMTP_URL",
+            "SMTP_URL_FILE",
+            "PETSPARK__AUTH__JWT_SECRET",
+        ] {
+            assert!(names.iter().any(|known| known == name), "{name}");
+        }
+    }
+}

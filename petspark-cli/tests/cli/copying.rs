@@ -1,0 +1,98 @@
+//! `migrate copy`: out of one file and into PostgreSQL.
+
+use std::io::{BufReader, Read as _};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::support::{Place, block_on, exit_code, signal, wait_for};
+
+/// An embedded installation, and the address of an empty PostgreSQL in `TARGET`.
+fn place() -> (Place, String) {
+    let url = block_on(petspark_core::testing::new_postgres_schema());
+    (Place::sqlite().with("TARGET", &url), url)
+}
+
+/// The same folder, but with its rows there.
+fn moved(place: Place, url: &str) -> Place {
+    place.with("DATABASE_URL", url)
+}
+
+#[test]
+fn an_installation_is_copied_compared_and_used() {
+    let (place, url) = place();
+    place.ok("seed --users 30 --pets 200");
+    place.user("ada@example.org", "--role admin");
+    let planned = place.ok("migrate copy --to-env TARGET --dry-run --json").json();
+    let users = planned["tables"].as_array().unwrap().iter().find(|row| row["table"] == "users").unwrap().clone();
+    assert_eq!((&users["rows"], &users["state"]), (&31.into(), &"to be copied".into()));
+    place.run("migrate copy --to-env TARGET").expect(6).says("--yes").says("postgres://[redacted]@");
+    let copied = place.ok("migrate copy --to-env TARGET --yes --json").json();
+    for row in copied["tables"].as_array().unwrap() {
+        assert_eq!((&row["state"], &row["rows"]), (&"equal".into(), &row["copied"]), "{row}");
+    }
+    place.run("migrate copy --to-env TARGET --yes").expect(5).says("has rows already");
+    place.write("target", &format!("{url}\n"));
+    place.run("migrate copy --to-file target --yes").expect(5).says("has rows already");
+    let place = moved(place, &url);
+    assert_eq!(place.ok("user show ada@example.org --json").json()["role"], "admin");
+    assert_eq!(place.ok("pet list --limit 100 --json").json()["pets"].as_array().unwrap().len(), 100);
+    place.ok("migrate verify");
+    assert_eq!(
+        place.ok("audit list --action sys_installation_copied --json").json()["entries"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn no_password_on_the_command_line() {
+    let place = Place::sqlite();
+    place.ok("migrate run");
+    for url in ["postgres://me:hunter2@db/petspark", "postgres://db/petspark?password=hunter2"] {
+        let ran = place.run(&format!("migrate copy --to {url} --yes")).expect(2).says("--to-env or --to-file");
+        assert!(!ran.stderr.contains("hunter2"), "{ran:#?}");
+    }
+    place.run("migrate copy --yes").expect(2).says("--to");
+    place.run("migrate copy --to-env NOWHERE --yes").expect(2).says("NOWHERE");
+    place.run("migrate copy --to-file nowhere --yes").expect(2).says("nowhere");
+    place.run("migrate copy --to sqlite://b.db --yes").expect(2).says("postgres://");
+    place.run("migrate copy --to nonsense --yes").expect(2);
+    place
+        .run("migrate copy --from sqlite://nowhere.db --to postgres://127.0.0.1:1/x --yes")
+        .expect(4)
+        .says("nowhere.db");
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn a_server_that_runs_is_not_copied_from_under() {
+    let (place, _) = place();
+    let (server, _) = crate::serve::start(&place, "");
+    place.run("migrate copy --to-env TARGET --yes").expect(5).says("stop the server");
+    signal(&server, Signal::TERM);
+}
+
+#[test]
+fn a_copy_that_is_stopped_or_killed_goes_on() {
+    let (place, url) = place();
+    place.ok("seed --users 2000 --pets 60000 --yes");
+    for (kind, code) in [(Signal::INT, 130), (Signal::KILL, 137)] {
+        let mut child = place.start("migrate copy --to-env TARGET --yes", Stdio::null());
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        wait_for(&mut lines, " %");
+        signal(&child, kind);
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        assert_eq!(exit_code(child.wait().unwrap()), code, "{rest}");
+        let planned = place.ok("migrate copy --to-env TARGET --dry-run --json").json();
+        let copied: u64 = planned["tables"].as_array().unwrap().iter().map(|row| row["copied"].as_u64().unwrap()).sum();
+        assert!(copied > 0, "{planned}");
+        if kind == Signal::INT {
+            assert!(rest.contains("the same command again goes on"), "{rest}");
+        }
+    }
+    let half = Place::sqlite().with("DATABASE_URL", &url);
+    half.run("user list").expect(5).says("unfinished copy");
+    place.ok("migrate copy --to-env TARGET --yes").says("value by value");
+    half.ok("user list");
+}

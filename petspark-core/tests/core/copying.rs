@@ -1,0 +1,252 @@
+//! An embedded installation that has everything is copied to PostgreSQL and goes on there; what
+//! interrupts a copy costs a batch, and nothing half-copied is ever taken for an installation.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use futures_util::stream;
+use petspark_core::auth::{Client, KeyStep, NewApiKey, Password, Permission};
+use petspark_core::config::{DatabaseSettings, DatabaseUrl, Settings};
+use petspark_core::database::copy::{Copied, CopyError, InstallationCopy};
+use petspark_core::jobs::NewJob;
+use petspark_core::media::NewUpload;
+use petspark_core::moderation::NewReport;
+use petspark_core::pets::{Coordinates, LocationFields, Near, Patch, PetFields, PetFilter, Species};
+use petspark_core::seed::SeedPlan;
+use petspark_core::testing::{Engine, TestApp, jpeg, new_postgres_schema, totp_code};
+use petspark_core::{Caller, Migrate, PageRequest, PetId, PetSpark, Secret, StartError};
+
+fn operator() -> Caller {
+    Caller::operator("cli:test@here")
+}
+
+/// An installation with a row in every table that operating one fills.
+struct Everything {
+    app: TestApp,
+    rex: PetId,
+    factor: Secret,
+    api_key: Secret,
+}
+
+impl Everything {
+    async fn embedded() -> Self {
+        let app = TestApp::open(Engine::Sqlite).await;
+        let (ada, bob) = (app.register("ada").await, app.register("bob").await);
+        let pets = app.petspark.pets();
+        let at = LocationFields { latitude: Some(52.5), longitude: Some(13.4), ..LocationFields::default() };
+        let rex = PetFields {
+            location: Patch::Set(at),
+            bio: Patch::Set("Élevé à Berlin, \"très\" doux\t🐕".to_owned()),
+            ..PetFields::new("Rex", Species::Dog)
+        };
+        let rex = pets.create(&ada.caller, rex).await.unwrap().id;
+        let gone = pets.create(&ada.caller, PetFields::new("Gone", Species::Cat)).await.unwrap().id;
+        pets.delete(&ada.caller, gone).await.unwrap();
+        pets.add_favorite(&bob.caller, rex).await.unwrap();
+        let eve = app.register("eve").await;
+        app.petspark.people().block(&bob.caller, eve.id).await.unwrap();
+        let report = NewReport { reason: "spam".to_owned(), note: Some("twice".to_owned()) };
+        app.petspark.moderation().report_pet(&bob.caller, rex, report).await.unwrap();
+        Self::upload(&app, &ada.caller, rex).await;
+        app.run_jobs().await;
+        let auth = app.petspark.auth();
+        let key = NewApiKey { name: "reports".to_owned(), scopes: vec![Permission::ReadUsers], expires_in: None };
+        let api_key = auth.create_api_key(&operator(), &key).await.unwrap().token;
+        auth.change_keys(&operator(), &KeyStep::Generate).await.unwrap();
+        let setup = auth.begin_totp(&bob.caller).await.unwrap();
+        auth.confirm_totp(&bob.caller, &totp_code(&setup.secret, app.clock.now())).await.unwrap();
+        app.petspark.jobs().enqueue(NewJob::new("nobody.does", serde_json::json!({"a": [1, 2.50]}))).await.unwrap();
+        let plan = SeedPlan { users: 50, pets: 3000, seed: 1, password: None };
+        app.petspark.seeds().run(&operator(), plan, |_| ControlFlow::Continue(())).await.unwrap();
+        Self { app, rex, factor: setup.secret, api_key }
+    }
+
+    async fn upload(app: &TestApp, owner: &Caller, pet: PetId) {
+        let bytes = jpeg(64, 48, 1);
+        let new = NewUpload {
+            file_name: "rex.jpg".to_owned(),
+            file_size: bytes.len() as u64,
+            file_type: "image/jpeg".to_owned(),
+            upload_type: "pet-photo".to_owned(),
+            pet_id: Some(pet.to_string()),
+            checksum_sha256: None,
+        };
+        let media = app.petspark.media();
+        let reserved = media.reserve(owner, &new).await.unwrap();
+        let (_, token) = reserved.url.expose().split_once("?token=").unwrap();
+        let size = Some(bytes.len() as u64);
+        let pieces = stream::iter([Ok(Bytes::from(bytes.clone()))]);
+        media.receive(&reserved.key, token, Some("image/jpeg"), size, pieces).await.unwrap();
+        media.complete(owner, &reserved.key, None, None).await.unwrap();
+    }
+
+    /// Ends the server that has the file open.
+    async fn stop(&self) -> DatabaseSettings {
+        self.app.petspark.close().await;
+        self.app.petspark.settings().database.clone()
+    }
+
+    /// The same installation with its rows in another place.
+    async fn open_at(&self, target: &DatabaseSettings) -> Result<PetSpark, StartError> {
+        let settings = Settings { database: target.clone(), ..self.app.petspark.settings().clone() };
+        PetSpark::open_with(settings, Migrate::EmbeddedOnly, self.app.clock.clone()).await
+    }
+}
+
+async fn empty_postgres(like: &DatabaseSettings) -> DatabaseSettings {
+    let url = DatabaseUrl::Postgres(Secret::new(new_postgres_schema().await));
+    DatabaseSettings { url, ..like.clone() }
+}
+
+async fn copy_until(
+    everything: &Everything,
+    from: &DatabaseSettings,
+    to: &DatabaseSettings,
+    stop_at: u64,
+) -> Result<Copied, CopyError> {
+    let mut copy = InstallationCopy::open(from, to).await?;
+    let copied = copy
+        .run(&operator(), &everything.app.clock, |step| {
+            if step.done >= stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .await;
+    copy.close().await;
+    copied
+}
+
+async fn copy(everything: &Everything, from: &DatabaseSettings, to: &DatabaseSettings) -> Result<Copied, CopyError> {
+    copy_until(everything, from, to, u64::MAX).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_installation_that_has_everything_goes_on_on_postgresql() {
+    let everything = Everything::embedded().await;
+    let before = everything.app.petspark.dashboard().read(&operator()).await.unwrap();
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let copied = copy(&everything, &from, &to).await.unwrap();
+    assert!(copied.tables.iter().all(petspark_core::database::copy::Compared::is_equal), "{copied:#?}");
+    let total: u64 = copied.tables.iter().map(|table| table.source.rows).sum();
+    assert_eq!(copied.rows, total);
+    for table in [
+        "users",
+        "sessions",
+        "pets",
+        "jobs",
+        "audit_log",
+        "totp_factors",
+        "recovery_codes",
+        "signing_keys",
+        "api_keys",
+        "favorites",
+        "blocks",
+        "moderation_tasks",
+        "reports",
+        "uploads",
+        "photo_buckets",
+        "counters",
+    ] {
+        let rows = copied.tables.iter().find(|it| it.table == table).map(|it| it.target.rows);
+        assert!(rows.is_some_and(|rows| rows > 0), "{table}: {rows:?}");
+    }
+
+    let petspark = everything.open_at(&to).await.unwrap();
+    assert_eq!(petspark.database().migrations().verify().await.unwrap(), []);
+    assert_eq!(petspark.dashboard().read(&operator()).await.unwrap(), before);
+    let auth = petspark.auth();
+    let login = auth.login("ada@example.org", Password::new(TestApp::PASSWORD), Client::default()).await.unwrap();
+    let ada = auth.authenticate(login.tokens.access.expose()).await.unwrap();
+    auth.authenticate(everything.api_key.expose()).await.unwrap();
+    let pets = petspark.pets();
+    let rex = pets.get(&ada, everything.rex).await.unwrap();
+    assert_eq!(rex.bio.as_deref(), Some("Élevé à Berlin, \"très\" doux\t🐕"));
+    assert_eq!(rex.photos().len(), 1);
+    let near = Near::new(Coordinates::new(52.5, 13.4).unwrap(), 5.0);
+    for filter in [
+        PetFilter { q: Some("eleve doux".to_owned()), ..PetFilter::default() },
+        PetFilter { near, q: Some("rex".to_owned()), ..PetFilter::default() },
+    ] {
+        let found = pets.list(&ada, filter, &PageRequest::default()).await.unwrap().items;
+        assert!(found.iter().any(|pet| pet.id == everything.rex));
+    }
+    // What counts goes on behind what is there, and what triggers count is counted once.
+    pets.create(&ada, PetFields::new("New", Species::Dog)).await.unwrap();
+    let after = petspark.dashboard().read(&operator()).await.unwrap();
+    assert_eq!(after.pets.active, before.pets.active + 1);
+    let audited = crate::sql::every_row(petspark.settings()).await;
+    assert!(audited.iter().any(|row| row.contains("sys_installation_copied")));
+    assert!(!everything.factor.expose().is_empty());
+    petspark.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_copy_is_no_installation_and_goes_on() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let first = copy_until(&everything, &from, &to, 200).await.unwrap();
+    assert!(first.interrupted && first.rows >= 200 && first.tables.is_empty(), "{first:?}");
+    let refused = everything.open_at(&to).await.err().unwrap();
+    assert!(matches!(refused, StartError::HalfCopied), "{refused}");
+    let other = Everything::embedded().await;
+    let others = other.stop().await;
+    let refused = copy(&other, &others, &to).await.unwrap_err();
+    assert!(matches!(refused, CopyError::OtherSource), "{refused}");
+    let again = InstallationCopy::open(&from, &to).await.unwrap();
+    assert_eq!(again.tables().iter().map(|table| table.copied).sum::<u64>(), first.rows);
+    again.close().await;
+    let second = copy(&everything, &from, &to).await.unwrap();
+    assert!(second.tables.iter().all(petspark_core::database::copy::Compared::is_equal));
+    assert_eq!(first.rows + second.rows, second.tables.iter().map(|table| table.source.rows).sum::<u64>());
+    everything.open_at(&to).await.unwrap();
+    let refused = copy(&everything, &from, &to).await.unwrap_err();
+    assert!(matches!(refused, CopyError::NotEmpty { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_somebody_has_open_is_not_copied_and_nobody_opens_it_meanwhile() {
+    let everything = Everything::embedded().await;
+    let from = everything.app.petspark.settings().database.clone();
+    let to = empty_postgres(&from).await;
+    let refused = InstallationCopy::open(&from, &to).await.err().unwrap();
+    assert!(matches!(refused, CopyError::SourceInUse(_)), "{refused}");
+    everything.stop().await;
+    let copy = InstallationCopy::open(&from, &to).await.unwrap();
+    let impatient = DatabaseSettings { busy_timeout: std::time::Duration::from_millis(50), ..from.clone() };
+    assert!(everything.open_at(&impatient).await.is_err(), "a server could have written meanwhile");
+    copy.close().await;
+    everything.open_at(&from).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_changed_between_two_parts_is_noticed() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    copy_until(&everything, &from, &to, 4000).await.unwrap();
+    crate::sql::execute(
+        everything.app.petspark.settings(),
+        "UPDATE users SET display_name = 'Another' WHERE email = 'ada@example.org'",
+    )
+    .await;
+    let copied = copy(&everything, &from, &to).await.unwrap();
+    let different: Vec<_> = copied.tables.iter().filter(|it| !it.is_equal()).map(|it| it.table.as_str()).collect();
+    assert_eq!(different, ["users"]);
+    assert!(matches!(everything.open_at(&to).await.err().unwrap(), StartError::HalfCopied));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_copied_is_refused_before_anything_is_written() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let refused = InstallationCopy::open(&to, &from).await.err().unwrap();
+    assert!(matches!(refused, CopyError::Engines));
+    let missing = DatabaseSettings { url: DatabaseUrl::Sqlite("nowhere.db".into()), ..from.clone() };
+    let refused = InstallationCopy::open(&missing, &to).await.err().unwrap();
+    assert!(matches!(refused, CopyError::NoSource(_)));
+    assert!(!std::path::Path::new("nowhere.db").exists());
+    crate::sql::execute(everything.app.petspark.settings(), "DROP INDEX pets_owner_id_idx").await;
+    let refused = InstallationCopy::open(&from, &to).await.err().unwrap();
+    assert!(matches!(refused, CopyError::Migration { side: "source", .. }), "{refused}");
+}
