@@ -98,6 +98,10 @@ ids! {
     TaskId,
     /// Names what a moderation task is about: for a pet, it is the pet's id.
     SubjectId,
+    /// Names a backup.
+    BackupId,
+    /// Names an entry of the log of operations.
+    OperationId,
 }
 
 #[cfg(test)]

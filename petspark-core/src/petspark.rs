@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audit::{Audit, Retain};
 use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
+use crate::backup::{Backups, MakeBackup, RunDrill};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::dashboard::{Dashboard, Fold};
@@ -36,6 +37,7 @@ struct Inner {
     jobs: Jobs,
     mail: Mailer,
     audit: Audit,
+    backups: Backups,
     clock: Clock,
 }
 
@@ -72,6 +74,9 @@ pub enum StartError {
     /// Uploads can't be kept like this: a setting lacks, or is no good.
     #[error("{0}")]
     Objects(String),
+    /// Backups can't be kept like this: a setting lacks, or is no good.
+    #[error("{0}")]
+    Backups(String),
     /// Mails can't be sent like this: a setting lacks, or a text or certificate is no good.
     #[error("{0}")]
     Mail(String),
@@ -82,7 +87,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) => Kind::Invalid,
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Backups(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -91,7 +96,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) => "CONFIG_INVALID",
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Backups(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -163,6 +168,10 @@ impl PetSpark {
         jobs.handle(Fold(dashboard.clone()));
         let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
+        let backups = Backups::open(&settings, Some(database.clone()), clock.clone())
+            .map_err(|error| StartError::Backups(error.to_string()))?;
+        jobs.handle(MakeBackup(backups.clone()));
+        jobs.handle(RunDrill(backups.clone()));
         Ok(Self(Arc::new(Inner {
             settings,
             database,
@@ -175,6 +184,7 @@ impl PetSpark {
             jobs,
             mail,
             audit,
+            backups,
             clock,
         })))
     }
@@ -231,6 +241,12 @@ impl PetSpark {
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.0.audit
+    }
+
+    /// Backups, and whether they are any good.
+    #[must_use]
+    pub fn backups(&self) -> &Backups {
+        &self.0.backups
     }
 
     /// Demonstration data.

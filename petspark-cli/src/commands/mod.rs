@@ -6,6 +6,7 @@ mod apikey;
 mod args;
 mod audit;
 mod auth;
+mod backup;
 mod completions;
 mod config;
 mod job;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(moderation::Moderation),
         Box::new(throttle::Throttle),
         Box::new(audit::Audit),
+        Box::new(backup::Backup),
         Box::new(job::Job),
         Box::new(mail::Mail),
         Box::new(session::Session),

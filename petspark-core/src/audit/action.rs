@@ -113,6 +113,12 @@ text_enum! {
         DeadJobsRemoved = "sys_dead_jobs_removed",
         /// An operator removed what accounts had left behind.
         LeftoversRemoved = "sys_leftovers_removed",
+        /// A backup was made.
+        BackupCreated = "sys_backup_created",
+        /// Backups were removed by the rules of how many stay.
+        BackupsPruned = "sys_backups_pruned",
+        /// This database was restored from a backup.
+        BackupRestored = "sys_backup_restored",
         /// An operator sent a mail to see whether mails arrive.
         TestMailSent = "sys_test_mail_sent",
     }

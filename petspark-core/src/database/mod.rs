@@ -3,19 +3,27 @@
 //! through the macros `on!`, `on_reader!` and `on_writer!`.
 
 mod connect;
+mod contents;
+mod direct;
 mod error;
 mod full_text;
 mod history;
 mod listen;
 mod migrate;
+mod postgres_tools;
 mod readers;
+pub(crate) mod scratch;
 mod statements;
 mod types;
 
 pub use connect::OpenError;
+pub(crate) use contents::Contents;
+pub use contents::TableContents;
+pub(crate) use direct::{Direct, Turn, on_direct};
 pub(crate) use error::violates;
 pub(crate) use full_text::FullText;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
+pub(crate) use postgres_tools::{PostgresTools, with_database, with_schema};
 pub(crate) use readers::Readers;
 pub use statements::StatementCount;
 pub(crate) use statements::count_statement;

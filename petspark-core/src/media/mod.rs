@@ -5,6 +5,7 @@
 mod complete;
 mod duplicates;
 mod error;
+mod inventory;
 mod links;
 pub mod objects;
 mod photo;
@@ -21,6 +22,7 @@ mod upload;
 
 pub use duplicates::{Duplicate, Duplicates, MAX_DISTANCE, Sought};
 pub use error::MediaError;
+pub(crate) use inventory::{Kept, read_inventory};
 pub(crate) use links::Links;
 pub use links::Urls;
 pub use photo::{Photo, ShownPhoto, Size, UploadStatus, Variant};
