@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use super::drill::DRILL;
 use super::manifest::{self, Manifest, ManifestDatabase, ManifestEncryption, ManifestFile, ManifestMedia};
 use super::manifest::{ManifestMigrations, SCHEMA};
 use super::pipe::{self, Written};
@@ -320,21 +320,19 @@ impl Backups {
         blocking(move || PostgresTools::find(folder.as_deref(), &version).map_err(BackupError::Tools)).await
     }
 
-    /// Removes what processes left that were killed. Nobody else works here: we have the lock; but a
-    /// folder may be that of several databases, so what is young there stays.
+    /// Removes what processes left that were killed. Nobody else makes backups of this database: we have
+    /// the lock. But a folder may be that of several, and a drill may be going on: what is young there stays.
     fn clear_leftovers(&self) -> Result<(), BackupError> {
         let settings = &self.settings().backup;
-        for name in folder_names(&settings.work_folder)? {
-            if name.parse::<BackupId>().is_ok() {
-                drop(Scratch(settings.work_folder.join(name)));
-            }
-        }
-        for name in folder_names(&settings.folder)? {
-            let path = settings.folder.join(&name);
-            let changed = fs::metadata(&path).and_then(|folder| folder.modified()).map(Timestamp::from);
-            let is_old = changed.is_ok_and(|at| self.clock().now().since(at) > DAY.max(Duration::ZERO));
-            if name.starts_with(PARTIAL) && is_old {
-                drop(Scratch(path));
+        for (folder, beginning) in [(&settings.work_folder, DRILL), (&settings.folder, PARTIAL)] {
+            for name in folder_names(folder)? {
+                let path = folder.join(&name);
+                let changed = fs::metadata(&path).and_then(|folder| folder.modified()).map(Timestamp::from);
+                let is_old = changed.is_ok_and(|at| self.clock().now().since(at) > DAY);
+                let is_ours = folder == &settings.work_folder && name.parse::<BackupId>().is_ok();
+                if is_ours || (name.starts_with(beginning) && is_old) {
+                    drop(Scratch(path));
+                }
             }
         }
         Ok(())

@@ -59,6 +59,8 @@ pub struct Drill {
     pub finished_at: Timestamp,
 }
 
+/// What the names of folders begin with that drills work in.
+pub(super) const DRILL: &str = "drill-";
 /// Objects of uploads that a drill looks for.
 const MEDIA: u64 = 20;
 
@@ -150,7 +152,7 @@ impl Backups {
         restore::require_key(&manifest, keys)?;
         restore::require_known(&manifest)?;
         let name = BackupId::new();
-        let work = Scratch::new(self.settings().backup.work_folder.join(name.to_string()))?;
+        let work = Scratch::new(self.settings().backup.work_folder.join(format!("{DRILL}{name}")))?;
         let place = self.scratch(&manifest, name, &work).await?;
         let ran = self.run_in(&place, target, &manifest, keys, &work, drill).await;
         if keep {

@@ -2,6 +2,7 @@
 //! for drills.
 
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
@@ -95,17 +96,27 @@ pub(crate) async fn is_empty(url: &str) -> Result<bool, Fault> {
     Ok(tables == 0)
 }
 
+/// How often, and for how long, somebody who is just leaving is waited for.
+const LEAVING: (u32, Duration) = (20, Duration::from_millis(100));
+
 /// Who is connected as a server of this address would be, if anybody.
 pub(crate) async fn in_use(url: &str) -> Result<Option<String>, Fault> {
     let options =
         PgConnectOptions::from_str(url).map_err(|_| Fault::internal("an address that can't be understood"))?;
     let mut connection = open(url).await?;
-    let sessions: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1",
-    )
-    .bind(connect::application_name(&options))
-    .fetch_one(&mut *connection)
-    .await?;
+    let mut sessions: i64 = 0;
+    for _ in 0..LEAVING.0 {
+        sessions = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1",
+        )
+        .bind(connect::application_name(&options))
+        .fetch_one(&mut *connection)
+        .await?;
+        if sessions == 0 {
+            break;
+        }
+        tokio::time::sleep(LEAVING.1).await;
+    }
     Direct::Postgres(connection).close().await;
     Ok((sessions > 0).then(|| format!("{sessions} sessions")))
 }

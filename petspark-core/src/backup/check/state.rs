@@ -84,9 +84,8 @@ impl Backups {
             {
                 lost.push(prev.to_string());
             }
-            let is_known_bad = examined
-                .iter()
-                .any(|one| one.problem().is_some() && one.manifest.as_ref().is_none_or(|examined| examined.id == *id));
+            let is_it = |one: &&Examined| one.manifest.as_ref().is_some_and(|examined| examined.id == *id);
+            let is_known_bad = examined.iter().filter(is_it).any(|one| one.problem().is_some());
             let has_files = self.folder().files(*id).await?;
             let has = |name: &str, bytes| has_files.iter().any(|(file, size)| file == name && *size == bytes);
             if !is_known_bad && manifest.files.iter().all(|file| has(&file.path, file.bytes)) {

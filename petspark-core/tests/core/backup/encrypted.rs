@@ -2,7 +2,7 @@
 
 use petspark_core::Failure as _;
 use petspark_core::backup::{IdentityKey, Status};
-use petspark_core::testing::{TestApp, on_both};
+use petspark_core::testing::on_both;
 
 use super::lab::{Lab, bad, operator};
 

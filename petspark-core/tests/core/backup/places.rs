@@ -5,7 +5,7 @@ use std::time::Duration;
 use petspark_core::backup::{BackupError, NewBackup, Retention, Status};
 use petspark_core::testing::{TestApp, TestS3, on_both};
 
-use super::lab::{Lab, operator};
+use super::lab::{Lab, operator, tamper};
 
 on_both! {
     async fn what_is_in_the_bucket_is_as_good_as_what_is_in_the_folder(app: TestApp) {
@@ -43,7 +43,7 @@ on_both! {
         let lab = Lab::with(app, settings).await;
         lab.create().await;
         let newest = lab.create().await;
-        super::lab::tamper(&lab.database_file(&newest), |bytes| bytes[99] ^= 1);
+        tamper(&lab.database_file(&newest), |bytes| bytes[99] ^= 1);
         let refused = lab.backups.prune(&operator(), false).await.unwrap_err();
         assert!(matches!(refused, BackupError::Damaged { .. }), "{refused}");
         assert_eq!(lab.ids().await, 2);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use petspark_core::backup::LastOperations;
-use petspark_core::testing::{TestApp, on_both};
+use petspark_core::testing::on_both;
 
 use super::lab::operator;
 

@@ -8,7 +8,7 @@ use petspark_core::Failure as _;
 use petspark_core::backup::{BackupError, Destination, NewBackup};
 use petspark_core::config::{DatabaseUrl, Settings};
 use petspark_core::pets::{PetFields, PetFilter, Species};
-use petspark_core::testing::{TestApp, on_both};
+use petspark_core::testing::on_both;
 use petspark_core::{Clock, Migrate, PageRequest, PetSpark};
 
 use super::lab::{Lab, operator};
@@ -79,7 +79,7 @@ on_both! {
             .await
             .unwrap();
         let restored = open(&lab, url.clone()).await;
-        let page = PageRequest::first(1).unwrap().from_offset(0);
+        let page = PageRequest::first(1).unwrap().skip(0).unwrap();
         let all = restored.pets().list(&operator(), PetFilter::default(), &page).await.unwrap().total.unwrap();
         restored.close().await;
         drop_place(&url).await;
