@@ -12,6 +12,7 @@ use petspark_core::{Failure, Kind};
 ///     (Exit::Done, 0), (Exit::Failed, 1), (Exit::Usage, 2), (Exit::Config, 3), (Exit::NotFound, 4),
 ///     (Exit::Conflict, 5), (Exit::Unconfirmed, 6), (Exit::Unreachable, 7), (Exit::Locked, 8),
 ///     (Exit::ChecksFailed, 10), (Exit::OnlyWarnings, 11), (Exit::ChecksIncomplete, 12),
+///     (Exit::BackupInvalid, 20), (Exit::BackupStale, 21),
 ///     (Exit::NotExecutable, 126), (Exit::Interrupted, 130), (Exit::Terminated, 143), (Exit::Other(64), 64),
 /// ];
 /// for (exit, code) in all {
@@ -45,6 +46,10 @@ pub enum Exit {
     OnlyWarnings,
     /// 12: no check failed, and at least one could not be carried out.
     ChecksIncomplete,
+    /// 20: a backup is no good: changed, incomplete, not to be read with the keys that are there.
+    BackupInvalid,
+    /// 21: the backups are good, but too old, too few, or not proven lately.
+    BackupStale,
     /// 126: an external command that can't or mustn't be run.
     NotExecutable,
     /// 130: stopped by SIGINT (Ctrl-C).
@@ -72,6 +77,8 @@ impl Exit {
             Self::ChecksFailed => 10,
             Self::OnlyWarnings => 11,
             Self::ChecksIncomplete => 12,
+            Self::BackupInvalid => 20,
+            Self::BackupStale => 21,
             Self::NotExecutable => 126,
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -79,12 +86,13 @@ impl Exit {
         }
     }
 
-    /// The exit code for an error of the library: by its kind, but for two that deserve their own.
+    /// The exit code for an error of the library: by its kind, but for those that deserve their own.
     #[must_use]
     pub fn of(error: &dyn Failure) -> Self {
         match (error.code(), error.kind()) {
             ("CONFIG_INVALID", _) => Self::Config,
-            ("MIGRATION_LOCKED", _) => Self::Locked,
+            ("MIGRATION_LOCKED" | "BACKUP_LOCKED", _) => Self::Locked,
+            ("BACKUP_DAMAGED" | "BACKUP_KEY", _) => Self::BackupInvalid,
             (_, Kind::Invalid) => Self::Usage,
             (_, Kind::NotFound) => Self::NotFound,
             (_, Kind::Conflict | Kind::Outdated | Kind::Unauthenticated | Kind::Forbidden) => Self::Conflict,

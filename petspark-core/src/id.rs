@@ -102,6 +102,10 @@ ids! {
     TaskId,
     /// Names what a moderation task is about: for a pet, it is the pet's id.
     SubjectId,
+    /// Names a backup.
+    BackupId,
+    /// Names an entry of the log of operations.
+    RunId,
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod billing;
 mod caller;
 pub mod clock;
@@ -69,7 +70,8 @@ pub use clock::{Clock, Timestamp};
 pub use error::{Failure, Fault, FieldErrors, Kind, chain};
 pub use expected::Expected;
 pub use id::{
-    ApiKeyId, AuditId, FactorId, GrantId, InvalidId, JobId, OneTimeTokenId, OperationId, PetId, SessionId, SubjectId,
+    ApiKeyId, AuditId, BackupId, FactorId, GrantId, InvalidId, JobId, OneTimeTokenId, OperationId, PetId, RunId, SessionId,
+    SubjectId,
     TaskId, UploadId, UserId,
 };
 pub use idempotency::{IdempotencyError, IdempotencyKey, InvalidKey, Once};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audit::{Audit, Retain};
 use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
+use crate::backup::{Backups, MakeBackup, RunDrill};
 use crate::billing::{self, Billing, Entitled, Limits};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
@@ -39,6 +40,7 @@ struct Inner {
     jobs: Jobs,
     mail: Mailer,
     audit: Audit,
+    backups: Backups,
     clock: Clock,
 }
 
@@ -81,6 +83,9 @@ pub enum StartError {
     /// Payments can't work like this: a key is none, or no secret for webhooks is there.
     #[error("{0}")]
     Billing(String),
+    /// Backups can't be kept like this: a setting lacks, or is no good.
+    #[error("{0}")]
+    Backups(String),
     /// Mails can't be sent like this: a setting lacks, or a text or certificate is no good.
     #[error("{0}")]
     Mail(String),
@@ -92,7 +97,7 @@ impl Failure for StartError {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
             Self::HalfCopied => Kind::Conflict,
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) => Kind::Invalid,
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -102,7 +107,7 @@ impl Failure for StartError {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
             Self::HalfCopied => "HALF_COPIED",
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) => "CONFIG_INVALID",
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -193,6 +198,10 @@ impl PetSpark {
         jobs.handle(Fold(dashboard.clone()));
         let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
         jobs.handle(Retain { db: database.clone(), clock: clock.clone(), settings: settings.audit.clone() });
+        let backups = Backups::open(&settings, Some(database.clone()), clock.clone())
+            .map_err(|error| StartError::Backups(error.to_string()))?;
+        jobs.handle(MakeBackup(backups.clone()));
+        jobs.handle(RunDrill(backups.clone()));
         Ok(Self(Arc::new(Inner {
             settings,
             database,
@@ -206,6 +215,7 @@ impl PetSpark {
             jobs,
             mail,
             audit,
+            backups,
             clock,
         })))
     }
@@ -268,6 +278,12 @@ impl PetSpark {
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.0.audit
+    }
+
+    /// Backups, and whether they are any good.
+    #[must_use]
+    pub fn backups(&self) -> &Backups {
+        &self.0.backups
     }
 
     /// Demonstration data.

@@ -6,6 +6,7 @@ mod apikey;
 mod args;
 mod audit;
 mod auth;
+mod backup;
 mod check;
 mod completions;
 mod config;
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Arc<dyn Plugin>> {
         Arc::new(moderation::Moderation),
         Arc::new(throttle::Throttle),
         Arc::new(audit::Audit),
+        Arc::new(backup::Backup),
         Arc::new(job::Job),
         Arc::new(mail::Mail),
         Arc::new(session::Session),

@@ -180,3 +180,15 @@ fn every_line_of_the_setup_guide_works_in_its_order() {
     );
     bash(&Place::postgres(), &blocks[1..].concat()).expect(0);
 }
+
+#[test]
+fn every_line_of_the_operating_guide_works_in_its_order() {
+    let operating = document("docs/OPERATING.md");
+    let blocks: String = shell_blocks(&operating).concat();
+    assert!(blocks.contains("backup verify") && blocks.contains("--to restored.db"));
+    let place = Place::sqlite();
+    place.ok("migrate run");
+    place.user("ada@example.org", "");
+    let ran = bash(&place, &blocks).expect(0);
+    assert!(ran.stdout.contains("ada@example.org") && ran.stdout.contains("age1"), "{ran:#?}");
+}

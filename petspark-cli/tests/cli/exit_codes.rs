@@ -1,4 +1,4 @@
-//! One test for each exit code that no other module has: 4, 5, 8, 126, 130, 143 and those of
+//! One test for each exit code that no other module has: 4, 5, 8, 20, 21, 126, 130, 143 and those of
 //! external commands are where they arise.
 
 use std::process::Stdio;

@@ -122,6 +122,9 @@ fn what_commands_print() {
         "pet purge --dry-run",
         "pet export --as csv -o pets.csv --json",
         "pet import pets.csv",
+        "backup list",
+        "backup check",
+        "backup prune --dry-run",
         "plugin list",
         "plugin list --json",
     ] {
@@ -167,6 +170,13 @@ fn what_is_said_of_mistakes() {
         "seed",
         "seed --users 0",
         "migrate run --lock-timeout 60",
+        "backup",
+        "backup show",
+        "backup verify 01980000-0000-7000-8000-000000000000",
+        "backup restore latest",
+        "backup restore latest --to postgres://me:hunter2@db/x",
+        "backup check --all latest",
+        "backup key generate",
         "config show -c nowhere.toml",
         "completions tcsh",
     ] {

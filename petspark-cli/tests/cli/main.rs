@@ -7,6 +7,7 @@ mod apikey;
 mod app;
 mod audit;
 mod auth;
+mod backup;
 mod check;
 mod completions;
 mod config;

@@ -137,6 +137,12 @@ text_enum! {
         MigrationUnlocked = "sys_migration_unlocked",
         /// An operator copied an installation to another database.
         InstallationCopied = "sys_installation_copied",
+        /// A backup was made.
+        BackupCreated = "sys_backup_created",
+        /// Backups were removed by the rules of how many stay.
+        BackupsPruned = "sys_backups_pruned",
+        /// This database was restored from a backup.
+        BackupRestored = "sys_backup_restored",
         /// An operator sent a mail to see whether mails arrive.
         TestMailSent = "sys_test_mail_sent",
     }

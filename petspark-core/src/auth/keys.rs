@@ -9,12 +9,17 @@ use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::config::AuthSettings;
 use crate::error::Fault;
 use crate::private;
 use crate::secret::{Secret, random};
+use crate::text::hex;
 
 /// The file in the data folder that keeps the secret made on first start.
 const FILE_NAME: &str = "jwt-secret";
+
+/// What keys that seal are derived for.
+pub(super) const SEALING: &str = "petspark sealed v1";
 
 /// How much of a key's digest names it.
 pub(crate) const KEY_ID_LEN: usize = 4;
@@ -62,6 +67,21 @@ impl DerivedKey {
         id.copy_from_slice(&Sha256::digest(*key)[..KEY_ID_LEN]);
         Self { id, key }
     }
+}
+
+/// Names of the keys that secrets in the database are sealed with, the newest first: digests, which
+/// tell nothing of them. By these a backup says which it needs.
+pub(crate) fn sealing_key_names(settings: &AuthSettings, data_dir: &Path) -> Result<Vec<String>, Fault> {
+    let secrets = match settings.encryption_key.as_ref().or(settings.jwt_secret.as_ref()) {
+        Some(secrets) => Secrets::parse(secrets),
+        None => Secrets::parse(&stored_secret(data_dir).map_err(Fault::unavailable)?),
+    };
+    Ok(secrets.derive(SEALING)?.iter().map(|key| format!("sealing:{}", hex(&key.id))).collect())
+}
+
+/// The secret that development keeps in `data_dir`.
+pub(crate) fn stored_jwt_secret(data_dir: &Path) -> Result<Secret, Fault> {
+    stored_secret(data_dir).map_err(Fault::unavailable)
 }
 
 /// Reads the secret in `data_dir`, after making one if there is none. Of several processes that

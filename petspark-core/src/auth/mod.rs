@@ -44,7 +44,7 @@ mod work;
 pub use api_key::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey};
 pub use error::AuthError;
 pub use import::{Import, Imported};
-pub(crate) use keys::{KEY_ID_LEN, Secrets};
+pub(crate) use keys::{KEY_ID_LEN, Secrets, sealing_key_names, stored_jwt_secret};
 pub(crate) use leftovers::ExpiredTokens;
 pub use leftovers::Leftovers;
 #[cfg(feature = "testing")]
@@ -55,6 +55,7 @@ pub use password::Password;
 pub use permission::{Denied, Permission, Scopes};
 pub use rescue::{Delivery, Invitation, NewEmail};
 pub use session::{Client, ClientKind, SignedIn, Tokens};
+pub(crate) use session_control::end_all_sessions;
 pub use session_control::{SessionInfo, SessionSelection};
 pub use sign_in::{NewAccount, RegisterMode, Registered};
 pub use signing_keys::{KeyProblem, KeyState, KeyStep, KeysChanged, PUBLISHED_FOR, SigningKey};

@@ -5,7 +5,7 @@ use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::keys::{DerivedKey, KEY_ID_LEN, Secrets};
+use super::keys::{DerivedKey, KEY_ID_LEN, SEALING, Secrets};
 use crate::error::Fault;
 use crate::secret::random;
 
@@ -18,7 +18,7 @@ pub(crate) struct Sealer(Vec<DerivedKey>);
 
 impl Sealer {
     pub(super) fn new(secrets: &Secrets) -> Result<Self, Fault> {
-        Ok(Self(secrets.derive("petspark sealed v1")?))
+        Ok(Self(secrets.derive(SEALING)?))
     }
 
     /// `plain` as it may be stored. It can be opened for the same `purpose` only: a text that

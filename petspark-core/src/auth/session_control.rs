@@ -8,7 +8,7 @@ use super::{Auth, AuthError, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::database::Tx;
+use crate::database::{Database, Tx};
 use crate::error::Fault;
 use crate::id::{SessionId, UserId};
 
@@ -54,6 +54,12 @@ pub struct SessionSelection {
     pub client: Option<ClientKind>,
     /// Begun before.
     pub created_before: Option<Timestamp>,
+}
+
+/// Ends every session of a database that was restored: some were ended after the backup was made, and
+/// would be alive again. Says how many.
+pub(crate) async fn end_all_sessions(db: &Database, now: Timestamp) -> Result<u64, Fault> {
+    store::revoke_all_sessions(db, "restored", now).await
 }
 
 /// Sessions ended in one transaction: a bound, so that no lock is held for long.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::audit::AuditSettings;
 use crate::auth::{OneTimeTokenSettings, RegisterMode, SecondFactorSettings, Secrets, ThrottleSettings};
+use crate::backup::BackupSettings;
 use crate::billing::BillingSettings;
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub objects: ObjectSettings,
     /// Payments and plans.
     pub billing: BillingSettings,
+    /// How backups are made, kept and proven.
+    pub backup: BackupSettings,
 }
 
 /// The database and how patient we are with it.
@@ -177,7 +180,7 @@ impl Settings {
             Some("PUBLIC_WEB_URL"),
             "Where links in mails lead, for example https://app.example.org. Development has http://localhost:3000; production needs one to send mails.",
         );
-        let settings = Self {
+        let mut settings = Self {
             environment,
             public_web_url,
             database: DatabaseSettings::read(from, &data_dir),
@@ -191,8 +194,10 @@ impl Settings {
             audit: AuditSettings::read(from),
             objects: ObjectSettings::read(from, &data_dir),
             billing: BillingSettings::read(from),
+            backup: BackupSettings::in_folder(&data_dir),
             data_dir,
         };
+        settings.backup = BackupSettings::read(from, &settings.data_dir, settings.objects.s3.as_ref());
         settings.check(from);
         settings
     }
@@ -249,6 +254,7 @@ impl Settings {
         let mut settings = Self { data_dir: folder.into(), ..Self::default() };
         settings.database.url = DatabaseUrl::Sqlite(settings.data_dir.join("petspark.db"));
         settings.objects = ObjectSettings::in_folder(&settings.data_dir);
+        settings.backup = BackupSettings::in_folder(&settings.data_dir);
         settings
     }
 }

@@ -126,6 +126,34 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
     Ok(SqlitePools { path: path.to_owned(), writer, readers })
 }
 
+impl Database {
+    /// Sees to it that nobody has an SQLite file open, and that nobody opens it until what this gives
+    /// is dropped. What a process that died left is written into the file first.
+    ///
+    /// # Errors
+    /// What is open, for a person.
+    pub(crate) async fn keep_closed(path: &Path) -> Result<File, String> {
+        let told = |error: &dyn std::fmt::Display| format!("{} ({error})", path.display());
+        let turn = take_turn(path, Duration::from_secs(1)).await.map_err(|error| told(&error))?;
+        if !path.exists() {
+            return Ok(turn);
+        }
+        // Leaving WAL needs the file for oneself, and everybody who has it open keeps it from that.
+        let options = SqliteConnectOptions::new().filename(path).log_statements(LevelFilter::Off);
+        let mut connection = options.connect().await.map_err(|error| told(&error))?;
+        let mode: Result<String, _> =
+            sqlx::query_scalar("PRAGMA journal_mode = DELETE").fetch_one(&mut connection).await;
+        let _ = connection.close().await;
+        match mode {
+            Ok(mode) if mode == "delete" => Ok(turn),
+            Ok(mode) => Err(told(&format!("it stays in mode {mode}"))),
+            // A file that makes no sense is nobody's.
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("11" | "26")) => Ok(turn),
+            Err(error) => Err(told(&error)),
+        }
+    }
+}
+
 /// A lock beside the database file, held until the returned file is dropped. The operating
 /// system gives it back when the process dies; a process that was stopped with it is waited for
 /// as long as one that is slow, and no longer.
@@ -203,7 +231,8 @@ fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectO
         reason: "it can't be understood; expected postgres://user:password@host:5432/database".to_owned(),
     })?;
     Ok(options
-        .application_name("petspark")
+        .clone()
+        .application_name(&application_name(&options))
         .options([
             ("statement_timeout", milliseconds(settings.statement_timeout)),
             ("lock_timeout", milliseconds(settings.lock_timeout)),
@@ -211,6 +240,17 @@ fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectO
         ])
         .log_statements(LevelFilter::Off)
         .log_slow_statements(LevelFilter::Warn, Duration::from_secs(1)))
+}
+
+/// Who we are to PostgreSQL: with the schema, if the address names one, so that it can be seen whether
+/// a server is at the data of an address.
+pub(super) fn application_name(options: &PgConnectOptions) -> String {
+    let schema = options.get_options().and_then(|options| options.split("search_path=").nth(1));
+    match schema.and_then(|schema| schema.split([' ', ',']).next()) {
+        // The server cuts off what is longer than 63 bytes.
+        Some(schema) => format!("petspark/{schema}").chars().take(63).collect(),
+        None => "petspark".to_owned(),
+    }
 }
 
 fn postgres_target(options: &PgConnectOptions) -> String {

@@ -64,6 +64,7 @@ const MIGRATIONS: &[Migration] = migrations![
     19 "0019_filters_in_indexes",
     20 "0020_uploads",
     21 "0021_billing",
+    23 "0023_operations",
 ];
 
 impl Migration {
@@ -83,9 +84,19 @@ impl Migration {
     }
 
     fn checksum(&self, database: &Database) -> String {
-        let sql = self.sql(database).replace("\r\n", "\n");
-        hex(&Sha256::digest(sql))
+        checksum(self.sql(database))
     }
+
+    /// What the history of a database of this engine looks like that has all up to `version`.
+    pub(crate) fn history(engine: &str, version: i64) -> Vec<(i64, String, String)> {
+        let sql = |step: &Self| if engine == "sqlite" { step.sqlite } else { step.postgres };
+        let steps = MIGRATIONS.iter().filter(|step| step.version <= version);
+        steps.map(|step| (step.version, step.name.to_owned(), checksum(sql(step)))).collect()
+    }
+}
+
+fn checksum(sql: &str) -> String {
+    hex(&Sha256::digest(sql.replace("\r\n", "\n")))
 }
 
 /// How one migration stands in one database.

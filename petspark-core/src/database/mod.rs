@@ -3,7 +3,9 @@
 //! through the macros `on!`, `on_reader!` and `on_writer!`.
 
 mod connect;
+mod contents;
 pub mod copy;
+mod direct;
 mod error;
 mod full_text;
 mod history;
@@ -11,18 +13,24 @@ mod lint;
 mod listen;
 mod lock;
 mod migrate;
+mod postgres_tools;
 mod readers;
+pub(crate) mod scratch;
 mod schema;
 mod schema_lock;
 mod statements;
 mod types;
 
 pub use connect::OpenError;
+pub(crate) use contents::Contents;
+pub use contents::TableContents;
+pub(crate) use direct::{Direct, Turn, on_direct};
 pub(crate) use error::{violates, violates_foreign_key};
 pub(crate) use full_text::FullText;
 pub use lint::{Finding, Gravity};
 pub use lock::Holder;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, Run, State};
+pub(crate) use postgres_tools::{PostgresTools, with_database, with_schema};
 pub(crate) use readers::Readers;
 pub use schema_lock::{Difference, DifferenceKind, SchemaLock};
 pub use statements::StatementCount;

@@ -7,6 +7,7 @@ mod duplicates;
 mod error;
 #[cfg(feature = "hook")]
 mod hook;
+mod inventory;
 mod links;
 pub mod objects;
 mod photo;
@@ -25,6 +26,7 @@ pub use duplicates::{Duplicate, Duplicates, MAX_DISTANCE, Sought};
 pub use error::MediaError;
 #[cfg(feature = "hook")]
 pub(crate) use hook::Ask;
+pub(crate) use inventory::{Kept, read_inventory};
 pub(crate) use links::Links;
 pub use links::Urls;
 pub use photo::{Photo, ShownPhoto, Size, UploadStatus, Variant};

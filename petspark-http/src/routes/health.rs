@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use petspark_core::auth::Role;
 use petspark_core::mail::MailHealth;
 use petspark_core::{PetSpark, Timestamp, chain};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::extract::bearer;
 use crate::wire::json;
 
 /// It lives.
@@ -33,6 +35,26 @@ pub(crate) struct Ready {
     #[schema(value_type = String, format = "date-time")]
     timestamp: Timestamp,
     checks: Checks,
+    /// For administrators who ask with `?verbose`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backups: Option<LastBackups>,
+}
+
+/// When backups last went well, as far as this database was told.
+#[derive(Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LastBackups {
+    /// When the last backup was complete.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    created_at: Option<Timestamp>,
+    /// When a drill last proved one.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    proven_at: Option<Timestamp>,
+    /// When they were last looked at.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    checked_at: Option<Timestamp>,
+    /// Whether that found nothing wrong.
+    check_passed: Option<bool>,
 }
 
 /// Each `ok` or `failed`; why it failed stands in the log.
@@ -82,12 +104,18 @@ pub(super) async fn healthz(State(app): State<App>) -> Response {
 
 /// Says whether requests can be served. The answer is held for a second, so that probes can't
 /// overload anything.
-#[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security(()), responses(
+#[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security((), ("bearer" = [])), params(
+    ("verbose" = Option<String>, Query, description = "With an administrator's access token: when backups last went well, too", max_length = 10),
+), responses(
     (status = 200, description = "Ready", body = Ready),
     (status = 503, description = "Not ready: a critical check failed", body = Ready),
 ))]
-pub(super) async fn readyz(State(app): State<App>) -> Response {
-    let ready = app.readiness().get(app.petspark()).await;
+pub(super) async fn readyz(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let mut ready = app.readiness().get(app.petspark()).await;
+    let is_verbose = query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
+    if is_verbose && let Some(token) = bearer(&headers) {
+        ready.backups = last_backups(app.petspark(), token).await;
+    }
     let mut response = json(&ready);
     if ready.status != READY {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -136,6 +164,21 @@ impl Readiness {
     }
 }
 
+/// `None` for everybody but administrators, and when the database doesn't answer: that says enough.
+async fn last_backups(petspark: &PetSpark, token: &str) -> Option<LastBackups> {
+    let caller = petspark.auth().authenticate_afresh(token).await.ok()?;
+    if !caller.has_role(Role::Admin) {
+        return None;
+    }
+    let last = petspark.backups().last_operations().await.ok()?;
+    Some(LastBackups {
+        created_at: last.backup.map(|done| done.finished_at),
+        proven_at: last.drill.map(|done| done.finished_at),
+        checked_at: last.check.as_ref().map(|done| done.finished_at),
+        check_passed: last.check.map(|done| done.succeeded),
+    })
+}
+
 async fn check(petspark: &PetSpark) -> Ready {
     let database = petspark.database();
     let (answers, migrations, media_store, jobs) = tokio::join!(
@@ -150,7 +193,7 @@ async fn check(petspark: &PetSpark) -> Ready {
     let checks = Checks { database: answers, migrations, media_store, jobs, mail };
     // Photos, jobs and mails can wait: to be left out of the balance for them would help nobody.
     let ready = [checks.database, checks.migrations].into_iter().all(|verdict| verdict == "ok");
-    Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks }
+    Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks, backups: None }
 }
 
 async fn verdict(check: &str, result: impl Future<Output = Result<(), String>>) -> &'static str {

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use axum::routing::get;
 use http::Method;
+use petspark_core::auth::Role;
+use petspark_core::backup::NewBackup;
 use petspark_core::config::Value as _;
 use petspark_core::testing::{Engine, TestApp, on_both};
 use petspark_http::{HttpSettings, Origin};
 
+use crate::admin_users::with_role;
 use crate::support::Api;
 
 on_both! {
@@ -17,6 +20,24 @@ on_both! {
         assert_eq!(ready.status, 200, "{}", ready.body);
         assert_eq!((ready.text("/status"), ready.text("/checks/database"), ready.text("/checks/migrations")), ("ready", "ok", "ok"));
         assert_eq!(ready.text("/checks/mail"), "ok");
+    }
+
+    async fn administrators_are_told_when_backups_last_went_well(app: TestApp) {
+        let api = Api::new(app);
+        let (admin, user) = (with_role(&api, "ada", Role::Admin).await, api.register("bob").await);
+        let operator = petspark_core::Caller::operator("test");
+        api.app.petspark.backups().create(&operator, &NewBackup::default()).await.unwrap();
+        let told = api.get("/readyz?verbose").bearer(&admin.access).send().await;
+        assert!(told.text("/backups/createdAt").ends_with('Z') && told.body["backups"]["provenAt"].is_null());
+        for call in [
+            api.get("/readyz").bearer(&admin.access),
+            api.get("/readyz?verbose").bearer(&user.access),
+            api.get("/readyz?verbose").bearer("nonsense"),
+            api.get("/readyz?verbose=1"),
+        ] {
+            let answer = call.send().await;
+            assert_eq!((answer.status.as_u16(), answer.body.get("backups")), (200, None), "{}", answer.body);
+        }
     }
 
     async fn a_server_without_its_database_lives_and_is_not_ready(app: TestApp) {

@@ -201,6 +201,13 @@ pub(in crate::auth) async fn revoke_sessions_of(
     ).bind(now).bind(reason).bind(user).execute(conn).await?.rows_affected()))
 }
 
+/// Ends every session there is; says how many.
+pub(in crate::auth) async fn revoke_all_sessions(db: &Database, reason: &str, now: Timestamp) -> Result<u64, Fault> {
+    Ok(on_writer!(db, pool => query(
+        "UPDATE sessions SET revoked_at = $1, revoke_reason = $2 WHERE revoked_at IS NULL"
+    ).bind(now).bind(reason).execute(pool).await?.rows_affected()))
+}
+
 /// Ends those sessions of a user that were unused for longest, but for `keep` of them.
 pub(in crate::auth) async fn revoke_surplus(
     tx: &mut Tx,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// The name of an object, such as `photos/0193a1b2/large.jpg`.
 ///
 /// One to six segments of `a-z`, `0-9`, `-` and `_`, separated by `/`; the last one ends with the
-/// extension `.jpg`, `.png`, `.webp`, `.gif` or `.pdf`. At most 200 bytes in all. Keys are
+/// extension `.jpg`, `.png`, `.webp`, `.gif`, `.pdf`, `.json`, `.zst` or `.age`. At most 200 bytes in all. Keys are
 /// ordered by their bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
@@ -20,12 +20,16 @@ pub struct InvalidObjectKey;
 const MAX_BYTES: usize = 200;
 const MAX_SEGMENTS: usize = 6;
 /// Every extension, and what it says about the bytes.
-const CONTENT_TYPES: [(&str, &str); 5] = [
+const CONTENT_TYPES: [(&str, &str); 8] = [
     ("jpg", "image/jpeg"),
     ("png", "image/png"),
     ("webp", "image/webp"),
     ("gif", "image/gif"),
     ("pdf", "application/pdf"),
+    // Of backups, which have a bucket of their own.
+    ("json", "application/json"),
+    ("zst", "application/zstd"),
+    ("age", "application/octet-stream"),
 ];
 
 impl ObjectKey {

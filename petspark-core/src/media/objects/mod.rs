@@ -19,6 +19,7 @@ pub use error::{Difference, ObjectError};
 pub use key::{InvalidObjectKey, ObjectKey};
 pub use migrate::Copied;
 pub use object::{Expected, ObjectInfo, Presigned};
+pub(crate) use s3_settings::clean_prefix;
 pub use s3_settings::{Encryption, S3Settings};
 pub use settings::{ObjectSettings, StoreKind};
 

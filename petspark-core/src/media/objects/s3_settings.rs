@@ -172,7 +172,7 @@ impl Bucket {
             ("media.s3.attempt_timeout", self.attempt_timeout),
             ("media.s3.timeout", self.timeout),
         ]);
-        let prefix = prefix(self.prefix.as_deref().unwrap_or_default());
+        let prefix = clean_prefix(self.prefix.as_deref().unwrap_or_default());
         if prefix.is_none() {
             from.problem("media.s3.prefix", "must be made of letters, digits, - . _ and single slashes");
         }
@@ -206,7 +206,7 @@ impl Bucket {
 }
 
 /// A prefix with a slash at its end and none at its beginning; empty as it is.
-fn prefix(text: &str) -> Option<String> {
+pub(crate) fn clean_prefix(text: &str) -> Option<String> {
     let text = text.trim_matches('/');
     let plain = |part: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -226,10 +226,10 @@ mod tests {
     #[test]
     fn a_prefix_ends_with_a_slash_and_leads_nowhere_else() {
         for (text, prefix_) in [("", ""), ("/", ""), ("a", "a/"), ("/a/b.c/", "a/b.c/"), ("A_1-x", "A_1-x/")] {
-            assert_eq!(prefix(text).as_deref(), Some(prefix_), "{text}");
+            assert_eq!(clean_prefix(text).as_deref(), Some(prefix_), "{text}");
         }
         for wrong in ["..", "a/../b", "a//b", "a b", "a?b", "ä", "./a"] {
-            assert_eq!(prefix(wrong), None, "{wrong}");
+            assert_eq!(clean_prefix(wrong), None, "{wrong}");
         }
     }
 

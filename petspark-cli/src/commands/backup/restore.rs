@@ -1,0 +1,105 @@
+//! `backup restore`.
+
+use clap::{Arg, ArgGroup, ArgMatches, Command};
+use petspark_core::backup::{Destination, Restored};
+use petspark_core::config::{DatabaseUrl, Value as _};
+
+use super::{backups, identity, in_bucket, keys, no_backup, target, which};
+use crate::commands::args::flag;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::outcome::{Column, Outcome};
+use crate::plugin::{Failure, required};
+
+pub(super) fn command() -> Command {
+    Command::new("restore")
+        .about("Restore a backup to a new place, or in place of the live database")
+        .long_about(
+            "Restore a backup to a new place, or in place of the live database: then the server must be stopped, a \
+             backup of what is there is made first, and what is there is set aside. Sessions in the backup are ended: \
+             some may have been revoked since it was made.",
+        )
+        .arg(Arg::new("id").value_name("ID").required(true).value_parser(which).help("Which; `latest` is the newest"))
+        .arg(Arg::new("to").long("to").value_name("URL").help(
+            "A file that isn't there, as sqlite://path or a path; or a PostgreSQL database that is empty or not there. \
+             A password comes from PGPASSWORD or ~/.pgpass",
+        ))
+        .arg(flag("in-place", "Replace the live database"))
+        .group(ArgGroup::new("where").args(["to", "in-place"]).required(true))
+        .arg(
+            Arg::new("confirm")
+                .long("confirm")
+                .value_name("NAME")
+                .requires("in-place")
+                .help("Needed in place: the name of the database, or of its file"),
+        )
+        .arg(
+            flag("without-safety-backup", "Don't back up what is there; when it is too damaged for that")
+                .requires("in-place"),
+        )
+        .arg(flag("keep-sessions", "Don't end the sessions in the backup"))
+        .arg(target())
+        .arg(identity())
+}
+
+const FIELDS: &[Column<Restored>] = &[
+    ("backup", |restored| restored.backup_id.to_string()),
+    ("place", |restored| restored.place.clone()),
+    ("rows", |restored| restored.rows.to_string()),
+    ("seconds", |restored| format!("{:.1}", restored.seconds)),
+    ("sessions_ended", |restored| restored.sessions_ended.map(|ended| ended.to_string()).unwrap_or_default()),
+    ("safety_backup", |restored| restored.safety_backup.map(|id| id.to_string()).unwrap_or_default()),
+    ("set_aside", |restored| restored.set_aside.clone().unwrap_or_default()),
+];
+
+pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (keys, backups) = (keys(cx, args)?, backups(cx)?);
+    let id = required::<super::Which>(args, "id")?.0;
+    let listed = backups.get(&cx.caller(), id, in_bucket(args)).await?;
+    let destination = match args.get_one::<String>("to") {
+        Some(to) => Destination::New(address(to)?),
+        None => {
+            let live = &cx.settings()?.core.database.url;
+            let made = listed.manifest.as_ref().ok_or_else(no_backup)?.created_at;
+            let what = format!("This replaces the database {} by what it was at {made}.", live.render());
+            cx.confirm_by_name(&what, &name_of(live), args.get_one::<String>("confirm").map(String::as_str))?;
+            if args.get_flag("without-safety-backup") { Destination::InPlaceOfDamaged } else { Destination::InPlace }
+        }
+    };
+    let keep_sessions = args.get_flag("keep-sessions");
+    let caller = cx.caller();
+    let restored =
+        backups.restore(&caller, Some(listed.id), in_bucket(args), &keys, &destination, keep_sessions).await?;
+    let outcome = Outcome::record("petspark.backup.restore/v1", &restored, FIELDS);
+    Ok(outcome.note(
+        "What happened since the backup is not in it: people who were deleted since are there again, and so are API \
+         keys that were revoked. See docs/OPERATING.md.",
+    ))
+}
+
+/// As DATABASE_URL has it, or a path; a password on the command line is for everybody to see.
+fn address(text: &str) -> Result<DatabaseUrl, Failure> {
+    let text = if text.contains("://") { text.to_owned() } else { format!("sqlite://{text}") };
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
+    let has_password = authority.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'));
+    if has_password || text.contains("password=") {
+        return Err(Failure::new(
+            Exit::Usage,
+            "a password must not stand on the command line: leave it out, and set PGPASSWORD or use ~/.pgpass",
+        ));
+    }
+    DatabaseUrl::parse(&text).map_err(|expected| Failure::new(Exit::Usage, format!("--to must be {expected}")))
+}
+
+/// What an operator types to confirm.
+fn name_of(url: &DatabaseUrl) -> String {
+    match url {
+        DatabaseUrl::Sqlite(path) => {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        }
+        DatabaseUrl::Postgres(_) => {
+            let place = url.render();
+            place.rsplit('/').next().unwrap_or_default().to_owned()
+        }
+    }
+}

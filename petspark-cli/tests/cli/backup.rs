@@ -1,0 +1,218 @@
+//! `backup` at the terminal: exit codes, what is asked and refused, and what is left when a process
+//! is killed or a disk is full. What a check finds is tested in the library.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::support::{Place, Ran, on_both, signal};
+
+/// The folder of the backups of a place.
+fn folder(place: &Place) -> PathBuf {
+    place.path().join("petspark-data/backups")
+}
+
+fn with_people(place: Place) -> Place {
+    let place = place.with("PETSPARK__BACKUP__MIN_KEEP", "1");
+    place.ok("migrate run");
+    place.user("ada@example.org", "");
+    place.user("bob@example.org", "");
+    place
+}
+
+fn create(place: &Place) -> String {
+    place.ok("backup create --json").json()["id"].as_str().unwrap().to_owned()
+}
+
+/// What `--confirm` wants to hear.
+fn name(place: &Place) -> String {
+    match place.database_url() {
+        None => "petspark.db".to_owned(),
+        Some(url) => url.split('?').next().unwrap().rsplit('/').next().unwrap().to_owned(),
+    }
+}
+
+fn emails(place: &Place) -> usize {
+    place.ok("user list --json").json()["users"].as_array().unwrap().len()
+}
+
+on_both! {
+    fn the_first_backup_is_made_proven_and_good(place) {
+        let place = with_people(place);
+        place.run("backup verify").expect(4).says("no such backup");
+        place.run("backup check").expect(21);
+        let id = create(&place);
+        // Good, and not proven yet.
+        place.run("backup check").expect(21);
+        let drill = place.ok("backup verify latest --json").json();
+        assert_eq!((drill["ok"].as_bool(), drill["backup_id"].as_str()), (Some(true), Some(&*id)));
+        place.ok("backup check --metrics-file figures/backup.prom");
+        let figures = place.path().join("figures/backup.prom");
+        assert!(fs::read_to_string(&figures).unwrap().contains("petspark_backup_check_status{id=\"backup.valid\""));
+        assert_eq!(fs::metadata(&figures).unwrap().permissions().mode() & 0o777, 0o644);
+        let list = place.ok("backup list --json").json();
+        assert!(list["backups"][0]["proven_at"].is_string());
+        assert_eq!(place.ok(&format!("backup show {id} --json")).json()["id"], *id);
+        let mode = fs::metadata(folder(&place).join(&id).join("manifest.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "nobody else reads it");
+    }
+
+    fn a_changed_backup_is_20_wherever_it_is_met(place) {
+        let place = with_people(place);
+        let id = create(&place);
+        let file = folder(&place).join(&id).join("database.zst");
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[50] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        place.run("backup check").expect(20);
+        place.run("backup verify").expect(20);
+        place.run(&format!("backup restore {id} --to elsewhere/new.db")).expect(20).says("was changed");
+        assert!(!place.path().join("elsewhere").exists());
+        fs::write(folder(&place).join(&id).join("manifest.json"), "{}").unwrap();
+        place.run("backup show").expect(20);
+        place.run("backup prune --yes").expect(20).says("nothing was removed");
+        assert!(place.ok("backup list").stdout.contains("the manifest"));
+    }
+
+    fn a_deleted_user_comes_back_in_place(place) {
+        let place = with_people(place);
+        let id = create(&place);
+        place.ok("user delete bob@example.org --hard --confirm bob@example.org");
+        assert_eq!(emails(&place), 1);
+        let line = format!("backup restore {id} --in-place");
+        place.run(&line).expect(6).says(&format!("--confirm {}", name(&place)));
+        place.run(&format!("{line} --confirm another")).expect(6);
+        assert_eq!(emails(&place), 1, "nothing was done");
+        let ran = place.ok(&format!("{line} --confirm {} --json", name(&place))).json();
+        assert!(ran["safety_backup"].is_string() && ran["set_aside"].is_string(), "{ran}");
+        assert_eq!(emails(&place), 2);
+        place.ok("backup pin");
+        place.ok("backup prune --yes");
+    }
+
+    fn a_killed_backup_leaves_nothing_that_looks_like_one(place) {
+        let place = with_people(place);
+        place.ok("seed --users 100 --pets 6000 --yes");
+        for _ in 0..3 {
+            let mut child = place.start("backup create", Stdio::null());
+            let partial = |path: &PathBuf| {
+                fs::read_dir(path).into_iter().flatten().flatten().any(|e| {
+                    e.file_name().to_string_lossy().starts_with(".partial-")
+                })
+            };
+            while !partial(&folder(&place)) && child.try_wait().unwrap().is_none() {
+                std::thread::yield_now();
+            }
+            signal(&child, Signal::KILL);
+            child.wait().unwrap();
+            for listed in place.ok("backup list --json").json()["backups"].as_array().unwrap() {
+                assert!(listed["problem"].is_null(), "{listed}");
+            }
+        }
+        let id = create(&place);
+        assert_eq!(place.ok("backup verify --json").json()["backup_id"], *id);
+    }
+
+    fn a_full_disk_leaves_nothing_that_looks_like_one(place) {
+        let place = with_people(place);
+        place.ok("seed --users 100 --pets 8000 --yes");
+        // Files end at 100 KiB, and writing more is an error, as on a disk that is full.
+        let script = "trap '' XFSZ; ulimit -f 100; exec \"$0\" backup create";
+        let mut command = place.command::<&str>([]);
+        let program = command.get_program().to_owned();
+        let envs: Vec<_> =
+            command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+        command = std::process::Command::new("bash");
+        command.args(["-c", script]).arg(program).env_clear().envs(envs).current_dir(place.path());
+        let ran = Ran::of(command.output().unwrap());
+        assert!(matches!(ran.code, 1 | 7), "{ran:#?}");
+        assert_eq!(place.ok("backup list --json").json()["backups"].as_array().unwrap().len(), 0);
+        assert_eq!(fs::read_dir(folder(&place)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(place.path().join("petspark-data/backup-work")).unwrap().count(), 0);
+        create(&place);
+    }
+}
+
+#[test]
+fn a_second_backup_at_the_same_time_is_8() {
+    let place = with_people(Place::sqlite());
+    let lock = fs::File::options().write(true).create(true).truncate(false);
+    let lock = lock.open(place.path().join("petspark-data/petspark.db.backup.lock")).unwrap();
+    lock.lock().unwrap();
+    place.run("backup create").expect(8).says("another process");
+    place.run("backup prune --dry-run").expect(8);
+    drop(lock);
+    create(&place);
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn in_place_while_the_server_runs_is_5() {
+    let place = with_people(Place::sqlite());
+    create(&place);
+    let (mut server, _) = crate::serve::start(&place, "");
+    let line = "backup restore latest --in-place --confirm petspark.db";
+    place.run(line).expect(5).says("stop it first");
+    create(&place);
+    signal(&server, Signal::TERM);
+    server.wait().unwrap();
+    place.ok(line);
+}
+
+#[test]
+fn a_key_is_made_for_its_owner_only_and_is_needed() {
+    let place = with_people(Place::sqlite());
+    let made = place.ok("backup key generate -o key --json");
+    let recipient = made.json()["recipient"].as_str().unwrap().to_owned();
+    assert!(!made.stdout.contains("SECRET") && !made.stderr.contains("SECRET"));
+    assert_eq!(fs::metadata(place.path().join("key")).unwrap().permissions().mode() & 0o777, 0o600);
+    place.run("backup key generate -o key").expect(2).says("can't write the key");
+    assert!(place.ok("backup key show key").stdout.contains(&recipient));
+    let place = place.with("PETSPARK__BACKUP__RECIPIENTS", &recipient);
+    create(&place);
+    place.run("backup verify").expect(20).says("--identity-file");
+    place.run("backup restore latest --to new.db").expect(20);
+    place.ok("backup key generate -o other");
+    place.run("backup verify --identity-file other").expect(20).says(&recipient);
+    place.run("backup check --identity-file other").expect(20);
+    place.ok("backup verify --identity-file key");
+    place.ok("backup restore latest --to new.db --identity-file key");
+    place.run("backup restore latest --to new.db --identity-file key").expect(5).says("nothing was done");
+    place.ok("user list");
+    let wrong = place.with("PETSPARK__BACKUP__RECIPIENTS", "AGE-SECRET-KEY-1HUNTER2");
+    let refused = wrong.run("backup list").expect(3).says("backup.recipients");
+    assert!(!refused.stderr.contains("HUNTER2"));
+}
+
+#[test]
+fn a_password_on_the_command_line_is_refused_and_not_told() {
+    let place = with_people(Place::sqlite());
+    create(&place);
+    for to in ["postgres://me:hunter2@db/petspark", "postgres://me@db/petspark?password=hunter2"] {
+        let ran = place.run(&format!("backup restore latest --to {to}")).expect(2).says("PGPASSWORD");
+        assert!(!ran.stderr.contains("hunter2"));
+    }
+    place.run("backup restore latest").expect(2);
+    place.run("backup restore latest --to x --in-place").expect(2);
+    place.run("backup restore nonsense --to x").expect(2);
+    place.run("backup show 01980000-0000-7000-8000-000000000000").expect(4);
+    place.run("backup list --target bucket").expect(2).says("backup.s3.bucket");
+}
+
+#[test]
+fn backups_are_there_when_the_database_is_not() {
+    let place = with_people(Place::sqlite());
+    create(&place);
+    for ending in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(place.path().join(format!("petspark-data/petspark.db{ending}")));
+    }
+    place.ok("backup list");
+    place.ok("backup verify");
+    place.ok("backup check");
+    place.run("backup restore latest --in-place --confirm petspark.db").expect(7);
+    place.ok("backup restore latest --in-place --without-safety-backup --confirm petspark.db");
+    assert_eq!(emails(&place), 2);
+}

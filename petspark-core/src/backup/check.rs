@@ -1,0 +1,166 @@
+//! A cheap look at the backups: is the newest there, fresh, complete, unaltered, readable, of this
+//! installation, and elsewhere too? Whether it can be restored is for drills to prove.
+
+mod files;
+mod media;
+mod state;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{BackupError, Backups, IdentityKey, OperationKind};
+use crate::auth::Permission;
+use crate::caller::Caller;
+use crate::database::text_enum;
+use crate::id::BackupId;
+pub(super) use files::Examined;
+
+text_enum! {
+    /// How bad it is when a check fails.
+    pub enum Severity {
+        /// The data may be lost.
+        Error = "error",
+        /// It should be mended.
+        Warn = "warn",
+        /// Worth knowing.
+        Info = "info",
+    }
+}
+
+text_enum! {
+    /// What came of a check.
+    pub enum Status {
+        /// As it should be.
+        Pass = "pass",
+        /// Not quite.
+        Warn = "warn",
+        /// Not as it should be.
+        Fail = "fail",
+        /// Not applicable, or not to be known here; why stands with it.
+        Skip = "skip",
+        /// It could not be found out.
+        Error = "error",
+    }
+}
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which check: `backup.fresh` and the like.
+    pub id: &'static str,
+    /// How bad it would be.
+    pub severity: Severity,
+    /// What came of it.
+    pub status: Status,
+    /// In which of the two places.
+    pub target: &'static str,
+    /// About which backup, if about one.
+    pub backup: Option<BackupId>,
+    /// What is.
+    pub observed: String,
+    /// What should be.
+    pub expected: String,
+    /// What to do about it; empty if it passed.
+    pub hint: String,
+}
+
+/// All that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// In a fixed order.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks whose failing means that a backup is no good, or can't be read; the others say that there
+/// should be more, or newer ones.
+const INVALID: [&str; 5] = ["backup.valid", "backup.schema", "backup.encrypted", "backup.keys", "backup.media"];
+
+impl Finding {
+    pub(super) fn pass(id: &'static str, observed: impl Into<String>) -> Self {
+        let severity = if matches!(id, "backup.offsite") { Severity::Warn } else { Severity::Error };
+        let (observed, expected, hint) = (observed.into(), String::new(), String::new());
+        Self { id, severity, status: Status::Pass, target: "folder", backup: None, observed, expected, hint }
+    }
+
+    pub(super) fn of(self, status: Status, expected: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, expected: expected.into(), hint: hint.into(), ..self }
+    }
+
+    pub(super) fn about(self, backup: BackupId, target: &'static str) -> Self {
+        Self { backup: Some(backup), target, ..self }
+    }
+
+    /// Fails; a check whose severity is a warning only warns.
+    pub(super) fn fail(self, expected: impl Into<String>, hint: impl Into<String>) -> Self {
+        let status = if self.severity == Severity::Error { Status::Fail } else { Status::Warn };
+        self.of(status, expected, hint)
+    }
+}
+
+impl Checked {
+    /// Whether a backup is no good: changed, incomplete, of another installation, not to be read.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.failed().any(|finding| INVALID.contains(&finding.id))
+    }
+
+    /// Whether there should be more or newer ones, or a drill.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.failed().any(|finding| !INVALID.contains(&finding.id))
+    }
+
+    /// Whether something could not be found out.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.findings.iter().any(|finding| finding.status == Status::Error)
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.status == Status::Fail)
+    }
+}
+
+impl Backups {
+    /// Looks at one backup (the newest, if none is named) or at all of them, and at how they are kept.
+    /// With the private keys it is tried whether they open it.
+    ///
+    /// # Errors
+    /// [`BackupError::NotFound`] for an id that isn't there; [`BackupError::Denied`] unless an
+    /// administrator asks. What is wrong with backups is no error, but what was found.
+    pub async fn check(
+        &self,
+        caller: &Caller,
+        id: Option<BackupId>,
+        all: bool,
+        keys: &[IdentityKey],
+    ) -> Result<Checked, BackupError> {
+        caller.require(Permission::ManageStaff)?;
+        let started = self.clock().now();
+        let ids = self.folder().ids().await?;
+        if id.is_some_and(|id| !ids.contains(&id)) {
+            return Err(BackupError::NotFound);
+        }
+        let mut findings = vec![self.is_configured(), self.has_tools().await];
+        let chosen: Vec<BackupId> = match id {
+            Some(id) => vec![id],
+            None if all => ids.clone(),
+            None => ids.last().copied().into_iter().collect(),
+        };
+        let mut examined = Vec::new();
+        for id in chosen {
+            let one = self.examine(self.folder(), id, keys).await?;
+            findings.extend(one.findings.iter().cloned());
+            examined.push(one);
+        }
+        findings.extend(self.state(&ids, &examined).await?);
+        if let Some(manifest) = examined.last().and_then(|one| one.manifest.as_ref()) {
+            findings.push(self.has_media(manifest).await);
+        }
+        findings.push(self.is_elsewhere(ids.last().copied()).await);
+        let checked = Checked { findings };
+        let failed: Vec<_> = checked.failed().map(|finding| finding.id).collect();
+        self.log(OperationKind::Check, id, failed.is_empty(), json!({ "failed": failed }), started).await;
+        Ok(checked)
+    }
+}

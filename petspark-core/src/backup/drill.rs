@@ -1,0 +1,346 @@
+//! The drill: a backup is restored into a scratch database, compared with its manifest, migrated to
+//! this build, and used. A backup that came through is proven; what came of it is noted beside it.
+//!
+//! The services that are opened on the scratch database hold no credentials for mail or payments:
+//! their settings are the defaults, with what is needed added, not the server's with something left out.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::create::Scratch;
+use super::manifest::Manifest;
+use super::restore::{self, Place};
+use super::target::{Note, Target, blocking};
+use super::{BackupError, Backups, IdentityKey, OperationKind, find, pipe, store};
+use crate::auth::{Client, NewAccount, Password, Permission, Registered, stored_jwt_secret};
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::config::{DatabaseUrl, Settings};
+use crate::database::{Contents, Direct};
+use crate::error::{Fault, chain};
+use crate::id::BackupId;
+use crate::media::objects::{ObjectError, ObjectStore};
+use crate::media::read_inventory;
+use crate::page::PageRequest;
+use crate::pets::PetFilter;
+use crate::petspark::{Migrate, PetSpark};
+use crate::secret::Secret;
+
+/// What came of a drill.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drill {
+    /// Which backup was restored.
+    pub backup_id: BackupId,
+    /// Whether it is proven.
+    pub ok: bool,
+    /// How far it came, if it isn't: `files`, `restore`, `contents`, `migrate`, `services`, `media`.
+    pub phase: Option<String>,
+    /// What was wrong.
+    pub problem: Option<String>,
+    /// Bytes of the database.
+    pub bytes: u64,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// How long restoring took, with decrypting.
+    pub restore_seconds: f64,
+    /// How long comparing took.
+    pub compare_seconds: f64,
+    /// How long migrating took.
+    pub migrate_seconds: f64,
+    /// Objects of uploads that were looked for.
+    pub media_objects: u64,
+    /// The release that did it.
+    pub app: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// What the names of folders begin with that drills work in.
+pub(super) const DRILL: &str = "drill-";
+/// Objects of uploads that a drill looks for.
+const MEDIA: u64 = 20;
+
+/// Where a drill stopped: what is wrong with the backup, or what kept it from being tried.
+enum Stop {
+    At(&'static str, String),
+    Untried(BackupError),
+}
+
+impl From<BackupError> for Stop {
+    fn from(error: BackupError) -> Self {
+        Self::Untried(error)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Untried(fault.into())
+    }
+}
+
+impl Backups {
+    /// Proves a backup, or shows that it is no good: see the module. `keep` leaves the scratch
+    /// database where it is.
+    ///
+    /// # Errors
+    /// [`BackupError::NotFound`]; [`BackupError::Key`] if none of the keys opens it;
+    /// [`BackupError::Fault`] and [`BackupError::Tools`] if it can't be tried. That a backup is no good
+    /// is no error, but what came of it.
+    pub async fn verify(
+        &self,
+        caller: &Caller,
+        id: Option<BackupId>,
+        in_bucket: bool,
+        keys: &[IdentityKey],
+        keep: bool,
+    ) -> Result<Drill, BackupError> {
+        caller.require(Permission::ManageStaff)?;
+        let target = self.target(in_bucket)?;
+        let id = find(target, id).await?;
+        let started_at = self.clock().now();
+        let mut drill = Drill {
+            backup_id: id,
+            ok: false,
+            phase: None,
+            problem: None,
+            bytes: 0,
+            rows: 0,
+            restore_seconds: 0.0,
+            compare_seconds: 0.0,
+            migrate_seconds: 0.0,
+            media_objects: 0,
+            app: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at,
+            finished_at: started_at,
+        };
+        let done = self.run_drill(target, id, keys, keep, &mut drill).await;
+        drill.finished_at = self.clock().now();
+        match done {
+            Ok(()) => drill.ok = true,
+            Err(Stop::At(phase, problem)) => {
+                (drill.phase, drill.problem) = (Some(phase.to_owned()), Some(problem));
+            }
+            Err(Stop::Untried(error)) => {
+                let details = serde_json::json!({ "problem": chain(&error) });
+                self.log(OperationKind::Drill, Some(id), false, details, started_at).await;
+                return Err(error);
+            }
+        }
+        let text = serde_json::to_vec_pretty(&drill).map_err(Fault::internal)?;
+        target.put_note(Note::Drill, id, text).await?;
+        self.log(OperationKind::Drill, Some(id), drill.ok, store::details(&drill), started_at).await;
+        Ok(drill)
+    }
+
+    async fn run_drill(
+        &self,
+        target: &Target,
+        id: BackupId,
+        keys: &[IdentityKey],
+        keep: bool,
+        drill: &mut Drill,
+    ) -> Result<(), Stop> {
+        let examined = self.examine(target, id, keys).await?;
+        let manifest = match (examined.problem(), examined.manifest) {
+            (None, Some(manifest)) => manifest,
+            (problem, _) => return Err(Stop::At("files", problem.unwrap_or_default())),
+        };
+        restore::require_key(&manifest, keys)?;
+        restore::require_known(&manifest)?;
+        let name = BackupId::new();
+        let work = Scratch::new(self.settings().backup.work_folder.join(format!("{DRILL}{name}")))?;
+        let place = self.scratch(&manifest, name, &work).await?;
+        let ran = self.run_in(&place, target, &manifest, keys, &work, drill).await;
+        if keep {
+            tracing::info!(place = place.told(), "the scratch database is kept");
+            std::mem::forget(work);
+        } else if let Err(fault) = place.remove().await {
+            tracing::warn!(place = place.told(), reason = fault.chain(), "the scratch database could not be removed");
+        }
+        ran
+    }
+
+    /// A new database, that can be no other than a scratch one.
+    async fn scratch(&self, manifest: &Manifest, name: BackupId, work: &Scratch) -> Result<Place, BackupError> {
+        if manifest.database.engine == "sqlite" {
+            return Ok(Place::File(work.0.join("drill.sqlite")));
+        }
+        let settings = self.settings();
+        let base = settings.backup.drill_database.as_ref().unwrap_or(&settings.database.url);
+        let DatabaseUrl::Postgres(url) = base else {
+            let problem = "this is a backup of PostgreSQL: set backup.drill_database_url for drills";
+            return Err(BackupError::Settings(problem.to_owned()));
+        };
+        let database = format!("petspark_drill_{}", name.to_string().replace('-', ""));
+        Place::make_database(url.expose(), &database, &manifest.database.schema).await
+    }
+
+    async fn run_in(
+        &self,
+        place: &Place,
+        target: &Target,
+        manifest: &Manifest,
+        keys: &[IdentityKey],
+        work: &Scratch,
+        drill: &mut Drill,
+    ) -> Result<(), Stop> {
+        let at = |phase: &'static str| {
+            move |error: BackupError| match error {
+                BackupError::Damaged { problem, .. } => Stop::At(phase, problem),
+                error => Stop::Untried(error),
+            }
+        };
+        let started = Instant::now();
+        self.restore_into(place, target, manifest, keys).await.map_err(at("restore"))?;
+        drill.restore_seconds = started.elapsed().as_secs_f64();
+        drill.bytes = manifest.database_file().map_or(0, |file| file.plain_bytes);
+        let started = Instant::now();
+        drill.rows = place.compare(manifest).await.map_err(at("contents"))?;
+        self.compare_inventory(place, target, manifest, work).await.map_err(at("media"))?;
+        drill.compare_seconds = started.elapsed().as_secs_f64();
+        let settings = self.scratch_settings(place.url(), work.0.clone())?;
+        let started = Instant::now();
+        let opened = PetSpark::open_with(settings, Migrate::Always, self.clock().clone()).await;
+        let petspark = opened.map_err(|error| Stop::At("migrate", chain(&error)))?;
+        drill.migrate_seconds = started.elapsed().as_secs_f64();
+        let used = self.use_it(&petspark).await;
+        petspark.close().await;
+        used?;
+        drill.media_objects = self.find_media(manifest).await?;
+        Ok(())
+    }
+
+    /// The defaults, in a folder of the drill's own, and nothing of the server's but what reading the
+    /// data needs.
+    fn scratch_settings(&self, url: DatabaseUrl, folder: PathBuf) -> Result<Settings, Fault> {
+        let live = self.settings();
+        let mut settings = Settings::in_folder(folder);
+        settings.database = live.database.clone();
+        settings.database.url = url;
+        settings.auth.encryption_key = live.auth.encryption_key.clone();
+        settings.auth.jwt_secret = Some(match &live.auth.jwt_secret {
+            Some(secret) => secret.clone(),
+            None => stored_jwt_secret(&live.data_dir)?,
+        });
+        Ok(settings)
+    }
+
+    /// Signs somebody up and in, and asks for pets.
+    async fn use_it(&self, petspark: &PetSpark) -> Result<(), Stop> {
+        let stopped = |what: &str, problem: String| Stop::At("services", format!("{what}: {problem}"));
+        let email = format!("drill-{}@drill.invalid", BackupId::new());
+        let password = Secret::generate()?;
+        let account = NewAccount {
+            email: email.clone(),
+            password: Password::new(password.expose()),
+            display_name: "Drill".to_owned(),
+        };
+        let registered = petspark.auth().register(account, Client::default()).await;
+        let Registered::SignedIn(_) = registered.map_err(|error| stopped("registering", chain(&error)))? else {
+            return Err(stopped("registering", "nobody was signed in".to_owned()));
+        };
+        let signed_in = petspark.auth().login(&email, Password::new(password.expose()), Client::default()).await;
+        let signed_in = signed_in.map_err(|error| stopped("signing in", chain(&error)))?;
+        let caller = petspark.auth().authenticate(signed_in.tokens.access.expose()).await;
+        let caller = caller.map_err(|error| stopped("the access token", chain(&error)))?;
+        let pets = petspark.pets().list(&caller, PetFilter::default(), &PageRequest::default()).await;
+        pets.map(drop).map_err(|error| stopped("listing pets", chain(&error)))
+    }
+
+    /// What the restored rows say of uploads is what the list says.
+    async fn compare_inventory(
+        &self,
+        place: &Place,
+        target: &Target,
+        manifest: &Manifest,
+        work: &Scratch,
+    ) -> Result<(), BackupError> {
+        let Some(file) = manifest.inventory_file() else { return Ok(()) };
+        let damaged = |problem: &str| BackupError::Damaged { id: manifest.id, problem: problem.to_owned() };
+        let opened = target.open(manifest.id, &file.path, &work.0).await?;
+        let opened = opened.ok_or_else(|| damaged("the list of uploads is missing"))?;
+        let listed = blocking(move || {
+            let text = pipe::unpack(opened, false, &[]).map_err(|_| Fault::internal("unreadable"))?;
+            pipe::measure(text).map_err(BackupError::io)
+        });
+        let listed = listed.await.map_err(|_| damaged("the list of uploads can't be read"))?;
+        let (mut meter, mut direct) = (pipe::Meter::new(std::io::sink()), place.open().await?);
+        read_inventory(&mut direct, |kept| {
+            use std::io::Write as _;
+            let line = serde_json::to_string(&kept).map_err(Fault::internal)?;
+            writeln!(meter, "{line}").map_err(Fault::internal)
+        })
+        .await?;
+        direct.close().await;
+        if meter.end().1 == listed {
+            return Ok(());
+        }
+        Err(damaged("the uploads of the database are not those of the list"))
+    }
+
+    /// Some of the objects are there, by name and length.
+    async fn find_media(&self, manifest: &Manifest) -> Result<u64, Stop> {
+        let every = (manifest.media.objects / MEDIA).max(1);
+        let sample = self.inventory(manifest, every).await?;
+        let store = ObjectStore::open(&self.settings().objects).map_err(BackupError::Settings)?;
+        for kept in &sample {
+            let there = store.head(&kept.key.parse().map_err(Fault::internal)?).await;
+            match there {
+                Ok(info) if info.size == kept.size => {}
+                Ok(_) | Err(ObjectError::NotFound) => {
+                    return Err(Stop::At("media", format!("the object {} is not there as it was", kept.key)));
+                }
+                Err(error) => return Err(BackupError::from(error).into()),
+            }
+        }
+        Ok(sample.len() as u64)
+    }
+}
+
+/// The last drill with a backup.
+pub(super) async fn last(target: &Target, id: BackupId) -> Result<Option<Drill>, BackupError> {
+    // One that can't be read proves nothing.
+    Ok(target.note(Note::Drill, id).await?.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+impl Place {
+    /// Reads all of it, and compares it with what a manifest says; gives the number of rows.
+    pub(super) async fn compare(&self, manifest: &Manifest) -> Result<u64, BackupError> {
+        let damaged = |problem: String| BackupError::Damaged { id: manifest.id, problem };
+        let mut direct = self.open().await?;
+        // Pages that make no sense are the backup's fault, not that of whoever reads them.
+        let read = async { Ok::<_, Fault>((direct.damage().await?, Contents::read(&mut direct).await?)) }.await;
+        let (damage, contents) = read.map_err(|fault| damaged(fault.chain()))?;
+        direct.close().await;
+        if !damage.is_empty() {
+            return Err(damaged(damage.join("; ")));
+        }
+        if contents.schema_sha256 != manifest.migrations.schema_sha256 {
+            return Err(damaged("the schema is not the one that was backed up".to_owned()));
+        }
+        for table in &manifest.tables {
+            match contents.tables.iter().find(|found| found.name == table.name) {
+                None => return Err(damaged(format!("the table {} is missing", table.name))),
+                Some(found) if found.rows != table.rows => {
+                    return Err(damaged(format!("{} has {} rows instead of {}", table.name, found.rows, table.rows)));
+                }
+                Some(found) if found.digest != table.digest => {
+                    return Err(damaged(format!("{} has other rows than were backed up", table.name)));
+                }
+                Some(_) => {}
+            }
+        }
+        if contents.tables.len() != manifest.tables.len() {
+            return Err(damaged("there are more tables than were backed up".to_owned()));
+        }
+        Ok(contents.rows())
+    }
+
+    pub(super) async fn open(&self) -> Result<Direct, Fault> {
+        Direct::open(&self.url()).await
+    }
+}

@@ -1,0 +1,136 @@
+//! Why something about backups can't be done.
+
+use std::path::PathBuf;
+
+use crate::auth::Denied;
+use crate::config::ByteSize;
+use crate::error::{Failure, Fault, Kind};
+use crate::id::BackupId;
+use crate::media::objects::ObjectError;
+use crate::{config::Value as _, database::MigrationError};
+
+/// Why something about backups can't be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// No such backup, or none at all.
+    #[error("there is no such backup")]
+    NotFound,
+    /// Somebody else is backing up, restoring or pruning.
+    #[error("another process is at the backups of this database")]
+    Locked,
+    /// It would not fit.
+    #[error("{} has {} free, and this needs about {}", .path.display(), ByteSize(*.free).render(), ByteSize(*.needed).render())]
+    NoSpace {
+        /// Where.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are needed.
+        needed: u64,
+    },
+    /// PostgreSQL's tools are missing or too old.
+    #[error("{0}")]
+    Tools(String),
+    /// A setting, or a file that one names, is no good.
+    #[error("{0}")]
+    Settings(String),
+    /// The backup isn't what was written: incomplete, changed, or made of something damaged.
+    #[error("backup {id} is no good: {problem}")]
+    Damaged {
+        /// Which.
+        id: BackupId,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The database itself is damaged, and a backup of it would be.
+    #[error("the database is damaged, so no backup was made: {0}")]
+    Source(String),
+    /// It is encrypted, and not for the keys that were given.
+    #[error("{0}")]
+    Key(String),
+    /// A newer release made it.
+    #[error("backup {id} was made by a newer release: it has migration {version}, and this build ends at {known}")]
+    Newer {
+        /// Which.
+        id: BackupId,
+        /// Its last migration.
+        version: i64,
+        /// The last one that this build has.
+        known: i64,
+    },
+    /// There is something already where it should be restored to.
+    #[error("{0}")]
+    Occupied(String),
+    /// The server runs on the database that would be replaced.
+    #[error("a server, or something else, has {0} open; stop it first")]
+    InUse(String),
+    /// The backup is complete in the folder, and not in the bucket.
+    #[error("backup {id} is complete in the folder, but can't be copied to the bucket: {reason}")]
+    NotCopied {
+        /// Which.
+        id: BackupId,
+        /// Why not.
+        reason: String,
+    },
+    /// Not by this caller.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The restored database can't be migrated.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// Not the caller's doing.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl BackupError {
+    pub(super) fn io(error: std::io::Error) -> Self {
+        Self::Fault(Fault::unavailable(error))
+    }
+}
+
+impl From<ObjectError> for BackupError {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Fault(fault) => Self::Fault(fault),
+            error => Self::Fault(Fault::unavailable(error)),
+        }
+    }
+}
+
+impl Failure for BackupError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound => Kind::NotFound,
+            Self::Settings(_) | Self::Key(_) => Kind::Invalid,
+            Self::Locked | Self::NoSpace { .. } | Self::Newer { .. } | Self::Occupied(_) | Self::InUse(_) => {
+                Kind::Conflict
+            }
+            Self::Damaged { .. } | Self::Source(_) => Kind::Unprocessable,
+            Self::Tools(_) | Self::NotCopied { .. } => Kind::Unavailable,
+            Self::Denied(denied) => denied.kind(),
+            Self::Migration(error) => error.kind(),
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "BACKUP_NOT_FOUND",
+            Self::Locked => "BACKUP_LOCKED",
+            Self::NoSpace { .. } => "BACKUP_NO_SPACE",
+            Self::Tools(_) => "BACKUP_TOOLS",
+            Self::Settings(_) => "BACKUP_SETTINGS",
+            Self::Damaged { .. } | Self::Source(_) => "BACKUP_DAMAGED",
+            Self::Key(_) => "BACKUP_KEY",
+            Self::Newer { .. } => "BACKUP_NEWER",
+            Self::Occupied(_) => "BACKUP_OCCUPIED",
+            Self::InUse(_) => "BACKUP_IN_USE",
+            Self::NotCopied { .. } => "BACKUP_NOT_COPIED",
+            Self::Denied(denied) => denied.code(),
+            Self::Migration(error) => error.code(),
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+}

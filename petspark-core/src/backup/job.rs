@@ -1,0 +1,104 @@
+//! Backups and drills that the server does by itself, if it is told how often.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::{BackupError, Backups, IdentityKey, NewBackup, write_metrics};
+use crate::caller::Caller;
+use crate::error::{Fault, chain};
+use crate::jobs::{Handler, Job};
+
+/// Makes a backup, and removes those that no rule keeps any more.
+pub(crate) struct MakeBackup(pub(crate) Backups);
+
+/// Proves the newest.
+pub(crate) struct RunDrill(pub(crate) Backups);
+
+/// A large database takes its time.
+const LIMIT: Duration = Duration::from_secs(6 * 3600);
+
+impl Handler for MakeBackup {
+    fn kind(&self) -> &'static str {
+        "backup.create"
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.0.settings().backup.every
+    }
+
+    fn limit(&self) -> Duration {
+        LIMIT
+    }
+
+    fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let (backups, caller) = (&self.0, Caller::system());
+            let made = backups.create(&caller, &NewBackup::default()).await;
+            let pruned = match made {
+                Ok(_) => backups.prune(&caller, false).await.map(drop),
+                // An operator is at it by hand: so there is one.
+                Err(BackupError::Locked) => Ok(()),
+                Err(error) => Err(error),
+            };
+            backups.tell_metrics(&caller).await;
+            pruned.map_err(in_job)
+        })
+    }
+}
+
+impl Handler for RunDrill {
+    fn kind(&self) -> &'static str {
+        "backup.verify"
+    }
+
+    #[expect(clippy::misnamed_getters, reason = "the other is how often backups are made")]
+    fn every(&self) -> Option<Duration> {
+        self.0.settings().backup.drill_every
+    }
+
+    fn limit(&self) -> Duration {
+        LIMIT
+    }
+
+    fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let (backups, caller) = (&self.0, Caller::system());
+            let keys = match &backups.settings().backup.identity_file {
+                Some(path) => IdentityKey::read(path).map_err(in_job)?,
+                None => Vec::new(),
+            };
+            let drill = match backups.verify(&caller, None, false, &keys, false).await {
+                // The first backup isn't there yet.
+                Err(BackupError::NotFound) => return Ok(()),
+                drill => drill.map_err(in_job)?,
+            };
+            backups.tell_metrics(&caller).await;
+            match drill.problem {
+                None => Ok(()),
+                Some(problem) => Err(Fault::lasting(format!("backup {} is no good: {problem}", drill.backup_id))),
+            }
+        })
+    }
+}
+
+impl Backups {
+    /// Figures for whoever watches, if they are wanted.
+    async fn tell_metrics(&self, caller: &Caller) {
+        let Some(path) = &self.settings().backup.metrics_file else { return };
+        let written = async {
+            let checked = self.check(caller, None, false, &[]).await?;
+            write_metrics(path, &self.metrics(caller, Some(&checked)).await?)
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(reason = chain(&error), "no figures about backups could be written");
+        }
+    }
+}
+
+fn in_job(error: BackupError) -> Fault {
+    match error {
+        BackupError::Fault(fault) => fault,
+        error => Fault::internal(chain(&error)),
+    }
+}

@@ -1,0 +1,204 @@
+//! Backups that are proven: made of one moment while the server writes, described by a manifest with
+//! rows and digests of every table, and restored into a scratch database to see whether they are any
+//! good. What engines do differently is in `database`; where bytes are kept, in `target`.
+//!
+//! Nothing here is for clients: operators and jobs of the server ask, and both could read the
+//! database itself.
+
+mod check;
+mod create;
+mod drill;
+mod error;
+mod job;
+mod keys;
+mod manifest;
+mod metrics;
+mod operation;
+mod pipe;
+mod prune;
+mod restore;
+mod settings;
+mod store;
+mod target;
+
+pub use check::{Checked, Finding, Severity, Status};
+pub use create::NewBackup;
+pub use drill::Drill;
+pub use error::BackupError;
+pub(crate) use job::{MakeBackup, RunDrill};
+pub use keys::{IdentityKey, RecipientKey};
+pub use manifest::{Manifest, ManifestDatabase, ManifestEncryption, ManifestFile, ManifestMedia, ManifestMigrations};
+pub use metrics::write_metrics;
+pub use operation::{LastOperations, Operation, OperationKind};
+pub use prune::{Kept, Pruned};
+pub use restore::{Destination, Restored};
+pub use settings::{BackupMedia, BackupSettings, Retention};
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::auth::Permission;
+use crate::caller::Caller;
+use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
+use crate::database::Database;
+use crate::id::BackupId;
+use crate::media::objects::{ObjectSettings, ObjectStore, StoreKind};
+use target::{Note, Target};
+
+/// The backups of a database; see the [module](self). Cheap to clone.
+#[derive(Clone)]
+pub struct Backups(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    /// The live database, to be told what was done; restoring goes without.
+    database: Option<Database>,
+    folder: Target,
+    bucket: Option<Target>,
+}
+
+/// A backup in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    /// Which.
+    pub id: BackupId,
+    /// What it says of itself, if that can be read.
+    pub manifest: Option<Manifest>,
+    /// Why it can't be.
+    pub problem: Option<String>,
+    /// Whether it stays, whatever the rules say.
+    pub pinned: bool,
+    /// When a drill last proved it.
+    pub proven_at: Option<Timestamp>,
+}
+
+impl Backups {
+    /// Prepares the backups that `settings` describe; connects to nothing and makes no folder.
+    ///
+    /// # Errors
+    /// [`BackupError::Settings`] if the bucket can't be used like this.
+    pub fn open(settings: &Settings, database: Option<Database>, clock: Clock) -> Result<Self, BackupError> {
+        let folder = Target::Folder(settings.backup.folder.clone());
+        let bucket = match &settings.backup.bucket {
+            None => None,
+            Some(bucket) => {
+                let work = settings.backup.work_folder.clone();
+                let objects = ObjectSettings { store: StoreKind::S3, folder: work, s3: Some(bucket.clone()) };
+                Some(Target::Bucket(ObjectStore::open(&objects).map_err(BackupError::Settings)?))
+            }
+        };
+        Ok(Self(Arc::new(Inner { settings: settings.clone(), clock, database, folder, bucket })))
+    }
+
+    /// Every backup of the folder, or of the bucket, the newest first.
+    ///
+    /// # Errors
+    /// [`BackupError::Denied`] unless an administrator asks; [`BackupError::Settings`] if there is no
+    /// bucket.
+    pub async fn list(&self, caller: &Caller, in_bucket: bool) -> Result<Vec<Listed>, BackupError> {
+        caller.require(Permission::ManageStaff)?;
+        let target = self.target(in_bucket)?;
+        let mut list = Vec::new();
+        for id in target.ids().await?.into_iter().rev() {
+            list.push(self.look_at(target, id).await?);
+        }
+        Ok(list)
+    }
+
+    /// One of them; without an id the newest.
+    ///
+    /// # Errors
+    /// As [`Backups::list`]; [`BackupError::NotFound`].
+    pub async fn get(&self, caller: &Caller, id: Option<BackupId>, in_bucket: bool) -> Result<Listed, BackupError> {
+        caller.require(Permission::ManageStaff)?;
+        let target = self.target(in_bucket)?;
+        self.look_at(target, find(target, id).await?).await
+    }
+
+    /// Keeps a backup whatever the rules say, or no longer.
+    ///
+    /// # Errors
+    /// [`BackupError::NotFound`].
+    pub async fn set_pinned(&self, caller: &Caller, id: BackupId, pinned: bool) -> Result<(), BackupError> {
+        caller.require(Permission::ManageStaff)?;
+        find(self.folder(), Some(id)).await?;
+        self.pin(id, pinned).await
+    }
+
+    async fn pin(&self, id: BackupId, pinned: bool) -> Result<(), BackupError> {
+        for target in self.targets() {
+            if pinned {
+                target.put_note(Note::Pin, id, b"{}\n".to_vec()).await?;
+            } else {
+                target.remove_note(Note::Pin, id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self, target: &Target, id: BackupId) -> Result<Listed, BackupError> {
+        let (manifest, problem) = match read_manifest(target, id).await? {
+            Ok(manifest) => (Some(manifest), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        Ok(Listed {
+            id,
+            manifest,
+            problem,
+            pinned: target.note(Note::Pin, id).await?.is_some(),
+            proven_at: drill::last(target, id).await?.filter(|drill| drill.ok).map(|drill| drill.finished_at),
+        })
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn database(&self) -> Option<&Database> {
+        self.0.database.as_ref()
+    }
+
+    fn folder(&self) -> &Target {
+        &self.0.folder
+    }
+
+    fn bucket(&self) -> Option<&Target> {
+        self.0.bucket.as_ref()
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        std::iter::once(&self.0.folder).chain(&self.0.bucket)
+    }
+
+    fn target(&self, in_bucket: bool) -> Result<&Target, BackupError> {
+        if !in_bucket {
+            return Ok(self.folder());
+        }
+        self.bucket().ok_or_else(|| BackupError::Settings("no bucket is set; see backup.s3.bucket".to_owned()))
+    }
+}
+
+/// The one that is meant: this one, or the newest.
+async fn find(target: &Target, id: Option<BackupId>) -> Result<BackupId, BackupError> {
+    let mut ids = target.ids().await?;
+    match id {
+        Some(id) if ids.contains(&id) => Ok(id),
+        Some(_) => Err(BackupError::NotFound),
+        None => ids.pop().ok_or(BackupError::NotFound),
+    }
+}
+
+/// What a backup says of itself, or what is wrong with that.
+async fn read_manifest(target: &Target, id: BackupId) -> Result<Result<Manifest, String>, BackupError> {
+    Ok(match target.manifest(id).await? {
+        Some(text) => Manifest::open(id, &text),
+        None => Err("the manifest is missing".to_owned()),
+    })
+}

@@ -1,0 +1,245 @@
+//! Restoring: to a new place, where nothing can be lost; or in place of the live database, with the
+//! server stopped, a backup of what is there made first, and what is there set aside, not deleted.
+
+mod in_place;
+mod place;
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::json;
+
+pub(super) use place::Place;
+
+use super::manifest::Manifest;
+use super::pipe::{self, Meter, Unreadable};
+use super::target::{Target, blocking};
+use super::{BackupError, Backups, IdentityKey, OperationKind, find, keys};
+use crate::audit::{self, Action, Event};
+use crate::auth::{Permission, end_all_sessions};
+use crate::caller::Caller;
+use crate::config::DatabaseUrl;
+use crate::database::{Database, Migration};
+use crate::error::Fault;
+use crate::id::BackupId;
+use crate::private;
+
+/// Where to restore to.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// A file that isn't there yet; or a PostgreSQL database that has nothing of ours, and is made if
+    /// it isn't there.
+    New(DatabaseUrl),
+    /// The live database, after a backup of it.
+    InPlace,
+    /// The live database, of which no backup can be made any more.
+    InPlaceOfDamaged,
+}
+
+/// What was restored.
+#[derive(Clone, Debug, Serialize)]
+pub struct Restored {
+    /// From which backup.
+    pub backup_id: BackupId,
+    /// Where to: never a password.
+    pub place: String,
+    /// Rows of all tables.
+    pub rows: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Sessions that were ended; `None` if they were to stay.
+    pub sessions_ended: Option<u64>,
+    /// The backup of what was there before.
+    pub safety_backup: Option<BackupId>,
+    /// Where that is besides: a file, or a schema.
+    pub set_aside: Option<String>,
+}
+
+impl Backups {
+    /// Restores a backup, and compares what came of it with the manifest. Sessions that were alive in
+    /// it are ended unless `keep_sessions` is said: some of them may have been revoked since.
+    ///
+    /// # Errors
+    /// [`BackupError::Damaged`], [`BackupError::Key`], [`BackupError::Newer`],
+    /// [`BackupError::Occupied`], [`BackupError::InUse`]; whatever [`Backups::create`] says of a backup
+    /// of what is there.
+    pub async fn restore(
+        &self,
+        caller: &Caller,
+        id: Option<BackupId>,
+        in_bucket: bool,
+        keys: &[IdentityKey],
+        destination: &Destination,
+        keep_sessions: bool,
+    ) -> Result<Restored, BackupError> {
+        caller.require(Permission::ManageStaff)?;
+        let (target, started_at, started) = (self.target(in_bucket)?, self.clock().now(), Instant::now());
+        let id = find(target, id).await?;
+        let examined = self.examine(target, id, keys).await?;
+        let manifest = match (examined.problem(), examined.manifest) {
+            (None, Some(manifest)) => manifest,
+            (problem, _) => return Err(BackupError::Damaged { id, problem: problem.unwrap_or_default() }),
+        };
+        require_key(&manifest, keys)?;
+        require_known(&manifest)?;
+        let done = match destination {
+            Destination::New(url) => self.restore_beside(target, &manifest, keys, url).await?,
+            Destination::InPlace => self.restore_in_place(target, &manifest, keys, true).await?,
+            Destination::InPlaceOfDamaged => self.restore_in_place(target, &manifest, keys, false).await?,
+        };
+        let mut settings = self.settings().database.clone();
+        settings.url = done.place.url();
+        let db = Database::open(&settings).await.map_err(Fault::unavailable)?;
+        let now = self.clock().now();
+        let sessions_ended = if keep_sessions { None } else { Some(end_all_sessions(&db, now).await?) };
+        let event = Event::new(Action::BackupRestored)
+            .detail("backup", id.to_string())
+            .detail("sessions_ended", sessions_ended.unwrap_or(0));
+        audit::record_now(&db, now, caller, event).await?;
+        db.close().await;
+        let restored = Restored {
+            backup_id: id,
+            place: done.place.told(),
+            rows: done.rows,
+            seconds: started.elapsed().as_secs_f64(),
+            sessions_ended,
+            safety_backup: done.safety_backup,
+            set_aside: done.set_aside,
+        };
+        let details = json!({ "rows": restored.rows, "seconds": restored.seconds });
+        self.log(OperationKind::Restore, Some(id), true, details, started_at).await;
+        Ok(restored)
+    }
+
+    async fn restore_beside(
+        &self,
+        target: &Target,
+        manifest: &Manifest,
+        keys: &[IdentityKey],
+        url: &DatabaseUrl,
+    ) -> Result<Done, BackupError> {
+        let place = match (url, &*manifest.database.engine) {
+            (DatabaseUrl::Sqlite(path), "sqlite") => Place::File(path.clone()),
+            (DatabaseUrl::Postgres(url), "postgres") => {
+                Place::find_database(url.expose(), &manifest.database.schema).await?
+            }
+            _ => {
+                let problem =
+                    format!("this is a backup of {}, which can't become another engine's", manifest.database.engine);
+                return Err(BackupError::Settings(problem));
+            }
+        };
+        place.require_free().await?;
+        let done = async {
+            self.restore_into(&place, target, manifest, keys).await?;
+            place.compare(manifest).await
+        };
+        match done.await {
+            Ok(rows) => Ok(Done { place, rows, safety_backup: None, set_aside: None }),
+            Err(error) => {
+                // What is no good must not be taken for a database.
+                if let Err(fault) = place.undo().await {
+                    tracing::warn!(
+                        place = place.told(),
+                        reason = fault.chain(),
+                        "what was restored could not be removed"
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the database of a backup into a place where there is none.
+    pub(super) async fn restore_into(
+        &self,
+        place: &Place,
+        target: &Target,
+        manifest: &Manifest,
+        keys: &[IdentityKey],
+    ) -> Result<(), BackupError> {
+        let id = manifest.id;
+        let damaged = move |problem: String| BackupError::Damaged { id, problem };
+        let file = manifest.database_file().ok_or_else(|| damaged("it has no database".to_owned()))?.clone();
+        let opened = target.open(id, &file.path, &self.settings().backup.work_folder).await?;
+        let opened = opened.ok_or_else(|| damaged(format!("{} is missing", file.path)))?;
+        let (is_encrypted, keys) = (manifest.encryption.is_some(), keys.to_vec());
+        let tools = match place {
+            Place::File(_) => None,
+            Place::Database { .. } => Some(self.tools(&place.version().await?).await?),
+        };
+        let place = place.clone();
+        blocking(move || {
+            let from = pipe::unpack(opened, is_encrypted, &keys).map_err(|error| match error {
+                Unreadable::Key => BackupError::Key("none of the keys opens this backup".to_owned()),
+                Unreadable::Damaged(problem) => damaged(problem),
+            })?;
+            let mut from = Meter::new(from);
+            match (&place, tools) {
+                (Place::File(path), _) => write_database(&mut from, path).map_err(|error| match error.kind() {
+                    // The disk's fault, not the backup's.
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::AlreadyExists => BackupError::io(error),
+                    std::io::ErrorKind::FileTooLarge | std::io::ErrorKind::PermissionDenied => BackupError::io(error),
+                    _ => damaged(error.to_string()),
+                })?,
+                (Place::Database { url, schema }, Some(tools)) => {
+                    let tool = tools.restore(url, schema).map_err(BackupError::Tools)?;
+                    tool.feed(&mut from).map_err(damaged)?;
+                    // The tool may stop before the last bytes, which belong to it all the same.
+                    pipe::copy(&mut from, &mut std::io::sink()).map_err(|error| damaged(error.to_string()))?;
+                }
+                (Place::Database { .. }, None) => return Err(Fault::internal("no tools").into()),
+            }
+            let measured = from.end().1;
+            if measured.sha256 == file.plain_sha256 && measured.bytes == file.plain_bytes {
+                Ok(())
+            } else {
+                Err(damaged("what it holds is not what was backed up: the SHA-256 differs".to_owned()))
+            }
+        })
+        .await
+    }
+}
+
+/// What was done before the last steps.
+pub(super) struct Done {
+    place: Place,
+    rows: u64,
+    safety_backup: Option<BackupId>,
+    set_aside: Option<String>,
+}
+
+fn write_database(from: &mut impl Read, path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        private::create_folder(folder)?;
+    }
+    let mut file: File = private::open(path, OpenOptions::new().write(true).create_new(true))?;
+    pipe::copy(from, &mut file)?;
+    file.sync_all()
+}
+
+/// One of the keys opens it, if it needs one.
+pub(super) fn require_key(manifest: &Manifest, given: &[IdentityKey]) -> Result<(), BackupError> {
+    let Some(encryption) = &manifest.encryption else { return Ok(()) };
+    let needed = encryption.recipients.join(" or ");
+    if given.is_empty() {
+        return Err(BackupError::Key(format!(
+            "this backup is encrypted; give the private key of {needed} by --identity-file or backup.identity_file"
+        )));
+    }
+    if keys::opens_canary(given, &encryption.canary, &manifest.id.to_string()) {
+        Ok(())
+    } else {
+        Err(BackupError::Key(format!("none of the keys opens this backup; it needs the private key of {needed}")))
+    }
+}
+
+/// This build knows every migration that it has.
+pub(super) fn require_known(manifest: &Manifest) -> Result<(), BackupError> {
+    let known = Migration::all().last().map_or(0, |step| step.version);
+    let version = manifest.migrations.version;
+    if version > known { Err(BackupError::Newer { id: manifest.id, version, known }) } else { Ok(()) }
+}

@@ -1,0 +1,281 @@
+//! Where backups are: a folder with one folder for each, and a bucket with the same names. In the
+//! folder a backup appears whole, by being renamed; in the bucket its manifest comes last.
+//!
+//! Beside them are notes: which were pinned, pruned, or proven by a drill.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+
+use super::{BackupError, manifest};
+use crate::error::Fault;
+use crate::id::BackupId;
+use crate::media::objects::{ObjectError, ObjectKey, ObjectStore};
+use crate::private;
+
+/// One of the two.
+#[derive(Clone)]
+pub(super) enum Target {
+    Folder(PathBuf),
+    Bucket(ObjectStore),
+}
+
+/// What is noted of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// It stays, whatever the rules say.
+    Pin,
+    /// The last drill with it, and how that went.
+    Drill,
+    /// It was removed by the rules.
+    Pruned,
+}
+
+impl Note {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Pin => "pins",
+            Self::Drill => "drills",
+            Self::Pruned => "pruned",
+        }
+    }
+}
+
+const NOTES: &str = "notes";
+/// What the names of unfinished backups begin with.
+pub(super) const PARTIAL: &str = ".partial-";
+/// Objects listed in one go.
+const LISTED: usize = 1000;
+const MAX_NOTE: u64 = 1 << 20;
+/// Bytes sent in one piece.
+const CHUNK: usize = 256 << 10;
+
+impl Target {
+    /// What it is called.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "folder",
+            Self::Bucket(_) => "bucket",
+        }
+    }
+
+    /// Every backup that can be seen, the oldest first. Whether it is good is not looked at.
+    pub(super) async fn ids(&self) -> Result<Vec<BackupId>, BackupError> {
+        let mut ids = match self {
+            Self::Folder(root) => folder_names(root)?.iter().filter_map(|name| name.parse().ok()).collect(),
+            Self::Bucket(_) => {
+                let keys = self.keys("").await?;
+                let id = |(key, _): &(ObjectKey, u64)| key.as_str().strip_suffix("/manifest.json")?.parse().ok();
+                keys.iter().filter_map(id).collect::<Vec<BackupId>>()
+            }
+        };
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The text of a manifest, if there is one.
+    pub(super) async fn manifest(&self, id: BackupId) -> Result<Option<Vec<u8>>, BackupError> {
+        match self {
+            Self::Folder(root) => read_small(&root.join(id.to_string()).join(manifest::FILE), manifest::MAX_BYTES),
+            Self::Bucket(store) => read_object(store, &key(id, manifest::FILE)?, manifest::MAX_BYTES).await,
+        }
+    }
+
+    /// Every file of a backup with its length.
+    pub(super) async fn files(&self, id: BackupId) -> Result<Vec<(String, u64)>, BackupError> {
+        match self {
+            Self::Folder(root) => {
+                let mut files = Vec::new();
+                for entry in fs::read_dir(root.join(id.to_string())).map_err(BackupError::io)? {
+                    let entry = entry.map_err(BackupError::io)?;
+                    let bytes = entry.metadata().map_err(BackupError::io)?.len();
+                    files.push((entry.file_name().to_string_lossy().into_owned(), bytes));
+                }
+                Ok(files)
+            }
+            Self::Bucket(_) => {
+                let beginning = format!("{id}/");
+                let name =
+                    |(key, size): (ObjectKey, u64)| Some((key.as_str().strip_prefix(&beginning)?.to_owned(), size));
+                Ok(self.keys(&beginning).await?.into_iter().filter_map(name).collect())
+            }
+        }
+    }
+
+    /// A file of a backup, to be read. From the bucket it comes by way of `work`.
+    pub(super) async fn open(&self, id: BackupId, name: &str, work: &Path) -> Result<Option<File>, BackupError> {
+        match self {
+            Self::Folder(root) => match File::open(root.join(id.to_string()).join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                file => file.map(Some).map_err(BackupError::io),
+            },
+            Self::Bucket(store) => {
+                let mut body = match store.get(&key(id, name)?, None).await {
+                    Ok((_, body)) => body,
+                    Err(ObjectError::NotFound) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                };
+                private::create_folder(work).map_err(BackupError::io)?;
+                let path = work.join(format!("{}.part", uuid::Uuid::now_v7()));
+                let mut options = OpenOptions::new();
+                let mut file =
+                    private::open(&path, options.read(true).write(true).create_new(true)).map_err(BackupError::io)?;
+                // It is gone with whoever reads it.
+                fs::remove_file(&path).map_err(BackupError::io)?;
+                while let Some(chunk) = body.try_next().await.map_err(BackupError::io)? {
+                    file = blocking(move || file.write_all(&chunk).map(|()| file).map_err(BackupError::io)).await?;
+                }
+                io::Seek::rewind(&mut file).map_err(BackupError::io)?;
+                Ok(Some(file))
+            }
+        }
+    }
+
+    /// Copies a complete backup of a folder to here.
+    pub(super) async fn receive(&self, id: BackupId, from: &Path, names: &[&str]) -> Result<(), BackupError> {
+        let Self::Bucket(store) = self else { return Err(Fault::internal("only buckets are copied to").into()) };
+        for name in names.iter().copied().chain([manifest::FILE]) {
+            let file = File::open(from.join(name)).map_err(BackupError::io)?;
+            store.receive(&key(id, name)?, u64::MAX, None, chunks(file)).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a backup: first what makes it visible.
+    pub(super) async fn remove(&self, id: BackupId) -> Result<(), BackupError> {
+        match self {
+            Self::Folder(root) => {
+                let gone = root.join(format!("{PARTIAL}{id}"));
+                fs::rename(root.join(id.to_string()), &gone).map_err(BackupError::io)?;
+                blocking(move || fs::remove_dir_all(gone).map_err(BackupError::io)).await
+            }
+            Self::Bucket(store) => {
+                store.delete(&key(id, manifest::FILE)?).await?;
+                for (key, _) in self.keys(&format!("{id}/")).await? {
+                    store.delete(&key).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn note(&self, note: Note, id: BackupId) -> Result<Option<Vec<u8>>, BackupError> {
+        match self {
+            Self::Folder(root) => read_small(&note_path(root, note, id), MAX_NOTE),
+            Self::Bucket(store) => read_object(store, &note_key(note, id)?, MAX_NOTE).await,
+        }
+    }
+
+    pub(super) async fn put_note(&self, note: Note, id: BackupId, text: Vec<u8>) -> Result<(), BackupError> {
+        match self {
+            Self::Folder(root) => write_whole(&note_path(root, note, id), &text),
+            Self::Bucket(store) => Ok(store.put(&note_key(note, id)?, Bytes::from(text)).await?),
+        }
+    }
+
+    pub(super) async fn remove_note(&self, note: Note, id: BackupId) -> Result<(), BackupError> {
+        match self {
+            Self::Folder(root) => match fs::remove_file(note_path(root, note, id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BackupError::io(error)),
+                _ => Ok(()),
+            },
+            Self::Bucket(store) => Ok(store.delete(&note_key(note, id)?).await?),
+        }
+    }
+
+    async fn keys(&self, beginning: &str) -> Result<Vec<(ObjectKey, u64)>, BackupError> {
+        let Self::Bucket(store) = self else { return Ok(Vec::new()) };
+        let mut all: Vec<(ObjectKey, u64)> = Vec::new();
+        loop {
+            let page = store.list(beginning, all.last().map(|(key, _)| key), LISTED).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page.into_iter().map(|object| (object.key, object.size)));
+        }
+    }
+}
+
+fn key(id: BackupId, name: &str) -> Result<ObjectKey, BackupError> {
+    format!("{id}/{name}").parse().map_err(|error| Fault::internal(error).into())
+}
+
+fn note_key(note: Note, id: BackupId) -> Result<ObjectKey, BackupError> {
+    format!("{NOTES}/{}/{id}.json", note.folder()).parse().map_err(|error| Fault::internal(error).into())
+}
+
+fn note_path(root: &Path, note: Note, id: BackupId) -> PathBuf {
+    root.join(NOTES).join(note.folder()).join(format!("{id}.json"))
+}
+
+async fn read_object(store: &ObjectStore, key: &ObjectKey, most: u64) -> Result<Option<Vec<u8>>, BackupError> {
+    match store.read(key, most).await {
+        Ok(bytes) => Ok(Some(bytes.to_vec())),
+        Err(ObjectError::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, BackupError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(BackupError::io)?,
+    };
+    let mut text = Vec::new();
+    file.take(most).read_to_end(&mut text).map_err(BackupError::io)?;
+    Ok(Some(text))
+}
+
+/// The names in a folder; one that isn't there has none.
+pub(super) fn folder_names(folder: &Path) -> Result<Vec<String>, BackupError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| BackupError::io(private::told(folder, &error)))?,
+    };
+    entries.map(|entry| Ok(entry.map_err(BackupError::io)?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// Writes a small file of which there is never a half, and replaces what is there.
+pub(super) fn write_whole(path: &Path, text: &[u8]) -> Result<(), BackupError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    private::create_folder(folder).map_err(BackupError::io)?;
+    let draft = folder.join(format!(".{}.tmp", uuid::Uuid::now_v7()));
+    let written = private::open(&draft, OpenOptions::new().write(true).create_new(true)).and_then(|mut file| {
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        sync_folder(folder)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written.map_err(BackupError::io)
+}
+
+/// Waits until the names in a folder are on the disk.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Runs what waits for a disk or a tool on a thread that may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
+) -> Result<T, BackupError> {
+    tokio::task::spawn_blocking(work).await.map_err(Fault::internal)?
+}
+
+/// A file piece by piece.
+fn chunks(file: File) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send {
+    futures_util::stream::try_unfold(file, |mut file| async move {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            (&mut file).take(CHUNK as u64).read_to_end(&mut chunk)?;
+            Ok::<_, io::Error>((chunk, file))
+        });
+        let (chunk, file) = read.await.map_err(io::Error::other)??;
+        Ok((!chunk.is_empty()).then(|| (Bytes::from(chunk), file)))
+    })
+}

@@ -1,0 +1,122 @@
+//! Databases and schemas of PostgreSQL that are made, renamed and dropped whole, for restoring and
+//! for drills.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
+
+use super::{Direct, connect, with_database};
+use crate::error::Fault;
+
+/// Names can't be parameters; these are of our own making, or from a manifest, and in quotes.
+async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
+    #[allow(clippy::disallowed_methods, reason = "names in quotes")]
+    raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}
+
+async fn open(url: &str) -> Result<Box<PgConnection>, Fault> {
+    match Direct::postgres(url).await? {
+        Direct::Postgres(connection) => Ok(connection),
+        Direct::Sqlite(_) => Err(Fault::internal("not PostgreSQL")),
+    }
+}
+
+async fn run_at(url: &str, sql: String) -> Result<(), Fault> {
+    let mut connection = open(url).await?;
+    let done = run(&mut connection, sql).await;
+    Direct::Postgres(connection).close().await;
+    done
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn database_of(url: &str) -> Result<String, Fault> {
+    let options =
+        PgConnectOptions::from_str(url).map_err(|_| Fault::internal("an address that can't be understood"))?;
+    Ok(options.get_database().unwrap_or_else(|| options.get_username()).to_owned())
+}
+
+/// Makes an empty database on the same server.
+pub(crate) async fn create_database(url: &str, name: &str) -> Result<(), Fault> {
+    run_at(url, format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quoted(name))).await
+}
+
+/// Makes the database that `url` names, unless it is there.
+pub(crate) async fn create_missing_database(url: &str) -> Result<(), Fault> {
+    let missing = match Direct::postgres(url).await {
+        Ok(direct) => {
+            direct.close().await;
+            return Ok(());
+        }
+        Err(fault) if fault.chain().contains("does not exist") => fault,
+        Err(fault) => return Err(fault),
+    };
+    let maintenance = with_database(url, "postgres").map_err(Fault::internal)?;
+    tracing::debug!(reason = missing.chain(), "making the database");
+    create_database(&maintenance, &database_of(url)?).await
+}
+
+/// Drops the database that `url` names, whoever is in it. Nothing but scratch databases.
+pub(crate) async fn drop_database(url: &str) -> Result<(), Fault> {
+    let name = database_of(url)?;
+    if !name.contains("drill") {
+        return Err(Fault::internal(format!("{name} is no scratch database")));
+    }
+    let maintenance = with_database(url, "postgres").map_err(Fault::internal)?;
+    run_at(&maintenance, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name))).await
+}
+
+/// Makes a schema, unless it is there.
+pub(crate) async fn create_schema(url: &str, schema: &str) -> Result<(), Fault> {
+    run_at(url, format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema))).await
+}
+
+pub(crate) async fn drop_schema(url: &str, schema: &str) -> Result<(), Fault> {
+    run_at(url, format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema))).await
+}
+
+pub(crate) async fn rename_schema(url: &str, from: &str, to: &str) -> Result<(), Fault> {
+    run_at(url, format!("ALTER SCHEMA {} RENAME TO {}", quoted(from), quoted(to))).await
+}
+
+/// Whether the schema of this address has no tables.
+pub(crate) async fn is_empty(url: &str) -> Result<bool, Fault> {
+    let mut connection = open(url).await?;
+    let tables: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    Direct::Postgres(connection).close().await;
+    Ok(tables == 0)
+}
+
+/// How often, and for how long, somebody who is just leaving is waited for.
+const LEAVING: (u32, Duration) = (20, Duration::from_millis(100));
+
+/// Who is connected as a server of this address would be, if anybody.
+pub(crate) async fn in_use(url: &str) -> Result<Option<String>, Fault> {
+    let options =
+        PgConnectOptions::from_str(url).map_err(|_| Fault::internal("an address that can't be understood"))?;
+    let mut connection = open(url).await?;
+    let mut sessions: i64 = 0;
+    for _ in 0..LEAVING.0 {
+        sessions = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1",
+        )
+        .bind(connect::application_name(&options))
+        .fetch_one(&mut *connection)
+        .await?;
+        if sessions == 0 {
+            break;
+        }
+        tokio::time::sleep(LEAVING.1).await;
+    }
+    Direct::Postgres(connection).close().await;
+    Ok((sessions > 0).then(|| format!("{sessions} sessions")))
+}

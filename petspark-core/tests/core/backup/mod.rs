@@ -1,0 +1,10 @@
+//! Backups: what comes back is what was there, what was tampered with is found out, and nothing
+//! that goes wrong half-way looks like a backup.
+
+mod encrypted;
+mod lab;
+mod matrix;
+mod places;
+mod restoring;
+mod scheduled;
+mod storm;
