@@ -94,6 +94,10 @@ ids! {
     ApiKeyId,
     /// Names an upload: a photo or a document.
     UploadId,
+    /// Names a plan that somebody bought once or was given.
+    GrantId,
+    /// Names something that we asked Stripe to do.
+    OperationId,
     /// Names a moderation task.
     TaskId,
     /// Names what a moderation task is about: for a pet, it is the pet's id.

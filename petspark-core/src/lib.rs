@@ -1,4 +1,4 @@
-//! The PetSpark library: accounts and pets for pet platforms; media and billing will follow. It
+//! The PetSpark library: accounts, pets, photos and payments for pet platforms. It
 //! knows nothing of HTTP (`petspark-http`) or of a terminal (`petspark-cli`).
 //!
 //! ```
@@ -36,6 +36,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod billing;
 mod caller;
 pub mod clock;
 pub mod config;
@@ -66,8 +67,8 @@ pub use clock::{Clock, Timestamp};
 pub use error::{Failure, Fault, FieldErrors, Kind, chain};
 pub use expected::Expected;
 pub use id::{
-    ApiKeyId, AuditId, FactorId, InvalidId, JobId, OneTimeTokenId, PetId, SessionId, SubjectId, TaskId, UploadId,
-    UserId,
+    ApiKeyId, AuditId, FactorId, GrantId, InvalidId, JobId, OneTimeTokenId, OperationId, PetId, SessionId, SubjectId,
+    TaskId, UploadId, UserId,
 };
 pub use idempotency::{IdempotencyError, IdempotencyKey, InvalidKey, Once};
 pub use lines::LineProblem;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audit::{Audit, Retain};
 use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
+use crate::billing::{self, Billing, Entitled, Limits};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::dashboard::{Dashboard, Fold};
@@ -32,6 +33,7 @@ struct Inner {
     pets: Pets,
     media: Media,
     moderation: Moderation,
+    billing: Billing,
     dashboard: Dashboard,
     jobs: Jobs,
     mail: Mailer,
@@ -72,6 +74,9 @@ pub enum StartError {
     /// Uploads can't be kept like this: a setting lacks, or is no good.
     #[error("{0}")]
     Objects(String),
+    /// Payments can't work like this: a key is none, or no secret for webhooks is there.
+    #[error("{0}")]
+    Billing(String),
     /// Mails can't be sent like this: a setting lacks, or a text or certificate is no good.
     #[error("{0}")]
     Mail(String),
@@ -82,7 +87,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) => Kind::Invalid,
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -91,7 +96,7 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) => "CONFIG_INVALID",
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -135,7 +140,14 @@ impl PetSpark {
         let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
             .map_err(StartError::Auth)?;
         let people = People::open(database.clone(), clock.clone(), auth.clone(), settings.people.clone());
-        let pets = Pets::open(database.clone(), clock.clone(), auth.cursors(), settings.pets.clone());
+        let free = Limits {
+            photos_per_pet: settings.media.max_photos,
+            storage_bytes: settings.media.max_bytes.0,
+            pets: settings.pets.max_pets,
+        };
+        let entitled = Entitled::open(database.clone(), clock.clone(), free, &settings.billing);
+        let (db, at, of) = (database.clone(), clock.clone(), settings.pets.clone());
+        let pets = Pets::open(db, at, auth.cursors(), entitled.clone(), of);
         let jobs = Jobs::open(database.clone(), clock.clone(), auth.cursors(), &settings);
         jobs.handle(PurgeThrottles::new(database.clone(), clock.clone(), &settings.auth.throttle));
         let mail =
@@ -153,12 +165,19 @@ impl PetSpark {
         let objects = ObjectStore::open(&settings.objects).map_err(StartError::Objects)?;
         let links = media::Links::new(auth.media_signer(), &settings.media);
         let (db, at, of) = (database.clone(), clock.clone(), settings.media.clone());
-        let media = Media::open(db, at, auth.cursors(), pets.clone(), objects, links, of);
+        let media = Media::open(db, at, auth.cursors(), pets.clone(), entitled.clone(), objects, links, of);
         jobs.handle(media::Process(media.clone()));
         jobs.handle(media::Sweep(media.clone()));
         jobs.handle(media::Remake(media.clone()));
         let (db, at, of) = (database.clone(), clock.clone(), settings.moderation.clone());
         let moderation = Moderation::open(db, at, auth.cursors(), pets.clone(), media.clone(), of);
+        let billing = Billing::open(database.clone(), clock.clone(), auth.cursors(), entitled, &settings)
+            .map_err(StartError::Billing)?;
+        jobs.handle(billing::Process(billing.clone()));
+        jobs.handle(billing::FollowEmail(billing.clone()));
+        jobs.handle(billing::Forget(billing.clone()));
+        jobs.handle(billing::Sweep(billing.clone()));
+        jobs.handle(billing::Reconcile(billing.clone()));
         let dashboard = Dashboard::open(database.clone(), clock.clone());
         jobs.handle(Fold(dashboard.clone()));
         let audit = Audit::open(database.clone(), clock.clone(), auth.cursors());
@@ -171,6 +190,7 @@ impl PetSpark {
             pets,
             media,
             moderation,
+            billing,
             dashboard,
             jobs,
             mail,
@@ -207,6 +227,12 @@ impl PetSpark {
     #[must_use]
     pub fn moderation(&self) -> &Moderation {
         &self.0.moderation
+    }
+
+    /// Payments, and what people may have because of them.
+    #[must_use]
+    pub fn billing(&self) -> &Billing {
+        &self.0.billing
     }
 
     /// How many there are of everything.

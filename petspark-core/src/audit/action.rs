@@ -103,6 +103,22 @@ text_enum! {
         TaskTaken = "moderation_task_taken",
         /// A moderator decided on what was reported.
         TaskDecided = "moderation_task_decided",
+        /// Somebody was given a plan.
+        PlanGranted = "plan_granted",
+        /// A plan that was bought or given was taken back.
+        PlanRevoked = "plan_revoked",
+        /// Money was given back.
+        PaymentRefunded = "payment_refunded",
+        /// Somebody tried to pay what isn't sold, or to touch what isn't theirs.
+        PaymentRefused = "payment_refused",
+        /// An event came that Stripe didn't sign; noted once a minute.
+        WebhookRefused = "payment_webhook_refused",
+        /// An operator had an event of Stripe's processed again.
+        BillingEventReplayed = "sys_billing_event_replayed",
+        /// What is kept of payments was compared with Stripe.
+        BillingSynced = "sys_billing_synced",
+        /// An operator had Stripe send its events.
+        WebhookSetUp = "sys_billing_webhook_set_up",
         /// Entries of this log were removed because of their age.
         AuditPurged = "sys_audit_purged",
         /// An administrator had a job tried again.

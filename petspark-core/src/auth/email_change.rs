@@ -7,6 +7,7 @@ use super::store::{self, HeldUser};
 use super::user::{Email, UserStatus};
 use super::{Auth, AuthError};
 use crate::audit::{self, Action, Event, Subject};
+use crate::billing;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
@@ -111,6 +112,7 @@ impl Auth {
             return Ok(false);
         }
         store::discard_tokens(tx, user.id, &Purpose::LEADING_IN).await?;
+        billing::follow_email(tx, user.id, now).await?;
         // Asked last: a change that frees an address reserves it in the same transaction.
         Ok(!store::is_reserved(tx, email, user.id, now).await?)
     }

@@ -31,6 +31,10 @@ text_enum! {
         ReadJobs = "jobs:read",
         /// Retry and drop jobs.
         ManageJobs = "jobs:write",
+        /// Look at what people bought, and at the events of the payment provider.
+        ReadBilling = "billing:read",
+        /// Give and take plans, refund, and look after payments.
+        ManageBilling = "billing:write",
         /// Look at how many there are of everything.
         ReadDashboard = "dashboard:read",
         /// End the sessions of many users at once, or of anybody.
@@ -55,6 +59,8 @@ impl Permission {
             | Self::ReadAudit
             | Self::ReadJobs
             | Self::ManageJobs
+            | Self::ReadBilling
+            | Self::ManageBilling
             | Self::ReadDashboard
             | Self::ManageSessions
             | Self::ManageSigningKeys

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::audit::AuditSettings;
 use crate::auth::{OneTimeTokenSettings, RegisterMode, SecondFactorSettings, Secrets, ThrottleSettings};
+use crate::billing::BillingSettings;
 use crate::database::text_enum;
 use crate::jobs::JobSettings;
 use crate::mail::MailSettings;
@@ -80,8 +81,8 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// Where uploads are kept.
     pub objects: ObjectSettings,
-    /// Payments.
-    pub stripe: StripeSettings,
+    /// Payments and plans.
+    pub billing: BillingSettings,
 }
 
 /// The database and how patient we are with it.
@@ -148,17 +149,6 @@ pub struct AuthSettings {
     pub throttle: ThrottleSettings,
 }
 
-/// Stripe, for payments.
-#[derive(Clone, Debug)]
-pub struct StripeSettings {
-    /// `STRIPE_SECRET_KEY`; without it payments are off.
-    pub secret_key: Option<Secret>,
-    /// `STRIPE_WEBHOOK_SECRET`.
-    pub webhook_secret: Option<Secret>,
-    /// `STRIPE_API_BASE`, for a stand-in.
-    pub api_base: Option<WebUrl>,
-}
-
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -200,7 +190,7 @@ impl Settings {
             jobs: JobSettings::read(from),
             audit: AuditSettings::read(from),
             objects: ObjectSettings::read(from, &data_dir),
-            stripe: StripeSettings::read(from),
+            billing: BillingSettings::read(from),
             data_dir,
         };
         settings.check(from);
@@ -428,24 +418,6 @@ impl AuthSettings {
             }),
             password_min_chars,
             throttle: ThrottleSettings::read(from),
-        }
-    }
-}
-
-impl StripeSettings {
-    fn read(from: &mut Loader) -> Self {
-        Self {
-            secret_key: from.secret("billing.stripe.secret_key", Some("STRIPE_SECRET_KEY"), "Not used yet."),
-            webhook_secret: from.secret(
-                "billing.stripe.webhook_secret",
-                Some("STRIPE_WEBHOOK_SECRET"),
-                "Not used yet.",
-            ),
-            api_base: from.find(
-                "billing.stripe.api_base",
-                Some("STRIPE_API_BASE"),
-                "A stand-in for the Stripe API. Not used yet.",
-            ),
         }
     }
 }

@@ -16,6 +16,11 @@ pub(crate) fn violates(error: &sqlx::Error, name: &str) -> bool {
     }
 }
 
+/// Whether `error` says that what a row refers to isn't there.
+pub(crate) fn violates_foreign_key(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation)
+}
+
 /// SQLite names columns, not the index: `UNIQUE constraint failed: users.email` is
 /// `users_email_key` here. Only indexes over expressions are named: `... failed: index 'x'`.
 fn sqlite_constraint(message: &str) -> Option<String> {

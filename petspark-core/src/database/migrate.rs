@@ -60,6 +60,7 @@ const MIGRATIONS: &[Migration] = migrations![
     18 "0018_what_is_over",
     19 "0019_filters_in_indexes",
     20 "0020_uploads",
+    21 "0021_billing",
 ];
 
 impl Migration {

@@ -13,7 +13,7 @@ mod statements;
 mod types;
 
 pub use connect::OpenError;
-pub(crate) use error::violates;
+pub(crate) use error::{violates, violates_foreign_key};
 pub(crate) use full_text::FullText;
 pub use migrate::{Migration, MigrationError, MigrationState, Migrations, State};
 pub(crate) use readers::Readers;

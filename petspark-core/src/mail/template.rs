@@ -75,6 +75,12 @@ templates! {
     PhotoApproved = "photo-approved" ["added"],
     /// The same for one that isn't shown.
     PhotoRejected = "photo-rejected" ["added"],
+    /// To somebody whose payment failed: their plan goes on `until` then, if it does.
+    PaymentFailed = "payment-failed" ["until"],
+    /// To somebody whose bank wants them to confirm a payment.
+    PaymentActionRequired = "payment-action-required" [],
+    /// To somebody whose trial ends, on the day `trial_end`.
+    TrialEnding = "trial-ending" ["trial_end"],
     /// From an operator who wants to see whether mails arrive.
     Test = "test" [],
 }

@@ -41,6 +41,7 @@ use tokio::sync::Semaphore;
 use self::objects::ObjectStore;
 use self::photo::Upload;
 use crate::auth::Permission;
+use crate::billing::Entitled;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::database::Database;
@@ -56,6 +57,7 @@ pub struct Media {
     clock: Clock,
     cursors: Cursors,
     pets: Pets,
+    entitled: Entitled,
     objects: ObjectStore,
     links: Links,
     settings: MediaSettings,
@@ -69,12 +71,13 @@ impl Media {
         clock: Clock,
         cursors: Cursors,
         pets: Pets,
+        entitled: Entitled,
         objects: ObjectStore,
         links: Links,
         settings: MediaSettings,
     ) -> Self {
         let workers = Arc::new(Semaphore::new(settings.workers as usize));
-        Self { db, clock, cursors, pets, objects, links, settings, workers }
+        Self { db, clock, cursors, pets, entitled, objects, links, settings, workers }
     }
 
     /// Whether objects can be stored and read.

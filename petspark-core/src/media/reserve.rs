@@ -11,6 +11,7 @@ use super::photo::{Photo, Upload, UploadStatus};
 use super::upload::{Announced, NewUpload};
 use super::{Media, MediaError, MediaSettings, Purpose, store};
 use crate::auth::Denied;
+use crate::billing::Limits;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
@@ -59,38 +60,14 @@ impl Media {
         let owner = caller.user_id().ok_or(Denied::Unauthenticated)?;
         let announced = new.check(self.max_upload())?;
         let (id, now) = (UploadId::new(), self.clock.now());
+        let limits = self.entitled.limits(owner).await?;
         let mut tx = self.db.begin().await?;
         take_turns(&mut tx, owner).await?;
-        self.require_room(&mut tx, owner, &announced).await?;
+        require_room(&mut tx, owner, &announced, limits).await?;
         store::insert(&mut tx, id, owner, &announced, now.after(MediaSettings::UPLOAD_TTL), now).await?;
         let upload = store::find_again(&mut tx, id).await?.ok_or(MediaError::UploadNotFound)?;
         tx.commit().await?;
         Ok(upload)
-    }
-
-    /// Whether somebody may have one more of this. They take turns, so that two at once don't both
-    /// get the last place.
-    async fn require_room(&self, tx: &mut Tx, owner: UserId, announced: &Announced) -> Result<(), MediaError> {
-        if let Some(pet) = announced.pet {
-            if store::owner_of_pet(tx, pet).await? != Some(owner) {
-                return Err(MediaError::NotYourPet);
-            }
-            let most = self.settings.max_photos;
-            if store::count_photos(tx, pet).await? >= u64::from(most) {
-                return Err(MediaError::LimitReached(format!("A pet can have at most {most} photos.")));
-            }
-        }
-        let holdings = store::holdings(tx, owner).await?;
-        if holdings.reserved >= MAX_RESERVED {
-            let message = format!("You have announced {MAX_RESERVED} files. Please upload them first.");
-            return Err(MediaError::LimitReached(message));
-        }
-        let most = self.settings.max_bytes.0;
-        if holdings.bytes.unsigned_abs().saturating_add(announced.size) > most {
-            let message = format!("Your uploads can take at most {} MiB altogether.", most >> 20);
-            return Err(MediaError::LimitReached(message));
-        }
-        Ok(())
     }
 
     /// Takes bytes at a URL that [`Media::reserve`] gave out. Nothing of what breaks off, or is
@@ -166,6 +143,31 @@ impl Media {
     pub(super) fn original(&self, upload: &Upload) -> Result<ObjectKey, Fault> {
         upload.original().parse().map_err(Fault::internal)
     }
+}
+
+/// Whether somebody whose plan has these limits may have one more of this. They take turns, so that two at
+/// once don't both get the last place.
+async fn require_room(tx: &mut Tx, owner: UserId, announced: &Announced, limits: Limits) -> Result<(), MediaError> {
+    if let Some(pet) = announced.pet {
+        if store::owner_of_pet(tx, pet).await? != Some(owner) {
+            return Err(MediaError::NotYourPet);
+        }
+        let most = limits.photos_per_pet;
+        if store::count_photos(tx, pet).await? >= u64::from(most) {
+            return Err(MediaError::LimitReached(format!("A pet can have at most {most} photos.")));
+        }
+    }
+    let holdings = store::holdings(tx, owner).await?;
+    if holdings.reserved >= MAX_RESERVED {
+        let message = format!("You have announced {MAX_RESERVED} files. Please upload them first.");
+        return Err(MediaError::LimitReached(message));
+    }
+    let most = limits.storage_bytes;
+    if holdings.bytes.unsigned_abs().saturating_add(announced.size) > most {
+        let message = format!("Your uploads can take at most {} MiB altogether.", most >> 20);
+        return Err(MediaError::LimitReached(message));
+    }
+    Ok(())
 }
 
 /// Those who add something to what somebody has do so one after the other.

@@ -27,9 +27,9 @@ pub struct MediaSettings {
     pub cdn_url: Option<WebUrl>,
     /// The longest file.
     pub max_upload: ByteSize,
-    /// Photos of a pet.
+    /// Photos of a pet, in the free plan.
     pub max_photos: u32,
-    /// What somebody may have altogether, with what was made of it.
+    /// What somebody may have altogether, with what was made of it, in the free plan.
     pub max_bytes: ByteSize,
     /// Images looked at or made at the same time.
     pub workers: u32,
@@ -67,13 +67,13 @@ impl MediaSettings {
                 key: "media.max_photos",
                 env: None,
                 default: 12,
-                about: "Photos that a pet can have.",
+                about: "Photos that a pet can have, unless its owner's plan has more.",
             }),
             max_bytes: from.get(Setting {
                 key: "media.max_bytes",
                 env: None,
                 default: ByteSize(1 << 30),
-                about: "What a user's uploads can take altogether, with the sizes that are made of photos.",
+                about: "What a user's uploads can take altogether, with the sizes that are made of photos, unless their plan has more.",
             }),
             workers: from.get(Setting {
                 key: "media.workers",

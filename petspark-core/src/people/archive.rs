@@ -51,6 +51,16 @@ pub struct Archive {
     pub reports: Vec<ArchivedReport>,
     /// What moderators decided on things of theirs.
     pub decisions: Vec<ArchivedDecision>,
+    /// The customers that they are at the payment provider.
+    pub customers: Vec<ArchivedCustomer>,
+    /// What they subscribed to.
+    pub subscriptions: Vec<ArchivedSubscription>,
+    /// What they paid once.
+    pub payments: Vec<ArchivedPayment>,
+    /// Plans that they bought once or were given.
+    pub plans: Vec<ArchivedPlan>,
+    /// What was asked of the payment provider for them lately.
+    pub payment_operations: Vec<ArchivedOperation>,
     /// API keys of the installation that they made.
     pub api_keys: Vec<ArchivedKey>,
     /// What the audit log knows of them, the oldest first.
@@ -204,6 +214,72 @@ pub struct ArchivedDecision {
     pub decided_at: Timestamp,
 }
 
+/// A customer at the payment provider in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedCustomer {
+    pub stripe_id: String,
+    pub created_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// A subscription in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedSubscription {
+    pub id: String,
+    pub status: String,
+    pub price_id: Option<String>,
+    pub quantity: i64,
+    pub period_end: Option<Timestamp>,
+    pub trial_end: Option<Timestamp>,
+    pub cancel_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+}
+
+/// A payment in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedPayment {
+    pub id: String,
+    pub price_id: Option<String>,
+    pub quantity: i64,
+    pub amount: i64,
+    pub currency: String,
+    pub status: String,
+    pub refunded: i64,
+    pub created_at: Timestamp,
+}
+
+/// A plan that was bought once or given in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedPlan {
+    pub source: String,
+    pub plan: String,
+    pub reason: Option<String>,
+    pub payment_id: Option<String>,
+    pub ends_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+}
+
+/// What was asked of the payment provider in an [`Archive`].
+#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in its row")]
+pub struct ArchivedOperation {
+    pub kind: String,
+    pub state: String,
+    pub stripe_id: Option<String>,
+    pub created_at: Timestamp,
+}
+
 /// An API key in an [`Archive`].
 #[derive(Clone, Debug, Serialize, sqlx::FromRow)]
 #[serde(rename_all = "camelCase")]
@@ -282,6 +358,11 @@ impl People {
             blocks: store::archived_blocks(&self.db, user).await?,
             reports: store::archived_reports(&self.db, user).await?,
             decisions: store::archived_decisions(&self.db, user).await?,
+            customers: store::archived_customers(&self.db, user).await?,
+            subscriptions: store::archived_subscriptions(&self.db, user).await?,
+            payments: store::archived_payments(&self.db, user).await?,
+            plans: store::archived_plans(&self.db, user).await?,
+            payment_operations: store::archived_operations(&self.db, user).await?,
             api_keys: store::archived_keys(&self.db, &actor).await?,
             activity: store::archived_events(&self.db, &actor, &subjects).await?,
         }))

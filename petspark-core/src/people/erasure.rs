@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Known, People, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::auth::User;
+use crate::billing;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
@@ -36,6 +37,7 @@ impl People {
         }
         audit::anonymize(tx, Subject::User(user)).await?;
         self.auth.forget_attempts(tx, &person.email).await?;
+        billing::detach(tx, user, self.clock.now()).await?;
         // What refers to the user goes with the row, by its foreign key.
         store::erase(tx, user).await?;
         let event = Event::new(Action::UserErased).on(Subject::User(user)).because(reason);

@@ -10,8 +10,9 @@ mod profile;
 mod store;
 
 pub use archive::{
-    Archive, ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
-    ArchivedKey, ArchivedLink, ArchivedProfile, ArchivedReport, ArchivedSession, ArchivedUpload,
+    Archive, ArchivedAccount, ArchivedBlock, ArchivedCustomer, ArchivedDecision, ArchivedEvent, ArchivedFactor,
+    ArchivedFavorite, ArchivedKey, ArchivedLink, ArchivedOperation, ArchivedPayment, ArchivedPlan, ArchivedProfile,
+    ArchivedReport, ArchivedSession, ArchivedSubscription, ArchivedUpload,
 };
 pub use blocks::{BlockError, Blocked};
 pub use deletion::{Deleted, Known, When};

@@ -23,6 +23,12 @@ pub enum PetError {
     /// A moderator's decision, which the owner can't undo.
     #[error("This pet was banned by a moderator.")]
     Banned,
+    /// As many as the owner's plan has.
+    #[error("You can have at most {most} pets.")]
+    LimitReached {
+        /// How many that is.
+        most: u32,
+    },
     /// Not by this caller.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -48,7 +54,7 @@ impl Failure for PetError {
             Self::NotOwner | Self::Banned => Kind::Forbidden,
             Self::Denied(denied) => denied.kind(),
             Self::Outdated => Kind::Outdated,
-            Self::Contended => Kind::Conflict,
+            Self::Contended | Self::LimitReached { .. } => Kind::Conflict,
             Self::Idempotency(error) => error.kind(),
             Self::Fault(fault) => fault.kind(),
         }
@@ -63,6 +69,7 @@ impl Failure for PetError {
             Self::Denied(denied) => denied.code(),
             Self::Outdated => "PRECONDITION_FAILED",
             Self::Contended => "PET_004",
+            Self::LimitReached { .. } => "PET_005",
             Self::Idempotency(error) => error.code(),
             Self::Fault(fault) => fault.code(),
         }

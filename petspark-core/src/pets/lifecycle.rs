@@ -21,6 +21,8 @@ use crate::jobs::{Handler, Job};
 pub struct PetSettings {
     /// How long a deleted pet can be restored; then it is removed for good.
     pub restore_for: Duration,
+    /// Pets of a user, in the free plan.
+    pub max_pets: u32,
 }
 
 impl PetSettings {
@@ -34,7 +36,13 @@ impl PetSettings {
         if restore_for < DAY {
             from.problem("pets.restore_for", "must be at least 1d");
         }
-        Self { restore_for }
+        let max_pets = from.get(Setting {
+            key: "pets.max_pets",
+            env: None,
+            default: 100,
+            about: "Pets that a user can have, unless their plan has more.",
+        });
+        Self { restore_for, max_pets }
     }
 }
 

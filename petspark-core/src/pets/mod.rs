@@ -36,6 +36,7 @@ use self::kept::Kept;
 use self::store::Selection;
 use crate::audit::Action;
 use crate::auth::{Denied, Permission};
+use crate::billing::Entitled;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::database::Database;
@@ -54,12 +55,19 @@ pub struct Pets {
     db: Database,
     clock: Clock,
     cursors: Cursors,
+    entitled: Entitled,
     settings: PetSettings,
 }
 
 impl Pets {
-    pub(crate) fn open(db: Database, clock: Clock, cursors: Cursors, settings: PetSettings) -> Self {
-        Self { db, clock, cursors, settings }
+    pub(crate) fn open(
+        db: Database,
+        clock: Clock,
+        cursors: Cursors,
+        entitled: Entitled,
+        settings: PetSettings,
+    ) -> Self {
+        Self { db, clock, cursors, entitled, settings }
     }
 
     /// Adds a pet of the caller's.
@@ -74,7 +82,8 @@ impl Pets {
     /// that was added then, as it was then. What is refused leaves the key free.
     ///
     /// # Errors
-    /// [`PetError::Invalid`]; [`PetError::Idempotency`] for a key that was used for another pet.
+    /// [`PetError::Invalid`]; [`PetError::LimitReached`] when the caller's plan has no room for more;
+    /// [`PetError::Idempotency`] for a key that was used for another pet.
     pub async fn create_once(
         &self,
         caller: &Caller,
@@ -86,10 +95,15 @@ impl Pets {
         let request = Request::new(owner_id, "pets.create", &fields, key)?;
         let fields = fields.check(None, now.date()).map_err(PetError::Invalid)?;
         refuse_self_made_ban(caller, None, fields.status)?;
+        let most = self.entitled.limits(owner_id).await?.pets;
         let mut attempt = match request.begin(&self.db, now).await? {
             Begun::Before(kept) => return Ok(kept.map(|Kept(pet)| pet)),
             Begun::Now(attempt) => attempt,
         };
+        store::take_turns(attempt.tx(), owner_id).await?;
+        if store::count_pets_of(attempt.tx(), owner_id).await? >= u64::from(most) {
+            return Err(PetError::LimitReached { most });
+        }
         let row = store::NewPetRow::new(PetId::new(), owner_id, fields, now);
         let id = row.id;
         store::insert_pets(attempt.tx(), &[row]).await?;

@@ -8,9 +8,9 @@ use crate::database::{Database, on_reader};
 use crate::error::Fault;
 use crate::id::UserId;
 use crate::people::archive::{
-    ArchivedAccount, ArchivedBlock, ArchivedDecision, ArchivedEvent, ArchivedFactor, ArchivedFavorite,
-    ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedProfile, ArchivedReport, ArchivedSession,
-    ArchivedUpload,
+    ArchivedAccount, ArchivedBlock, ArchivedCustomer, ArchivedDecision, ArchivedEvent, ArchivedFactor,
+    ArchivedFavorite, ArchivedIdempotencyKey, ArchivedKey, ArchivedLink, ArchivedOperation, ArchivedPayment,
+    ArchivedPlan, ArchivedProfile, ArchivedReport, ArchivedSession, ArchivedSubscription, ArchivedUpload,
 };
 
 #[derive(sqlx::FromRow)]
@@ -95,6 +95,45 @@ pub(in crate::people) async fn archived_decisions(db: &Database, user: UserId) -
         "SELECT t.subject_kind, t.subject_id, t.decision, t.reason, t.decided_at \
          FROM moderation_tasks t JOIN pets p ON p.id = t.pet_id \
          WHERE p.owner_id = $1 AND t.status = 'decided' ORDER BY t.decided_at"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_customers(db: &Database, user: UserId) -> Result<Vec<ArchivedCustomer>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT stripe_id, created_at, deleted_at FROM billing_customers WHERE user_id = $1 ORDER BY created_at"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_subscriptions(
+    db: &Database,
+    user: UserId,
+) -> Result<Vec<ArchivedSubscription>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, status, price_id, quantity, period_end, trial_end, cancel_at, ended_at, created_at \
+         FROM billing_subscriptions WHERE user_id = $1 ORDER BY created_at, id"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_payments(db: &Database, user: UserId) -> Result<Vec<ArchivedPayment>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, price_id, quantity, amount, currency, status, refunded, created_at \
+         FROM billing_payments WHERE user_id = $1 ORDER BY created_at, id"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_plans(db: &Database, user: UserId) -> Result<Vec<ArchivedPlan>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT source, plan, reason, payment_id, ends_at, revoked_at, created_at \
+         FROM billing_grants WHERE user_id = $1 ORDER BY created_at, id"
+    ).bind(user).fetch_all(pool).await)?)
+}
+
+pub(in crate::people) async fn archived_operations(
+    db: &Database,
+    user: UserId,
+) -> Result<Vec<ArchivedOperation>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT kind, state, stripe_id, created_at FROM billing_operations WHERE user_id = $1 ORDER BY created_at, id"
     ).bind(user).fetch_all(pool).await)?)
 }
 

@@ -91,6 +91,18 @@ impl PlaceColumns {
     }
 }
 
+/// Those who add a pet of this owner's do so one after the other.
+pub(super) async fn take_turns(tx: &mut Tx, owner: UserId) -> Result<(), Fault> {
+    tx.take_turns(&format!("pets of {owner}")).await
+}
+
+/// How many pets somebody has, deleted ones not included.
+pub(super) async fn count_pets_of(tx: &mut Tx, owner: UserId) -> Result<u64, Fault> {
+    let count: i64 = on!(tx, conn => query_scalar("SELECT count(*) FROM pets WHERE owner_id = $1 AND deleted_at IS NULL")
+        .bind(owner).fetch_one(conn).await)?;
+    Ok(count.unsigned_abs())
+}
+
 /// Stores pets whose ids are free, and says how many those were.
 pub(crate) async fn insert_pets(tx: &mut Tx, pets: &[NewPetRow]) -> Result<u64, Fault> {
     Ok(on!(tx, conn => {

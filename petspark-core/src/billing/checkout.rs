@@ -1,0 +1,179 @@
+//! Ways to Stripe's own pages, where people pay and look after what they pay for, and where these may lead
+//! back to.
+
+use serde_json::json;
+use url::Url;
+
+use super::operation::name_of;
+use super::remote::{CheckoutParams, Invoice};
+use super::{Billing, BillingError, store, user};
+use crate::caller::Caller;
+use crate::config::Settings;
+use crate::error::FieldErrors;
+use crate::id::OperationId;
+use crate::idempotency::IdempotencyKey;
+
+/// What somebody wants to pay for on Stripe's page.
+#[derive(Clone, Debug)]
+pub struct NewCheckout {
+    /// A price that is sold.
+    pub price_id: String,
+    /// How many, from 1 to 1000; of a subscription, one.
+    pub quantity: u32,
+    /// Where to come back to afterwards. `{CHECKOUT_SESSION_ID}` in it is filled in by Stripe.
+    pub success_url: String,
+    /// Where to come back to without having paid.
+    pub cancel_url: String,
+}
+
+impl Billing {
+    /// Where the caller pays.
+    ///
+    /// # Errors
+    /// [`BillingError::BadPrice`]; [`BillingError::Invalid`] for URLs that lead elsewhere;
+    /// [`BillingError::AlreadySubscribed`].
+    pub async fn checkout_session(
+        &self,
+        caller: &Caller,
+        new: &NewCheckout,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<String, BillingError> {
+        let (remote, owner) = (self.remote()?, user(caller)?);
+        let urls = [("successUrl", &*new.success_url), ("cancelUrl", &*new.cancel_url)];
+        self.require_own_urls(caller, "checkout_session", &urls).await?;
+        let price = match self.sold(&new.price_id).await {
+            Err(error) => return Err(self.refuse(caller, "checkout_session", error).await),
+            Ok(price) => price,
+        };
+        let recurring = price.period.is_some();
+        if !(1..=if recurring { 1 } else { 1000 }).contains(&new.quantity) {
+            let error =
+                BillingError::BadPrice("The quantity must be 1, or up to 1000 of what is paid once.".to_owned());
+            return Err(self.refuse(caller, "checkout_session", error).await);
+        }
+        let trial_days = match recurring {
+            true => self.require_none_yet(owner).await?,
+            false => None,
+        };
+        let customer = self.customer(owner).await?;
+        let request = (&price.id, new.quantity, &new.success_url, &new.cancel_url);
+        let operation = self.begin(Some(owner), "checkout", &name_of(owner, key), &request).await?;
+        let params = CheckoutParams {
+            customer,
+            price: price.id,
+            quantity: new.quantity,
+            recurring,
+            trial_days,
+            success_url: new.success_url.clone(),
+            cancel_url: new.cancel_url.clone(),
+            automatic_tax: self.settings.automatic_tax,
+        };
+        // Asked again under the same key, Stripe answers the same: nothing of the answer is kept.
+        let (id, url) = self.operate(&operation, remote.checkout(&operation.key, &params)).await?;
+        store::finish_operation_now(&self.db, operation.id, "done", Some(&id), self.clock.now()).await?;
+        Ok(url)
+    }
+
+    /// Where the caller looks after their subscription, cards and invoices.
+    ///
+    /// # Errors
+    /// [`BillingError::Invalid`] for a URL that leads elsewhere; [`BillingError::NotFound`] for who never
+    /// bought anything.
+    pub async fn portal_session(&self, caller: &Caller, return_url: &str) -> Result<String, BillingError> {
+        let (remote, owner) = (self.remote()?, user(caller)?);
+        self.require_own_urls(caller, "portal_session", &[("returnUrl", return_url)]).await?;
+        let customer = store::customer_of(&self.db, owner).await?.ok_or(BillingError::NotFound("customer"))?;
+        let name = format!("{owner} {}", OperationId::new());
+        let operation = self.begin(Some(owner), "portal", &name, &json!(return_url)).await?;
+        let url = self.operate(&operation, remote.portal(&operation.key, &customer, return_url)).await?;
+        store::finish_operation_now(&self.db, operation.id, "done", None, self.clock.now()).await?;
+        Ok(url)
+    }
+
+    /// The caller's invoices, the newest first, 100 at most, from Stripe.
+    ///
+    /// # Errors
+    /// [`BillingError::Denied`] when no user is asking.
+    pub async fn invoices(&self, caller: &Caller) -> Result<Vec<Invoice>, BillingError> {
+        let (remote, owner) = (self.remote()?, user(caller)?);
+        match store::customer_of(&self.db, owner).await? {
+            Some(customer) => Ok(remote.invoices(&customer).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn require_own_urls(&self, caller: &Caller, tried: &str, urls: &[(&str, &str)]) -> Result<(), BillingError> {
+        let mut problems = FieldErrors::default();
+        for (field, url) in urls.iter().filter(|(_, url)| !leads_home(url, &self.return_origins)) {
+            let long = if url.len() > MAX_URL { " of at most 2000 characters" } else { "" };
+            problems.add(field, format!("must be a URL{long} on an origin that is allowed here"));
+        }
+        match problems.finish(Some(())) {
+            Ok(()) => Ok(()),
+            Err(problems) => Err(self.refuse(caller, tried, BillingError::Invalid(problems)).await),
+        }
+    }
+}
+
+const MAX_URL: usize = 2000;
+
+/// Whether a URL leads to one of these origins, and to nobody else however it is read.
+fn leads_home(url: &str, origins: &[String]) -> bool {
+    // What a browser would quietly mend, such as a tab in the scheme or a backslash for a slash, isn't a URL here.
+    if url.len() > MAX_URL || url.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
+        return false;
+    }
+    let Ok(parsed) = Url::parse(url) else { return false };
+    let plain = parsed.username().is_empty() && parsed.password().is_none();
+    plain && matches!(parsed.scheme(), "http" | "https") && origins.contains(&parsed.origin().ascii_serialization())
+}
+
+/// The origins that the settings allow.
+pub(super) fn allowed_origins(settings: &Settings) -> std::sync::Arc<[String]> {
+    let web = settings.public_web_url.iter().chain(&settings.billing.return_origins).map(|url| url.as_str().to_owned());
+    let development = (settings.public_web_url.is_none()
+        && settings.environment == crate::config::Environment::Development)
+        .then(|| "http://localhost:3000".to_owned());
+    let parsed = web.chain(development).filter_map(|url| Url::parse(&url).ok());
+    parsed.map(|url| url.origin().ascii_serialization()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_url_leads_home_however_it_is_read() {
+        let origins = ["https://app.example.org".to_owned(), "http://localhost:3000".to_owned()];
+        for good in [
+            "https://app.example.org",
+            "https://app.example.org/thanks?session={CHECKOUT_SESSION_ID}#top",
+            "https://APP.example.org:443/",
+            "http://localhost:3000/x",
+        ] {
+            assert!(leads_home(good, &origins), "{good}");
+        }
+        let long = format!("https://app.example.org/{}", "x".repeat(2000));
+        for wrong in [
+            "",
+            "/thanks",
+            "//app.example.org",
+            "http://app.example.org",
+            "https://app.example.org.evil.com",
+            "https://app.example.org@evil.com",
+            "https://evil.com@app.example.org",
+            "https://evil.com/https://app.example.org",
+            "https://evil.com\\@app.example.org",
+            "https:app.example.org\\.evil.com",
+            "ht\ttps://app.example.org",
+            " https://app.example.org",
+            "https://app.example.org:8443",
+            "http://localhost:3001",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            &long,
+        ] {
+            assert!(!leads_home(wrong, &origins), "{wrong}");
+        }
+    }
+}

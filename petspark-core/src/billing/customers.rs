@@ -1,0 +1,189 @@
+//! Customers: one at Stripe for each user who buys something, whoever asks at the same time and whatever
+//! breaks in between.
+
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::operation::{KEY_LIVES, Operation};
+use super::{Billing, BillingError, in_job, store};
+use crate::clock::Timestamp;
+use crate::database::{Tx, violates_foreign_key};
+use crate::error::Fault;
+use crate::id::{OperationId, UserId};
+use crate::jobs::{self, Handler, Job, NewJob};
+
+const KIND: &str = "customer";
+
+impl Billing {
+    /// The customer that a user is at Stripe; made if there is none.
+    pub(super) async fn customer(&self, user: UserId) -> Result<String, BillingError> {
+        if let Some(id) = store::customer_of(&self.db, user).await? {
+            return Ok(id);
+        }
+        let (remote, name, request) = (self.remote()?, user.to_string(), json!({ "user": user }));
+        if let Some(made) = self.lost_customer(user).await? {
+            return Ok(made);
+        }
+        let mut operation = self.begin(Some(user), KIND, &name, &request).await?;
+        if operation.done.is_some() {
+            // Somebody was quicker; or the customer that this made is gone.
+            if let Some(id) = store::customer_of(&self.db, user).await? {
+                return Ok(id);
+            }
+            operation = self.begin_again(user, KIND, &name, &request, &operation).await?;
+        }
+        let made = self.operate(&operation, remote.create_customer(&operation.key, user)).await?;
+        self.keep_customer(&operation, user, &made.id).await
+    }
+
+    async fn keep_customer(&self, operation: &Operation, user: UserId, id: &str) -> Result<String, BillingError> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let is_new = match store::insert_customer(&mut tx, id, user, now).await {
+            // Erased meanwhile: the sweep finds the operation, and with it the customer.
+            Err(error) if violates_foreign_key(&error) => return Err(BillingError::NotFound("user")),
+            result => result.map_err(Fault::from)?,
+        };
+        store::finish_operation(&mut tx, operation.id, id, now).await?;
+        if is_new {
+            follow_email(&mut tx, user, now).await?;
+        }
+        tx.commit().await?;
+        let id = store::customer_of(&self.db, user).await?;
+        let id = id.ok_or_else(|| Fault::unavailable("a customer was deleted while it was made"))?;
+        if is_new && let Err(error) = self.push_email(user).await {
+            // The job tries again.
+            tracing::info!(customer = id, cause = error.cause(), "a new customer has no address yet");
+        }
+        Ok(id)
+    }
+
+    /// A customer that was asked for so long ago that Stripe has forgotten the key, and may have been made.
+    async fn lost_customer(&self, user: UserId) -> Result<Option<String>, BillingError> {
+        let Some(begun) = store::find_operation(&self.db, &format!("{KIND} {user}")).await? else { return Ok(None) };
+        if begun.state != "pending" || self.clock.now().since(begun.created_at) < KEY_LIVES {
+            return Ok(None);
+        }
+        let Some(id) = self.look_for_customer(user, begun.created_at).await? else { return Ok(None) };
+        let operation = Operation { id: begun.id, key: String::new(), done: None };
+        self.keep_customer(&operation, user, &id).await.map(Some)
+    }
+
+    /// Looks through the customers made since about then for that of a user.
+    pub(super) async fn look_for_customer(
+        &self,
+        user: UserId,
+        since: Timestamp,
+    ) -> Result<Option<String>, BillingError> {
+        let remote = self.remote()?;
+        let since = since.before(std::time::Duration::from_secs(3600));
+        let mut after = None;
+        loop {
+            let page = remote.customers(Some(since), after).await?;
+            let found = page.items.into_iter().find(|customer| customer.user == Some(user) && !customer.deleted);
+            match (found, page.next) {
+                (Some(found), _) => return Ok(Some(found.id)),
+                (None, None) => return Ok(None),
+                (None, next) => after = next,
+            }
+        }
+    }
+
+    /// Whose a customer is; one that we made and don't know of is known afterwards. `None`: not ours.
+    pub(super) async fn owner_of(&self, customer: &str) -> Result<Option<Option<UserId>>, BillingError> {
+        if let Some(row) = store::customer_by_id(&self.db, customer).await? {
+            return Ok(Some(row.user_id));
+        }
+        let made = match self.remote()?.customer(customer).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            made => made?,
+        };
+        let Some(user) = made.user.filter(|_| !made.deleted) else { return Ok(None) };
+        if !self.adopt_customer(&made.id, user).await? {
+            return Ok(None);
+        }
+        Ok(store::customer_by_id(&self.db, customer).await?.map(|row| row.user_id))
+    }
+
+    /// Takes a customer in that was made for a user; says whether it could be.
+    pub(super) async fn adopt_customer(&self, id: &str, user: UserId) -> Result<bool, BillingError> {
+        if !store::live_user(&self.db, user).await? {
+            return Ok(false);
+        }
+        let mut tx = self.db.begin().await?;
+        let adopted = store::insert_customer(&mut tx, id, user, self.clock.now()).await;
+        if adopted.as_ref().is_err_and(violates_foreign_key) {
+            return Ok(false);
+        }
+        let adopted = adopted.map_err(Fault::from)?;
+        tx.commit().await?;
+        Ok(adopted)
+    }
+
+    /// Reads a customer anew: one that is deleted there is none here.
+    pub(super) async fn read_customer(&self, id: &str) -> Result<(), BillingError> {
+        let gone = match self.remote()?.customer(id).await {
+            Err(error) if error.is_not_found() => true,
+            customer => customer?.deleted,
+        };
+        if gone {
+            let mut tx = self.db.begin().await?;
+            if let Some(Some(user)) = store::mark_customer_deleted(&mut tx, id, self.clock.now()).await? {
+                self.entitled.forget_after(&mut tx, user);
+            }
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Tells Stripe the address that a user has now, if it knows another.
+    pub(super) async fn push_email(&self, user: UserId) -> Result<bool, BillingError> {
+        let Some(customer) = store::customer_of(&self.db, user).await? else { return Ok(false) };
+        let Some(email) = store::email_of(&self.db, user).await? else { return Ok(false) };
+        let remote = self.remote()?;
+        let known = remote.customer(&customer).await?;
+        if known.deleted || known.email.as_deref() == Some(&email) {
+            return Ok(false);
+        }
+        let name = format!("{customer} {}", OperationId::new());
+        let operation = self.begin(Some(user), "email", &name, &customer).await?;
+        self.operate(&operation, remote.set_email(&operation.key, &customer, &email)).await?;
+        store::finish_operation_now(&self.db, operation.id, "done", Some(&customer), self.clock.now()).await?;
+        Ok(true)
+    }
+}
+
+const FOLLOW_EMAIL: &str = "billing.follow_email";
+
+/// Has Stripe told of a user's new address once the transaction is committed.
+pub(crate) async fn follow_email(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(), Fault> {
+    if store::live_customers_of(tx, user).await?.is_empty() {
+        return Ok(());
+    }
+    jobs::enqueue(tx, now, NewJob::new(FOLLOW_EMAIL, json!({ "user": user }))).await.map(drop)
+}
+
+/// Tells Stripe of new addresses.
+pub(crate) struct FollowEmail(pub(crate) Billing);
+
+#[derive(Deserialize)]
+struct Whose {
+    user: UserId,
+}
+
+impl Handler for FollowEmail {
+    fn kind(&self) -> &'static str {
+        FOLLOW_EMAIL
+    }
+
+    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let Whose { user } = serde_json::from_value(job.payload.clone()).map_err(Fault::lasting)?;
+            match self.0.is_configured() {
+                true => in_job(self.0.push_email(user).await).map(drop),
+                false => Ok(()),
+            }
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! Why something about payments was refused.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::remote::RemoteError;
+use crate::auth::Denied;
+use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::idempotency::IdempotencyError;
+use crate::page::InvalidPage;
+
+/// Why something about payments was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BillingError {
+    /// There are no keys for Stripe, or this build can't speak to it.
+    #[error("Payments are not available here.")]
+    NotConfigured,
+    /// Stripe can't be reached, or has trouble of its own.
+    #[error("Payments are not available at the moment. Please try again later.")]
+    Unavailable {
+        /// For the log.
+        cause: String,
+    },
+    /// No such subscription, payment, price, grant or event.
+    #[error("There is no such {0}.")]
+    NotFound(&'static str),
+    /// Somebody else's.
+    #[error("This {0} is not yours.")]
+    NotYours(&'static str),
+    /// Only administrators may.
+    #[error("Only administrators may do this.")]
+    NotAdmin,
+    /// A price that isn't sold, or an amount that isn't its price.
+    #[error("{0}")]
+    BadPrice(String),
+    /// A webhook that Stripe didn't sign, or not lately.
+    #[error("This is not a signed webhook event.")]
+    BadWebhook {
+        /// For the log.
+        cause: &'static str,
+    },
+    /// There is a subscription already.
+    #[error("You have a subscription already; change that one.")]
+    AlreadySubscribed,
+    /// Stripe understood, and said no.
+    #[error("The payment provider refused this{}.", .code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default())]
+    Refused {
+        /// Stripe's name for the reason, if it gave one.
+        code: Option<String>,
+        /// For the log.
+        cause: String,
+    },
+    /// It can't be done as things stand.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// Fields that can't be as they are.
+    #[error("Some fields are invalid: {0}")]
+    Invalid(FieldErrors),
+    /// About the key that the request was sent with.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
+    /// Nobody is signed in, or the second factor lacks.
+    #[error(transparent)]
+    Denied(Denied),
+    /// Not the caller's doing.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Failure for BillingError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotConfigured | Self::Unavailable { .. } => Kind::Unavailable,
+            Self::NotFound(_) => Kind::NotFound,
+            Self::NotYours(_) | Self::NotAdmin => Kind::Forbidden,
+            Self::BadPrice(_) | Self::BadWebhook { .. } | Self::Invalid(_) => Kind::Invalid,
+            Self::AlreadySubscribed | Self::Conflict(_) => Kind::Conflict,
+            Self::Refused { .. } => Kind::Unprocessable,
+            Self::Idempotency(error) => error.kind(),
+            Self::Denied(denied) => denied.kind(),
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotConfigured | Self::Unavailable { .. } => "PAY_000",
+            Self::NotFound(_) => "PAY_001",
+            Self::NotYours(_) => "PAY_002",
+            Self::NotAdmin => "PAY_003",
+            Self::BadPrice(_) => "PAY_004",
+            Self::BadWebhook { .. } => "PAY_005",
+            Self::AlreadySubscribed => "PAY_006",
+            Self::Refused { .. } => "PAY_007",
+            Self::Conflict(_) => "PAY_008",
+            Self::Invalid(_) => "VALIDATION_FAILED",
+            Self::Idempotency(error) => error.code(),
+            Self::Denied(denied) => denied.code(),
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+
+    fn fields(&self) -> Option<&FieldErrors> {
+        match self {
+            Self::Invalid(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    fn details(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::Refused { code: Some(code), .. } => Some(json!({ "reason": code })),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { .. } => Some(Duration::from_secs(10)),
+            Self::Idempotency(error) => error.retry_after(),
+            Self::Fault(fault) => fault.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+impl BillingError {
+    /// What is to be logged and isn't said.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Unavailable { cause } | Self::Refused { cause, .. } => Some(cause.clone()),
+            Self::BadWebhook { cause } => Some((*cause).to_owned()),
+            Self::Fault(fault) => Some(fault.chain()),
+            _ => None,
+        }
+    }
+
+    /// The same where a job meets it. What Stripe refuses, it will refuse again.
+    pub(super) fn into_fault(self) -> Fault {
+        let text = self.cause().map_or_else(|| self.to_string(), |cause| format!("{self} {cause}"));
+        match self {
+            Self::Fault(fault) => fault,
+            Self::Unavailable { .. } => Fault::unavailable(text),
+            Self::Refused { .. } => Fault::lasting(text),
+            _ => Fault::internal(text),
+        }
+    }
+}
+
+/// Role `admin` is `PAY_003` here; what else may lack is said as everywhere.
+impl From<Denied> for BillingError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Forbidden => Self::NotAdmin,
+            denied => Self::Denied(denied),
+        }
+    }
+}
+
+impl From<InvalidPage> for BillingError {
+    fn from(error: InvalidPage) -> Self {
+        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
+    }
+}
+
+impl From<RemoteError> for BillingError {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::Unavailable(cause) => Self::Unavailable { cause },
+            RemoteError::Refused { code, message, .. } => Self::Refused { code, cause: message },
+            RemoteError::Undecodable(cause) => Self::Fault(Fault::lasting(cause)),
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Stripe, spoken to by the SDK's requests over our own client; nobody else knows the SDK.
+
+mod breaker;
+mod client;
+mod convert;
+
+use std::collections::HashMap;
+
+use stripe_billing::billing_portal_session::CreateBillingPortalSession;
+use stripe_billing::invoice::ListInvoice;
+use stripe_billing::subscription::{
+    CancelSubscription, CreateSubscription, CreateSubscriptionAutomaticTax, CreateSubscriptionItems,
+    CreateSubscriptionPaymentBehavior, CreateSubscriptionPaymentSettings,
+    CreateSubscriptionPaymentSettingsSaveDefaultPaymentMethod, ListSubscription, ListSubscriptionStatus,
+    ResumeSubscription, RetrieveSubscription, UpdateSubscription, UpdateSubscriptionItems,
+};
+use stripe_checkout::checkout_session::{
+    CreateCheckoutSession, CreateCheckoutSessionAutomaticTax, CreateCheckoutSessionCustomerUpdate,
+    CreateCheckoutSessionCustomerUpdateAddress, CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentIntentData,
+    CreateCheckoutSessionSubscriptionData,
+};
+use stripe_client_core::{
+    CustomizableStripeRequest, IdempotencyKey, RequestBuilder, RequestStrategy, StripeMethod, StripeRequest, VERSION,
+};
+use stripe_core::customer::{CreateCustomer, DeleteCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
+use stripe_core::event::ListEvent;
+use stripe_core::payment_intent::{
+    CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods, RetrievePaymentIntent,
+};
+use stripe_core::refund::CreateRefund;
+use stripe_product::price::{ListPrice, RetrievePrice};
+use stripe_product::product::{ListProduct, RetrieveProduct};
+use stripe_shared::CheckoutSessionMode;
+use stripe_types::{List, RangeQueryTs};
+
+use self::client::Client;
+use self::convert::{ListedEndpoints, MadeEndpoint};
+use super::event::Envelope;
+use super::remote::{
+    CheckoutParams, IntentParams, Invoice, Remote, RemoteCustomer, RemoteEndpoint, RemoteError, RemoteIntent,
+    RemotePage, RemotePrice, RemoteProduct, RemoteSubscription, Reply, SubscribeParams, SubscriptionUpdate,
+};
+use super::settings::{StripeSettings, is_live};
+use crate::clock::{Clock, Timestamp};
+use crate::id::UserId;
+use crate::secret::Secret;
+
+/// What we write into the metadata of what we make.
+pub(super) mod metadata {
+    pub(crate) const USER: &str = "petspark_user";
+    pub(crate) const PRICE: &str = "petspark_price";
+    pub(crate) const QUANTITY: &str = "petspark_quantity";
+    pub(crate) const OPERATION: &str = "petspark_operation";
+}
+
+/// As many of a list as Stripe gives at once.
+const PAGE: i64 = 100;
+
+pub(super) struct Gateway {
+    client: Client,
+    live: bool,
+}
+
+impl Gateway {
+    pub(super) fn new(clock: Clock, settings: &StripeSettings, key: &Secret) -> Result<Self, String> {
+        Ok(Self { client: Client::new(clock, settings, key)?, live: is_live(key).unwrap_or(true) })
+    }
+
+    async fn read<R: StripeRequest>(&self, request: &R) -> Result<R::Output, RemoteError>
+    where
+        R::Output: miniserde::Deserialize,
+    {
+        request.customize().send(&self.client).await
+    }
+
+    async fn write<R: StripeRequest>(&self, key: &str, request: &R) -> Result<R::Output, RemoteError>
+    where
+        R::Output: miniserde::Deserialize,
+    {
+        self.send(key, request.customize()).await
+    }
+
+    async fn send<T: miniserde::Deserialize>(
+        &self,
+        key: &str,
+        request: CustomizableStripeRequest<T>,
+    ) -> Result<T, RemoteError> {
+        let key = IdempotencyKey::new(key).map_err(|error| RemoteError::Undecodable(error.to_string()))?;
+        request.request_strategy(RequestStrategy::Idempotent(key)).send(&self.client).await
+    }
+}
+
+fn texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// A page of ours of one of Stripe's; `id` is what the next one is asked for by.
+fn page<T, U>(
+    list: List<T>,
+    id: impl Fn(&T) -> String,
+    convert: impl Fn(T) -> Result<U, RemoteError>,
+) -> Result<RemotePage<U>, RemoteError> {
+    let next = list.data.last().filter(|_| list.has_more).map(id);
+    Ok(RemotePage { items: list.data.into_iter().map(convert).collect::<Result<_, _>>()?, next })
+}
+
+/// What a browser needs to pay comes with these.
+const FIRST_PAYMENT: [&str; 2] = ["latest_invoice.confirmation_secret", "pending_setup_intent"];
+
+impl Remote for Gateway {
+    fn is_live(&self) -> bool {
+        self.live
+    }
+
+    fn api_version(&self) -> &'static str {
+        VERSION.as_str()
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.client.breaker.outage()
+    }
+
+    fn create_customer<'a>(&'a self, key: &'a str, user: UserId) -> Reply<'a, RemoteCustomer> {
+        Box::pin(async move {
+            let metadata = HashMap::from([(metadata::USER.to_owned(), user.to_string())]);
+            let made = self.write(key, &CreateCustomer::new().metadata(metadata)).await?;
+            Ok(convert::customer(made))
+        })
+    }
+
+    fn customer<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteCustomer> {
+        Box::pin(async move { Ok(convert::any_customer(self.read(&RetrieveCustomer::new(id)).await?)) })
+    }
+
+    fn set_email<'a>(&'a self, key: &'a str, id: &'a str, email: &'a str) -> Reply<'a, RemoteCustomer> {
+        Box::pin(async move {
+            let changed = self.write(key, &UpdateCustomer::new(id).email(email)).await?;
+            Ok(convert::customer(changed))
+        })
+    }
+
+    fn delete_customer<'a>(&'a self, id: &'a str) -> Reply<'a, ()> {
+        Box::pin(async move {
+            match self.read(&DeleteCustomer::new(id)).await {
+                Err(error) if error.is_not_found() => Ok(()),
+                deleted => deleted.map(drop),
+            }
+        })
+    }
+
+    fn customers<'a>(
+        &'a self,
+        since: Option<Timestamp>,
+        after: Option<String>,
+    ) -> Reply<'a, RemotePage<RemoteCustomer>> {
+        Box::pin(async move {
+            let mut request = ListCustomer::new().limit(PAGE);
+            if let Some(since) = since {
+                request = request.created(RangeQueryTs::gte(since.as_seconds()));
+            }
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            page(
+                self.read(&request).await?,
+                |customer| customer.id.to_string(),
+                |customer| Ok(convert::customer(customer)),
+            )
+        })
+    }
+
+    fn product<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteProduct> {
+        Box::pin(async move { Ok(convert::product(self.read(&RetrieveProduct::new(id)).await?)) })
+    }
+
+    fn products(&self, after: Option<String>) -> Reply<'_, RemotePage<RemoteProduct>> {
+        Box::pin(async move {
+            let mut request = ListProduct::new().limit(PAGE);
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            page(self.read(&request).await?, |product| product.id.to_string(), |product| Ok(convert::product(product)))
+        })
+    }
+
+    fn price<'a>(&'a self, id: &'a str) -> Reply<'a, RemotePrice> {
+        Box::pin(async move { convert::price(self.read(&RetrievePrice::new(id)).await?) })
+    }
+
+    fn prices(&self, after: Option<String>) -> Reply<'_, RemotePage<RemotePrice>> {
+        Box::pin(async move {
+            let mut request = ListPrice::new().limit(PAGE);
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            page(self.read(&request).await?, |price| price.id.to_string(), convert::price)
+        })
+    }
+
+    fn create_intent<'a>(&'a self, key: &'a str, params: &'a IntentParams) -> Reply<'a, RemoteIntent> {
+        Box::pin(async move {
+            let currency: stripe_types::Currency = convert::currency_of(params.money.currency)?;
+            let metadata = [
+                (metadata::PRICE, params.price.clone()),
+                (metadata::QUANTITY, params.quantity.to_string()),
+                (metadata::OPERATION, params.operation.clone()),
+            ];
+            let request = CreatePaymentIntent::new(params.money.amount, currency)
+                .customer(params.customer.as_str())
+                .automatic_payment_methods(CreatePaymentIntentAutomaticPaymentMethods::new(true))
+                .metadata(
+                    metadata.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<HashMap<_, _>>(),
+                );
+            convert::intent(self.write(key, &request).await?)
+        })
+    }
+
+    fn intent<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteIntent> {
+        Box::pin(async move {
+            let request = RetrievePaymentIntent::new(id).expand(texts(&["latest_charge"]));
+            convert::intent(self.read(&request).await?)
+        })
+    }
+
+    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: i64) -> Reply<'a, String> {
+        Box::pin(async move {
+            let made = self.write(key, &CreateRefund::new().payment_intent(intent).amount(amount)).await?;
+            Ok(made.id.to_string())
+        })
+    }
+
+    fn checkout<'a>(&'a self, key: &'a str, params: &'a CheckoutParams) -> Reply<'a, (String, String)> {
+        Box::pin(async move {
+            let mut item = CreateCheckoutSessionLineItems::new();
+            item.price = Some(params.price.clone());
+            item.quantity = Some(u64::from(params.quantity));
+            let mut request = CreateCheckoutSession::new()
+                .customer(params.customer.as_str())
+                .line_items(vec![item])
+                .success_url(params.success_url.as_str())
+                .cancel_url(params.cancel_url.as_str());
+            if params.recurring {
+                let mut data = CreateCheckoutSessionSubscriptionData::new();
+                data.trial_period_days = params.trial_days;
+                request = request.mode(CheckoutSessionMode::Subscription).subscription_data(data);
+            } else {
+                let mut data = CreateCheckoutSessionPaymentIntentData::new();
+                let metadata =
+                    [(metadata::PRICE, params.price.clone()), (metadata::QUANTITY, params.quantity.to_string())];
+                data.metadata = Some(metadata.map(|(name, value)| (name.to_owned(), value)).into_iter().collect());
+                request = request.mode(CheckoutSessionMode::Payment).payment_intent_data(data);
+            }
+            if params.automatic_tax {
+                let mut update = CreateCheckoutSessionCustomerUpdate::new();
+                update.address = Some(CreateCheckoutSessionCustomerUpdateAddress::Auto);
+                request = request.automatic_tax(CreateCheckoutSessionAutomaticTax::new(true)).customer_update(update);
+            }
+            let made = self.write(key, &request).await?;
+            let url = made.url.ok_or_else(|| RemoteError::Undecodable("a checkout session has no URL".to_owned()))?;
+            Ok((made.id.to_string(), url))
+        })
+    }
+
+    fn portal<'a>(&'a self, key: &'a str, customer: &'a str, return_url: &'a str) -> Reply<'a, String> {
+        Box::pin(async move {
+            let request = CreateBillingPortalSession::new().customer(customer).return_url(return_url);
+            Ok(self.write(key, &request).await?.url)
+        })
+    }
+
+    fn subscribe<'a>(&'a self, key: &'a str, params: &'a SubscribeParams) -> Reply<'a, RemoteSubscription> {
+        Box::pin(async move {
+            let mut item = CreateSubscriptionItems::new();
+            item.price = Some(params.price.clone());
+            let mut payment = CreateSubscriptionPaymentSettings::new();
+            payment.save_default_payment_method =
+                Some(CreateSubscriptionPaymentSettingsSaveDefaultPaymentMethod::OnSubscription);
+            let mut request = CreateSubscription::new()
+                .customer(params.customer.as_str())
+                .items(vec![item])
+                .payment_behavior(CreateSubscriptionPaymentBehavior::DefaultIncomplete)
+                .payment_settings(payment)
+                .expand(texts(&FIRST_PAYMENT));
+            if let Some(days) = params.trial_days {
+                request = request.trial_period_days(days);
+            }
+            if params.automatic_tax {
+                request = request.automatic_tax(CreateSubscriptionAutomaticTax::new(true));
+            }
+            convert::subscription(self.write(key, &request).await?)
+        })
+    }
+
+    fn subscription<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteSubscription> {
+        Box::pin(async move {
+            let request = RetrieveSubscription::new(id).expand(texts(&FIRST_PAYMENT));
+            convert::subscription(self.read(&request).await?)
+        })
+    }
+
+    fn subscriptions(&self, after: Option<String>) -> Reply<'_, RemotePage<RemoteSubscription>> {
+        Box::pin(async move {
+            let mut request = ListSubscription::new().status(ListSubscriptionStatus::All).limit(PAGE);
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            page(self.read(&request).await?, |subscription| subscription.id.to_string(), convert::subscription)
+        })
+    }
+
+    fn update_subscription<'a>(
+        &'a self,
+        key: &'a str,
+        id: &'a str,
+        update: &'a SubscriptionUpdate,
+    ) -> Reply<'a, RemoteSubscription> {
+        Box::pin(async move {
+            let request = UpdateSubscription::new(id);
+            let request = match update {
+                SubscriptionUpdate::Swap { item, price } => {
+                    let mut swapped = UpdateSubscriptionItems::new();
+                    swapped.id = Some(item.clone());
+                    swapped.price = Some(price.clone());
+                    request.items(vec![swapped])
+                }
+                SubscriptionUpdate::CancelAtPeriodEnd(cancel) => request.cancel_at_period_end(*cancel),
+                SubscriptionUpdate::Collect => {
+                    let mut built = request.build();
+                    // The SDK can't say that something is to be empty.
+                    built.body = Some("pause_collection=".to_owned());
+                    return convert::subscription(self.send(key, built.customize()).await?);
+                }
+            };
+            convert::subscription(self.write(key, &request).await?)
+        })
+    }
+
+    fn resume_subscription<'a>(&'a self, key: &'a str, id: &'a str) -> Reply<'a, RemoteSubscription> {
+        Box::pin(async move { convert::subscription(self.write(key, &ResumeSubscription::new(id)).await?) })
+    }
+
+    fn cancel_subscription<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteSubscription> {
+        Box::pin(async move { convert::subscription(self.read(&CancelSubscription::new(id)).await?) })
+    }
+
+    fn invoices<'a>(&'a self, customer: &'a str) -> Reply<'a, Vec<Invoice>> {
+        Box::pin(async move {
+            let list = self.read(&ListInvoice::new().customer(customer).limit(PAGE)).await?;
+            list.data.into_iter().map(convert::invoice).collect()
+        })
+    }
+
+    fn undelivered_events(&self, since: Timestamp, after: Option<String>) -> Reply<'_, RemotePage<Envelope>> {
+        Box::pin(async move {
+            let mut request =
+                ListEvent::new().delivery_success(false).created(RangeQueryTs::gte(since.as_seconds())).limit(PAGE);
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            page(self.read(&request).await?, |event| event.id.to_string(), convert::event)
+        })
+    }
+
+    fn create_endpoint<'a>(
+        &'a self,
+        key: &'a str,
+        url: &'a str,
+        events: &'a [&'static str],
+    ) -> Reply<'a, RemoteEndpoint> {
+        Box::pin(async move {
+            let form = convert::NewEndpoint { url, enabled_events: events, api_version: VERSION.as_str() };
+            let request = RequestBuilder::new(StripeMethod::Post, "/webhook_endpoints").form(&form);
+            let made: MadeEndpoint = self.send(key, request.customize()).await?;
+            Ok(made.into())
+        })
+    }
+
+    fn endpoints(&self) -> Reply<'_, Vec<RemoteEndpoint>> {
+        Box::pin(async move {
+            let request = RequestBuilder::new(StripeMethod::Get, "/webhook_endpoints").query(&[("limit", "100")]);
+            let list: ListedEndpoints = request.customize().send(&self.client).await?;
+            Ok(list.data.into_iter().map(Into::into).collect())
+        })
+    }
+}

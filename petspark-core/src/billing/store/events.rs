@@ -1,0 +1,118 @@
+//! The SQL of the inbox. Decides nothing.
+
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{QueryBuilder, query, query_as, query_scalar};
+
+use crate::billing::event::Envelope;
+use crate::billing::inbox::{EventStatus, StoredEvent};
+use crate::clock::Timestamp;
+use crate::database::{Database, Tx, on, on_reader, on_writer};
+use crate::error::Fault;
+use crate::page::PageRequest;
+
+/// An event as it waits to be processed.
+#[derive(sqlx::FromRow)]
+pub(in crate::billing) struct InboxRow {
+    pub(in crate::billing) status: EventStatus,
+    #[sqlx(json)]
+    pub(in crate::billing) body: Value,
+}
+
+/// Stores an event; says whether it is a new one.
+pub(in crate::billing) async fn insert_event(
+    tx: &mut Tx,
+    event: &Envelope,
+    status: EventStatus,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "INSERT INTO billing_events (id, type, object_id, body, status, attempts, created_at, received_at) \
+         VALUES ($1, $2, $3, $4, $5, 0, $6, $7) ON CONFLICT DO NOTHING"
+    )
+        .bind(&event.id).bind(&event.kind).bind(&event.object.id).bind(Json(event)).bind(status)
+        .bind(event.created_at()).bind(now).execute(conn).await?.rows_affected() > 0))
+}
+
+pub(in crate::billing) async fn find_event(db: &Database, id: &str) -> Result<Option<InboxRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as("SELECT status, body FROM billing_events WHERE id = $1")
+        .bind(id).fetch_optional(pool).await)?)
+}
+
+/// Ends an event that waits; says whether it did. Whoever does may do what is to be done once.
+pub(in crate::billing) async fn settle_event(
+    tx: &mut Tx,
+    id: &str,
+    status: EventStatus,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE billing_events SET status = $2, processed_at = $3, attempts = attempts + 1, error = NULL \
+         WHERE id = $1 AND status = 'pending'"
+    ).bind(id).bind(status).bind(now).execute(conn).await?.rows_affected() > 0))
+}
+
+/// Writes down why an event could not be processed, and whether it is given up.
+pub(in crate::billing) async fn note_failure(db: &Database, id: &str, error: &str, is_dead: bool) -> Result<(), Fault> {
+    let status = if is_dead { EventStatus::Dead } else { EventStatus::Pending };
+    on_writer!(db, pool => query(
+        "UPDATE billing_events SET status = $2, attempts = attempts + 1, error = $3 WHERE id = $1 AND status = 'pending'"
+    ).bind(id).bind(status).bind(error).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+/// Has an event wait again, whatever became of it.
+pub(in crate::billing) async fn revive_event(tx: &mut Tx, id: &str) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE billing_events SET status = 'pending', processed_at = NULL, error = NULL, attempts = 0 WHERE id = $1"
+    ).bind(id).execute(conn).await?.rows_affected() > 0))
+}
+
+/// The same for those that were given up; says which.
+pub(in crate::billing) async fn revive_dead_events(tx: &mut Tx) -> Result<Vec<String>, Fault> {
+    Ok(on!(tx, conn => query_scalar(
+        "UPDATE billing_events SET status = 'pending', processed_at = NULL, error = NULL, attempts = 0 \
+         WHERE status = 'dead' RETURNING id"
+    ).fetch_all(conn).await)?)
+}
+
+/// Events, those that came last first: one more than the page has.
+pub(in crate::billing) async fn list_events(
+    db: &Database,
+    status: Option<EventStatus>,
+    page: &PageRequest,
+    after: Option<(Timestamp, String)>,
+) -> Result<Vec<StoredEvent>, Fault> {
+    Ok(on_reader!(db, pool => {
+        let mut sql = QueryBuilder::new(
+            "SELECT id, type, object_id, status, attempts, error, created_at, received_at, processed_at \
+             FROM billing_events WHERE ",
+        );
+        match status {
+            Some(status) => sql.push("status = ").push_bind(status),
+            None => sql.push("TRUE"),
+        };
+        if let Some((at, id)) = after {
+            sql.push(" AND (received_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
+        }
+        sql.push(" ORDER BY received_at DESC, id DESC LIMIT ").push_bind(i64::from(page.limit()) + 1);
+        sql.build_query_as().fetch_all(pool).await?
+    }))
+}
+
+/// How many events wait or were given up, and since when the first waits.
+pub(in crate::billing) async fn count_events(db: &Database) -> Result<(i64, i64, Option<Timestamp>), Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT (SELECT count(*) FROM billing_events WHERE status = 'pending'), \
+                (SELECT count(*) FROM billing_events WHERE status = 'dead'), \
+                (SELECT min(received_at) FROM billing_events WHERE status = 'pending')"
+    ).fetch_one(pool).await)?)
+}
+
+/// Removes some events that came before then and are over; says how many.
+pub(in crate::billing) async fn purge_events(tx: &mut Tx, before: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "DELETE FROM billing_events WHERE id IN (SELECT id FROM billing_events WHERE received_at < $1 \
+             AND status IN ('done', 'ignored') ORDER BY received_at LIMIT 500)"
+    ).bind(before).execute(conn).await?.rows_affected()))
+}

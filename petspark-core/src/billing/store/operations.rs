@@ -1,0 +1,111 @@
+//! The SQL of what we ask Stripe to do. Decides nothing.
+
+use sqlx::{query, query_as};
+
+use crate::clock::Timestamp;
+use crate::database::{Database, Tx, on, on_reader, on_writer};
+use crate::error::Fault;
+use crate::id::{OperationId, UserId};
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(in crate::billing) struct OperationRow {
+    pub(in crate::billing) id: OperationId,
+    pub(in crate::billing) user_id: Option<UserId>,
+    pub(in crate::billing) kind: String,
+    pub(in crate::billing) idempotency_key: String,
+    pub(in crate::billing) request_hash: Vec<u8>,
+    pub(in crate::billing) state: String,
+    pub(in crate::billing) stripe_id: Option<String>,
+    pub(in crate::billing) created_at: Timestamp,
+}
+
+/// Writes an operation down, unless there is one with this key.
+pub(in crate::billing) async fn claim_operation(db: &Database, new: &OperationRow) -> Result<bool, Fault> {
+    Ok(on_writer!(db, pool => query(
+        "INSERT INTO billing_operations (id, user_id, kind, idempotency_key, request_hash, state, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, 'pending', $6, $6) ON CONFLICT (idempotency_key) DO NOTHING"
+    )
+        .bind(new.id).bind(new.user_id).bind(&new.kind).bind(&new.idempotency_key).bind(&new.request_hash)
+        .bind(new.created_at).execute(pool).await?.rows_affected() > 0))
+}
+
+pub(in crate::billing) async fn find_operation(db: &Database, key: &str) -> Result<Option<OperationRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, user_id, kind, idempotency_key, request_hash, state, stripe_id, created_at \
+         FROM billing_operations WHERE idempotency_key = $1"
+    ).bind(key).fetch_optional(pool).await)?)
+}
+
+/// Writes down what became of an operation, with what came of it.
+pub(in crate::billing) async fn finish_operation(
+    tx: &mut Tx,
+    id: OperationId,
+    stripe_id: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    on!(tx, conn => query(
+        "UPDATE billing_operations SET state = 'done', stripe_id = $2, updated_at = $3 WHERE id = $1"
+    ).bind(id).bind(stripe_id).bind(now).execute(conn).await.map(drop))?;
+    Ok(())
+}
+
+/// The same for one that changes nothing of ours, or that was refused.
+pub(in crate::billing) async fn finish_operation_now(
+    db: &Database,
+    id: OperationId,
+    state: &str,
+    stripe_id: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    on_writer!(db, pool => query(
+        "UPDATE billing_operations SET state = $2, stripe_id = $3, updated_at = $4 WHERE id = $1 AND state = 'pending'"
+    ).bind(id).bind(state).bind(stripe_id).bind(now).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+/// Ends an operation whose result is of no use any more.
+pub(in crate::billing) async fn give_up_operation(db: &Database, id: OperationId, now: Timestamp) -> Result<(), Fault> {
+    on_writer!(db, pool => query("UPDATE billing_operations SET state = 'refused', updated_at = $2 WHERE id = $1")
+        .bind(id).bind(now).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+/// Begins an operation anew under another id, and with it under another key at Stripe; of several who try,
+/// one does.
+pub(in crate::billing) async fn renew_operation(
+    db: &Database,
+    was: OperationId,
+    new: &OperationRow,
+) -> Result<bool, Fault> {
+    Ok(on_writer!(db, pool => query(
+        "UPDATE billing_operations SET id = $2, state = 'pending', request_hash = $3, stripe_id = NULL, created_at = $4, \
+             updated_at = $4 WHERE id = $1"
+    ).bind(was).bind(new.id).bind(&new.request_hash).bind(new.created_at).execute(pool).await?.rows_affected() > 0))
+}
+
+/// Operations begun before then of which nobody knows what became, the oldest first.
+pub(in crate::billing) async fn pending_operations(
+    db: &Database,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<OperationRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, user_id, kind, idempotency_key, request_hash, state, stripe_id, created_at \
+         FROM billing_operations WHERE state = 'pending' AND created_at < $1 ORDER BY created_at LIMIT $2"
+    ).bind(before).bind(limit).fetch_all(pool).await)?)
+}
+
+pub(in crate::billing) async fn count_operations(db: &Database, before: Timestamp) -> Result<i64, Fault> {
+    let (count,): (i64,) = on_reader!(db, pool => query_as(
+        "SELECT count(*) FROM billing_operations WHERE state = 'pending' AND created_at < $1"
+    ).bind(before).fetch_one(pool).await)?;
+    Ok(count)
+}
+
+/// Removes some operations that were begun before then and are over; says how many.
+pub(in crate::billing) async fn purge_operations(tx: &mut Tx, before: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "DELETE FROM billing_operations WHERE id IN (SELECT id FROM billing_operations \
+             WHERE state IN ('done', 'refused') AND created_at < $1 ORDER BY created_at LIMIT 500)"
+    ).bind(before).execute(conn).await?.rows_affected()))
+}

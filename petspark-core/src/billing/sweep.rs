@@ -1,0 +1,140 @@
+//! What webhooks may leave undone, looked for every hour: events that never came, operations of which nobody
+//! knows what became, and what is so old that it can go.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+
+use super::operation::{KEY_LIVES, Operation};
+use super::store::OperationRow;
+use super::{Billing, BillingError, in_job, store};
+use crate::auth::Permission;
+use crate::caller::Caller;
+use crate::clock::DAY;
+use crate::error::Fault;
+use crate::id::UserId;
+use crate::jobs::{Handler, Job};
+
+/// What a sweep found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Swept {
+    /// Events that Stripe could not deliver somewhere.
+    pub undelivered: u64,
+    /// Those of them that we didn't have.
+    pub taken_in: u64,
+    /// Operations of which it is known now what became.
+    pub settled: u64,
+}
+
+/// Stripe tries to deliver an event for three days, and lists it for thirty.
+const LOOK_BACK: Duration = DAY.saturating_mul(7);
+/// An operation that takes longer has lost its answer.
+const LOST_AFTER: Duration = Duration::from_secs(900);
+/// How long what is over is kept, for who looks for what happened.
+const KEPT: Duration = DAY.saturating_mul(90);
+
+impl Billing {
+    /// Asks Stripe for events that didn't come, and settles what was left open.
+    ///
+    /// # Errors
+    /// [`BillingError::NotConfigured`], [`BillingError::Unavailable`], [`BillingError::NotAdmin`].
+    pub async fn sweep(&self, caller: &Caller) -> Result<Swept, BillingError> {
+        caller.require(Permission::ManageBilling)?;
+        let remote = self.remote()?;
+        let (mut swept, since, mut after) = (Swept::default(), self.clock.now().before(LOOK_BACK), None);
+        loop {
+            let page = remote.undelivered_events(since, after).await?;
+            for event in page.items.iter().filter(|event| event.livemode == remote.is_live()) {
+                swept.undelivered += 1;
+                swept.taken_in += u64::from(self.take_in(event).await?);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        swept.settled = self.settle_operations().await?;
+        Ok(swept)
+    }
+
+    async fn settle_operations(&self) -> Result<u64, BillingError> {
+        let now = self.clock.now();
+        let mut settled = 0;
+        for operation in store::pending_operations(&self.db, now.before(LOST_AFTER), 200).await? {
+            let user = operation.idempotency_key.strip_prefix("customer ").and_then(|user| user.parse::<UserId>().ok());
+            if let Some(user) = user {
+                self.settle_customer(&operation, user).await?;
+            } else if now.since(operation.created_at) < KEY_LIVES || operation.kind == super::refunds::KIND {
+                // Who asks again within the day finds it; money that may have gone back waits for a person.
+                continue;
+            } else {
+                // Whatever came of it was told by events, and is found by the daily comparison.
+                store::finish_operation_now(&self.db, operation.id, "refused", None, now).await?;
+            }
+            settled += 1;
+        }
+        Ok(settled)
+    }
+
+    /// Finds the customer whose making was never answered. Nobody's goes.
+    async fn settle_customer(&self, operation: &OperationRow, user: UserId) -> Result<(), BillingError> {
+        if operation.user_id.is_some() {
+            return self.customer(user).await.map(drop);
+        }
+        let remote = self.remote()?;
+        let made = if self.clock.now().since(operation.created_at) < KEY_LIVES {
+            let key = Operation::key_of(&operation.kind, operation.id);
+            Some(remote.create_customer(&key, user).await?.id)
+        } else {
+            self.look_for_customer(user, operation.created_at).await?
+        };
+        if let Some(made) = &made {
+            remote.delete_customer(made).await?;
+        }
+        let now = self.clock.now();
+        Ok(store::finish_operation_now(&self.db, operation.id, "done", made.as_deref(), now).await?)
+    }
+
+    async fn purge(&self) -> Result<(), Fault> {
+        let before = self.clock.now().before(KEPT);
+        loop {
+            // A few at a time, so that others get to write in between.
+            let mut tx = self.db.begin().await?;
+            let purged = store::purge_events(&mut tx, before).await? + store::purge_operations(&mut tx, before).await?;
+            tx.commit().await?;
+            if purged == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The job that does it, once an hour.
+pub(crate) struct Sweep(pub(crate) Billing);
+
+impl Handler for Sweep {
+    fn kind(&self) -> &'static str {
+        "billing.sweep"
+    }
+
+    fn every(&self) -> Option<Duration> {
+        Some(Duration::from_secs(3600))
+    }
+
+    fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            let Self(billing) = self;
+            billing.purge().await?;
+            if !billing.is_configured() {
+                return Ok(());
+            }
+            let swept = in_job(billing.sweep(&Caller::system()).await)?;
+            if swept.taken_in + swept.settled > 0 {
+                tracing::info!(events = swept.taken_in, operations = swept.settled, "found what webhooks didn't bring");
+            }
+            Ok(())
+        })
+    }
+}
