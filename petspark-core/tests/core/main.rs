@@ -4,6 +4,7 @@
 mod accounts;
 mod api_keys;
 mod audit;
+mod billing;
 mod blocks;
 mod dashboard;
 mod email_change;
