@@ -37,4 +37,5 @@ mod settings;
 mod smtp_sink;
 mod sql;
 mod standing;
+mod stripe;
 mod throttling;

@@ -23,6 +23,7 @@ pub(super) fn create(world: &mut World, _: &str, form: &Form) -> Result<Value, R
         "client_reference_id",
         "customer",
         "customer_email",
+        "customer_update",
         "expires_at",
         "line_items",
         "locale",
@@ -58,6 +59,15 @@ pub(super) fn create(world: &mut World, _: &str, form: &Form) -> Result<Value, R
     if let Some(tax) = form.below("automatic_tax")? {
         tax.only(&["enabled"])?;
         session["automatic_tax"]["enabled"] = tax.boolean("enabled")?.unwrap_or(false).into();
+    }
+    if let Some(update) = form.below("customer_update")? {
+        // Who types an address into the page is nobody here.
+        update.only(&["address", "name"])?;
+        if !form.has("customer") {
+            return Err(
+                Refusal::invalid("`customer_update` can only be used with `customer`.").param("customer_update")
+            );
+        }
     }
     if let Some(codes) = form.boolean("allow_promotion_codes")? {
         session["allow_promotion_codes"] = codes.into();

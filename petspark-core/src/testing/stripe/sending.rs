@@ -18,7 +18,6 @@ impl TestStripe {
     /// The webhooks of all events since the last time, oldest first, signed now with
     /// [`TestStripe::webhook_secret`]. Events count as undelivered until they are posted with
     /// success, or acknowledged.
-    #[must_use]
     pub fn take_deliveries(&self) -> Vec<Delivery> {
         let mut world = self.world();
         world.catch_up();
@@ -27,7 +26,6 @@ impl TestStripe {
 
     /// The same for an endpoint that was made by a call, signed with its own secret: what it wants of
     /// all events since it was made.
-    #[must_use]
     pub fn take_deliveries_of(&self, endpoint: &str) -> Vec<Delivery> {
         let mut world = self.world();
         world.catch_up();

@@ -68,9 +68,11 @@ async fn serve(world: Arc<Mutex<World>>, request: Request<Incoming>) -> Result<R
     let asked = Asked {
         key_is_right: header(AUTHORIZATION.as_str()).is_some_and(|value| value == format!("Bearer {SECRET_KEY}")),
         idempotency_key: header("idempotency-key").filter(|_| head.method == Method::POST),
-        parameters: match head.method {
-            Method::POST => String::from_utf8_lossy(&body).into_owned(),
-            _ => head.uri.query().unwrap_or_default().to_owned(),
+        // In the query or in the body, as the library likes.
+        parameters: match head.uri.query() {
+            Some(query) if body.is_empty() => query.to_owned(),
+            Some(query) => format!("{query}&{}", String::from_utf8_lossy(&body)),
+            None => String::from_utf8_lossy(&body).into_owned(),
         },
         path: head.uri.path().to_owned(),
         method: head.method,

@@ -35,6 +35,7 @@ const UPDATABLE: [&str; 13] = [
 
 pub(super) fn create(world: &mut World, _: &str, form: &Form) -> Result<Value, Refusal> {
     form.only(&[
+        "automatic_tax",
         "cancel_at_period_end",
         "customer",
         "default_payment_method",
@@ -81,6 +82,10 @@ pub(super) fn create(world: &mut World, _: &str, form: &Form) -> Result<Value, R
         each_item(&mut subscription, |item| set_period(item, now, now));
     }
     apply(world, form, &mut subscription)?;
+    if let Some(tax) = form.below("automatic_tax")? {
+        tax.only(&["enabled"])?;
+        subscription["automatic_tax"]["enabled"] = tax.boolean("enabled")?.unwrap_or(false).into();
+    }
     subscription["status"] = if trial_end.is_some() { "trialing" } else { "incomplete" }.into();
     let before = world.objects.clone();
     world.put(&subscription);
