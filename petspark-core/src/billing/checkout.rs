@@ -52,7 +52,7 @@ impl Billing {
             return Err(self.refuse(caller, "checkout_session", error).await);
         }
         let trial_days = match recurring {
-            true => self.require_none_yet(owner).await?,
+            true => self.require_none_yet(owner).await?.1,
             false => None,
         };
         let customer = self.customer(owner).await?;

@@ -176,7 +176,9 @@ impl Entitled {
     /// Has it looked up anew once this transaction, which changes it, is committed.
     pub(super) fn forget_after(&self, tx: &mut Tx, user: UserId) {
         let this = self.clone();
-        tx.after_commit(move || drop(this.slot(user).fetch_add(1, Ordering::SeqCst)));
+        tx.after_commit(move || {
+            this.slot(user).fetch_add(1, Ordering::SeqCst);
+        });
     }
 
     async fn facts(&self, user: UserId) -> Result<Arc<[Fact]>, Fault> {

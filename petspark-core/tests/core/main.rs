@@ -5,6 +5,7 @@ mod accounts;
 mod api_keys;
 mod audit;
 mod backup;
+mod billing;
 mod blocks;
 mod copying;
 mod dashboard;

@@ -60,7 +60,8 @@ impl Client {
         let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS can't be set up: {error}"))?
-            .with_webpki_roots();
+            .with_webpki_roots()
+            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

@@ -1,0 +1,45 @@
+//! Who is erased: their subscription ends, Stripe forgets them, the records stay without them.
+
+use petspark_core::people::When;
+use petspark_core::testing::on_both;
+use petspark_core::testing::stripe::Fault;
+
+use super::shop::{DAY, Shop, operator};
+use crate::sql::every_row;
+
+on_both! {
+    async fn erasing_an_account_ends_what_it_subscribed_to_and_keeps_the_records(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        shop.catch_up().await;
+        let archive = serde_json::to_value(shop.petspark.people().export_own(&ada.caller).await.unwrap()).unwrap();
+        assert_eq!((&archive["subscriptions"][0]["id"], archive["customers"].as_array().unwrap().len()), (&id.clone().into(), 1));
+        let customer = shop.stripe.objects("customer")[0]["id"].as_str().unwrap().to_owned();
+        // Stripe is away at first.
+        shop.stripe.fail_next_at("DELETE /v1/subscriptions/{}", 3, Fault::ServerError);
+        shop.petspark.people().delete(&operator(), ada.id, When::Now, None, false).await.unwrap();
+        assert_eq!(shop.petspark.jobs().run_due().await.unwrap().len(), 1);
+        shop.stripe.advance(std::time::Duration::from_secs(60));
+        shop.catch_up().await;
+        assert_eq!(shop.status_there(&id), "canceled");
+        assert!(shop.stripe.object(&customer).is_none_or(|customer| customer["deleted"] == true));
+        let rows = every_row(app.petspark.settings()).await;
+        assert!(rows.iter().any(|row| row.contains(&id)), "the record is gone");
+        assert!(rows.iter().all(|row| !row.contains("ada@example.org")));
+        let report = shop.petspark.billing().sync(&operator(), true).await.unwrap();
+        assert!(report.differences.is_empty(), "{report:?}");
+    }
+
+    async fn a_customer_whose_making_was_never_answered_goes_too(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let new = petspark_core::billing::NewSubscription { price_id: shop.premium.clone() };
+        shop.stripe.fail_next_at("POST /v1/customers", 3, Fault::DoneThenCut);
+        assert!(shop.petspark.billing().subscribe(&ada.caller, &new, None).await.is_err());
+        let customer = shop.stripe.objects("customer")[0]["id"].as_str().unwrap().to_owned();
+        shop.petspark.people().delete(&operator(), ada.id, When::Now, None, false).await.unwrap();
+        shop.stripe.advance(DAY / 2);
+        shop.work().await;
+        assert!(shop.stripe.object(&customer).is_none_or(|customer| customer["deleted"] == true));
+        assert_eq!(shop.petspark.billing().status(&operator()).await.unwrap().open_operations, 0);
+    }
+}
