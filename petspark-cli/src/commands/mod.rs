@@ -6,6 +6,7 @@ mod apikey;
 mod args;
 mod audit;
 mod auth;
+mod billing;
 mod completions;
 mod config;
 mod job;
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Vec<Box<dyn Plugin>> {
         Box::new(pet::Pet),
         Box::new(media::Media),
         Box::new(moderation::Moderation),
+        Box::new(billing::Billing),
         Box::new(throttle::Throttle),
         Box::new(audit::Audit),
         Box::new(job::Job),

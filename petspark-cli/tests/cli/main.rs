@@ -7,6 +7,7 @@ mod apikey;
 mod app;
 mod audit;
 mod auth;
+mod billing;
 mod completions;
 mod config;
 #[cfg(feature = "serve")]
