@@ -10,6 +10,7 @@ CREATE TABLE billing_customers (
     created_at      INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX billing_customers_user_id_idx ON billing_customers (user_id);
 CREATE UNIQUE INDEX billing_customers_user_id_key ON billing_customers (user_id) WHERE deleted_at IS NULL;
 
 CREATE TABLE billing_products (

@@ -42,8 +42,8 @@ impl Billing {
         let urls = [("successUrl", &*new.success_url), ("cancelUrl", &*new.cancel_url)];
         self.require_own_urls(caller, "checkout_session", &urls).await?;
         let price = match self.sold(&new.price_id).await {
-            Err(error) => return Err(self.refuse(caller, "checkout_session", error).await),
-            Ok(price) => price,
+            Err(error @ BillingError::BadPrice(_)) => return Err(self.refuse(caller, "checkout_session", error).await),
+            price => price?,
         };
         let recurring = price.period.is_some();
         if !(1..=if recurring { 1 } else { 1000 }).contains(&new.quantity) {
@@ -52,7 +52,7 @@ impl Billing {
             return Err(self.refuse(caller, "checkout_session", error).await);
         }
         let trial_days = match recurring {
-            true => self.require_none_yet(owner).await?,
+            true => self.require_none_yet(owner).await?.1,
             false => None,
         };
         let customer = self.customer(owner).await?;

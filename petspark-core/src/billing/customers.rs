@@ -117,6 +117,7 @@ impl Billing {
             return Ok(false);
         }
         let adopted = adopted.map_err(Fault::from)?;
+        follow_email(&mut tx, user, self.clock.now()).await?;
         tx.commit().await?;
         Ok(adopted)
     }

@@ -59,10 +59,10 @@ impl BillingSettings {
             Duration::from_secs(2),
             "How long what somebody has bought is believed without asking the database again: what another process learned is noticed by then. At most 1m.",
         );
-        let defaults = Limits { photos_per_pet: 30, storage_bytes: 10 << 30, pets: 500 };
+        let defaults = Limits { photos_per_pet: 30, storage_bytes: 10 << 30, pets: 2000 };
         let premium =
             Plan { name: "premium".to_owned(), limits: defaults, features: ["advanced_filters".to_owned()].into() };
-        let more = Limits { photos_per_pet: 100, storage_bytes: 100 << 30, pets: 5000 };
+        let more = Limits { photos_per_pet: 100, storage_bytes: 100 << 30, pets: 10_000 };
         let pro = Plan { name: "pro".to_owned(), limits: more, features: premium.features.clone() };
         let plans: Vec<Plan> = from.get(Setting {
             key: "billing.plans",

@@ -99,9 +99,8 @@ impl Billing {
         {
             return Ok(Once { result: before, replayed: true });
         }
-        let trial_days = self.require_none_yet(owner).await?;
+        let (ever, trial_days) = self.require_none_yet(owner).await?;
         let customer = self.customer(owner).await?;
-        let (ever, _) = store::count_subscriptions_of(&self.db, owner).await?;
         // Without a key of the client's, a second click is recognised by what it would be: their n-th.
         let name = match key {
             Some(key) => name_of(owner, Some(key)),
@@ -245,11 +244,12 @@ impl Billing {
         Err(self.refuse(caller, tried, error).await)
     }
 
-    /// Lets those pass who have no subscription; says how long their first one costs nothing.
-    pub(super) async fn require_none_yet(&self, owner: UserId) -> Result<Option<u32>, BillingError> {
+    /// Lets those pass who have no subscription; says how many they had, and how long their first one costs
+    /// nothing.
+    pub(super) async fn require_none_yet(&self, owner: UserId) -> Result<(i64, Option<u32>), BillingError> {
         match store::count_subscriptions_of(&self.db, owner).await? {
-            (0, _) => Ok(Some(self.settings.trial_days).filter(|days| *days > 0)),
-            (_, 0) => Ok(None),
+            (0, _) => Ok((0, Some(self.settings.trial_days).filter(|days| *days > 0))),
+            (ever, 0) => Ok((ever, None)),
             _ => Err(BillingError::AlreadySubscribed),
         }
     }

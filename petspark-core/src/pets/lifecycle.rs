@@ -39,7 +39,7 @@ impl PetSettings {
         let max_pets = from.get(Setting {
             key: "pets.max_pets",
             env: None,
-            default: 100,
+            default: 1000,
             about: "Pets that a user can have, unless their plan has more.",
         });
         Self { restore_for, max_pets }

@@ -27,19 +27,22 @@ on_both! {
     }
 
     async fn a_lost_answer_is_found_again(app: TestApp) {
-        for (n, fault) in [Fault::DoneThenCut, Fault::DoneThenGarbled, Fault::ServerError].into_iter().enumerate() {
-            let (shop, ada) = (Shop::open(&app).await, app.register(&format!("ada{n}")).await);
-            shop.stripe.fail_next_at("POST /v1/customers", 3, fault);
+        let shop = Shop::open(&app).await;
+        // What makes no sense isn't asked for again at once.
+        let faults = [(Fault::DoneThenCut, 3), (Fault::DoneThenGarbled, 1), (Fault::ServerError, 3)];
+        for (n, (fault, times)) in faults.into_iter().enumerate() {
+            let ada = app.register(&format!("ada{n}")).await;
+            shop.stripe.fail_next_at("POST /v1/customers", times, fault);
             let first = shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await;
             assert!(first.is_err(), "{fault:?}");
             shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
-            assert_eq!(shop.stripe.objects("customer").len(), 1, "{fault:?}");
+            assert_eq!(shop.stripe.objects("customer").len(), n + 1, "{fault:?}");
         }
     }
 
     async fn a_lost_answer_is_found_after_stripe_forgot_the_key(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        shop.stripe.fail_next_at("POST /v1/customers", 3, Fault::DoneThenGarbled);
+        shop.stripe.fail_next_at("POST /v1/customers", 1, Fault::DoneThenGarbled);
         assert!(shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.is_err());
         shop.stripe.advance(2 * DAY);
         shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();

@@ -36,11 +36,11 @@ on_both! {
 
     async fn a_lost_answer_to_subscribing_is_found_again(app: TestApp) {
         let shop = Shop::open(&app).await;
-        for (n, fault) in [Fault::DoneThenCut, Fault::DoneThenGarbled].into_iter().enumerate() {
+        for (n, (fault, times)) in [(Fault::DoneThenCut, 3), (Fault::DoneThenGarbled, 1)].into_iter().enumerate() {
             let ada = app.register(&format!("ada{n}")).await;
             let new = NewSubscription { price_id: shop.premium.clone() };
             let key = IdempotencyKey::parse("one").unwrap();
-            shop.stripe.fail_next_at("POST /v1/subscriptions", 3, fault);
+            shop.stripe.fail_next_at("POST /v1/subscriptions", times, fault);
             assert!(shop.petspark.billing().subscribe(&ada.caller, &new, Some(&key)).await.is_err());
             let found = shop.petspark.billing().subscribe(&ada.caller, &new, Some(&key)).await.unwrap();
             let again = shop.petspark.billing().subscribe(&ada.caller, &new, Some(&key)).await.unwrap();
