@@ -125,7 +125,7 @@ fn what_commands_print() {
         "billing status",
         "billing status --json",
         "billing grant ada@example.org --plan pro --reason prize --dry-run",
-        "billing grant ada@example.org --plan pro --reason prize --json",
+        "billing grant ada@example.org --plan pro --reason prize",
         "billing events",
         "billing replay --all-dead",
         "plugin list",

@@ -162,7 +162,7 @@ on_both! {
         assert_eq!(shop.get(&ada, "/invoices").await.body["data"].as_array().unwrap().len(), 2);
         let method = shop.stripe.object(&id).unwrap()["default_payment_method"].as_str().unwrap().to_owned();
         shop.stripe.set_card(&method, Card::Declines("insufficient_funds"));
-        shop.stripe.advance(DAY * 30);
+        shop.stripe.advance(DAY * 31);
         shop.hear().await;
         ada = shop.api.sign_in("ada").await;
         let late = shop.get(&ada, "/subscriptions").await;
