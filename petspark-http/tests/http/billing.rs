@@ -113,13 +113,12 @@ impl Shop {
         self.api.sign_in("root").await
     }
 
-    fn audited(&self) -> impl Future<Output = Vec<String>> + '_ {
-        async {
-            let filter = petspark_core::audit::AuditFilter::default();
-            let page = petspark_core::PageRequest::first(100).unwrap();
-            let log = self.api.app.petspark.audit().list(&Caller::operator("test"), filter, &page).await.unwrap();
-            log.items.iter().map(|entry| entry.action.to_string()).collect()
-        }
+    /// What stands in the audit log.
+    async fn audited(&self) -> Vec<String> {
+        let filter = petspark_core::audit::AuditFilter::default();
+        let page = petspark_core::PageRequest::first(100).unwrap();
+        let log = self.api.app.petspark.audit().list(&Caller::operator("test"), filter, &page).await.unwrap();
+        log.items.iter().map(|entry| entry.action.to_string()).collect()
     }
 }
 
