@@ -15,7 +15,7 @@ use crate::{build_info, commands, external, logging, output};
 
 /// Commands that will be built in one day, or that people would take for ours. Nobody else may
 /// have them, as a plug-in or as a program on the search path.
-const RESERVED: &[&str] = &["billing", "checklist", "help", "login", "report", "verify"];
+const RESERVED: &[&str] = &["checklist", "help", "login", "report", "verify"];
 
 /// Whether nobody but PetSpark may have this name.
 pub(crate) fn is_reserved(name: &str) -> bool {

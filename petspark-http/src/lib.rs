@@ -44,6 +44,7 @@ use std::time::Instant;
 
 use axum::Router;
 use petspark_core::PetSpark;
+use petspark_core::config::Value;
 use petspark_core::media::Urls;
 use tower_http::cors::CorsLayer;
 
@@ -134,6 +135,8 @@ pub fn surrounded(router: Router, petspark: PetSpark, settings: HttpSettings) ->
 }
 
 fn surround(router: Router<App>, petspark: PetSpark, settings: HttpSettings) -> Router {
+    // Whoever may call from a page may be led back to it.
+    petspark.billing().allow_returns_to(settings.cors_origins.iter().map(Value::render));
     let cors = cors::layer(&settings.cors_origins);
     let router = match &cors {
         Some(cors) => router.layer(cors.clone()),

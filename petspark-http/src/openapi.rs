@@ -22,6 +22,7 @@ use crate::wire::PetSort;
         (name = "users", description = "What people say of themselves, and leaving"),
         (name = "admin", description = "For administrators and for services with an API key"),
         (name = "pets", description = "Pets"),
+        (name = "payments", description = "What can be bought, and what somebody has"),
         (name = "operations", description = "Whether the server lives, works, and which one it is"),
     )
 )]

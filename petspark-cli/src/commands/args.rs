@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use petspark_core::PageRequest;
 use petspark_core::config::Value as _;
+use petspark_core::{PageRequest, Timestamp};
 
 use crate::plugin::{Failure, required};
 
@@ -18,6 +18,33 @@ pub(super) fn flag(name: &'static str, help: &'static str) -> Arg {
 /// For `value_parser`: a duration as settings have it.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Duration::parse(text).map_err(|expected| format!("must be {expected}"))
+}
+
+/// A point in time, or how long from now.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    At(Timestamp),
+    In(Duration),
+}
+
+impl End {
+    pub(super) fn after(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::In(duration) => now.after(duration),
+        }
+    }
+}
+
+/// For `value_parser`: when something ends.
+pub(super) fn end(text: &str) -> Result<End, String> {
+    if let Ok(duration) = Duration::parse(text) {
+        return Ok(End::In(duration));
+    }
+    let json = serde_json::Value::String(text.to_owned());
+    serde_json::from_value(json)
+        .map(End::At)
+        .map_err(|_| "must be a time such as 2027-01-31T00:00:00Z, or a duration such as 7d".to_owned())
 }
 
 /// For `value_parser`: one of a few words.

@@ -7,6 +7,7 @@ mod args;
 mod audit;
 mod auth;
 mod backup;
+mod billing;
 mod check;
 mod completions;
 mod config;
@@ -50,6 +51,7 @@ pub(crate) fn all() -> Vec<Arc<dyn Plugin>> {
         Arc::new(pet::Pet),
         Arc::new(media::Media),
         Arc::new(moderation::Moderation),
+        Arc::new(billing::Billing),
         Arc::new(throttle::Throttle),
         Arc::new(audit::Audit),
         Arc::new(backup::Backup),

@@ -8,6 +8,7 @@ mod app;
 mod audit;
 mod auth;
 mod backup;
+mod billing;
 mod check;
 mod completions;
 mod config;

@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn any(dice: &mut Dice) -> Standing {
-        let mut date = |dice: &mut Dice| (dice.below(2) == 0).then(|| day(dice.below(60)));
+        let date = |dice: &mut Dice| (dice.below(2) == 0).then(|| day(dice.below(60)));
         let status = match dice.below(10) {
             n @ 0..8 => SubscriptionStatus::KNOWN[n as usize].clone(),
             _ => SubscriptionStatus::Other("hibernating".to_owned()),

@@ -1,6 +1,8 @@
 //! Ways to Stripe's own pages, where people pay and look after what they pay for, and where these may lead
 //! back to.
 
+use std::sync::PoisonError;
+
 use serde_json::json;
 use url::Url;
 
@@ -42,8 +44,8 @@ impl Billing {
         let urls = [("successUrl", &*new.success_url), ("cancelUrl", &*new.cancel_url)];
         self.require_own_urls(caller, "checkout_session", &urls).await?;
         let price = match self.sold(&new.price_id).await {
-            Err(error) => return Err(self.refuse(caller, "checkout_session", error).await),
-            Ok(price) => price,
+            Err(error @ BillingError::BadPrice(_)) => return Err(self.refuse(caller, "checkout_session", error).await),
+            price => price?,
         };
         let recurring = price.period.is_some();
         if !(1..=if recurring { 1 } else { 1000 }).contains(&new.quantity) {
@@ -104,7 +106,8 @@ impl Billing {
 
     async fn require_own_urls(&self, caller: &Caller, tried: &str, urls: &[(&str, &str)]) -> Result<(), BillingError> {
         let mut problems = FieldErrors::default();
-        for (field, url) in urls.iter().filter(|(_, url)| !leads_home(url, &self.return_origins)) {
+        let allowed = self.return_origins.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for (field, url) in urls.iter().filter(|(_, url)| !leads_home(url, &allowed)) {
             let long = if url.len() > MAX_URL { " of at most 2000 characters" } else { "" };
             problems.add(field, format!("must be a URL{long} on an origin that is allowed here"));
         }
@@ -129,7 +132,7 @@ fn leads_home(url: &str, origins: &[String]) -> bool {
 }
 
 /// The origins that the settings allow.
-pub(super) fn allowed_origins(settings: &Settings) -> std::sync::Arc<[String]> {
+pub(super) fn allowed_origins(settings: &Settings) -> Vec<String> {
     let web = settings.public_web_url.iter().chain(&settings.billing.return_origins).map(|url| url.as_str().to_owned());
     let development = (settings.public_web_url.is_none()
         && settings.environment == crate::config::Environment::Development)

@@ -37,7 +37,7 @@ impl Billing {
         for id in store::live_subscription_ids(&self.db, customer).await? {
             match remote.cancel_subscription(&id).await {
                 Err(error) if error.is_refusal() => {
-                    tracing::info!(subscription = id, cause = %error, "was over already")
+                    tracing::info!(subscription = id, cause = %error, "was over already");
                 }
                 canceled => drop(canceled?),
             }

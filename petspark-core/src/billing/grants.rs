@@ -60,6 +60,18 @@ impl Billing {
     /// [`BillingError::Invalid`]; [`BillingError::NotFound`] for a user who isn't there;
     /// [`BillingError::NotAdmin`].
     pub async fn grant(&self, caller: &Caller, new: NewGrant) -> Result<Grant, BillingError> {
+        self.grant_if(true, caller, new).await
+    }
+
+    /// What [`Billing::grant`] would give, giving nothing.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn preview_grant(&self, caller: &Caller, new: NewGrant) -> Result<Grant, BillingError> {
+        self.grant_if(false, caller, new).await
+    }
+
+    async fn grant_if(&self, meant: bool, caller: &Caller, new: NewGrant) -> Result<Grant, BillingError> {
         caller.require(Permission::ManageBilling)?;
         let now = self.clock.now();
         let mut problems = FieldErrors::default();
@@ -92,6 +104,9 @@ impl Billing {
             Err(error) if violates_foreign_key(&error) => return Err(BillingError::NotFound("user")),
             result => result.map_err(crate::Fault::from)?,
         };
+        if !meant {
+            return Ok(grant);
+        }
         let event = Event::new(Action::PlanGranted).on(Subject::User(new.user)).reason(reason);
         let event = event.detail("plan", grant.plan.clone()).detail("grant", grant.id.to_string());
         let until = grant.ends_at.map(|until| until.to_string());
@@ -106,10 +121,25 @@ impl Billing {
     /// # Errors
     /// [`BillingError::NotFound`], also for one that was taken back; [`BillingError::NotAdmin`].
     pub async fn revoke_grant(&self, caller: &Caller, id: GrantId, reason: &str) -> Result<Grant, BillingError> {
+        self.revoke_if(true, caller, id, reason).await
+    }
+
+    /// What [`Billing::revoke_grant`] would take back, taking nothing.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn preview_revocation(&self, caller: &Caller, id: GrantId, reason: &str) -> Result<Grant, BillingError> {
+        self.revoke_if(false, caller, id, reason).await
+    }
+
+    async fn revoke_if(&self, meant: bool, caller: &Caller, id: GrantId, reason: &str) -> Result<Grant, BillingError> {
         caller.require(Permission::ManageBilling)?;
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let revoked = store::revoke_grant(&mut tx, id, now).await?.ok_or(BillingError::NotFound("grant"))?;
+        if !meant {
+            return Ok(revoked);
+        }
         let event = Event::new(Action::PlanRevoked).on(Subject::User(revoked.user_id)).reason(reason.trim());
         let event = event.detail("plan", revoked.plan.clone()).detail("grant", id.to_string());
         audit::record(&mut tx, now, caller, event).await?;

@@ -61,7 +61,7 @@ pub use sweep::Swept;
 pub(crate) use sync::Reconcile;
 pub use sync::{Difference, SyncReport};
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use self::inbox::Refusals;
 use self::remote::Remote;
@@ -86,7 +86,7 @@ pub struct Billing {
     stripe: Option<Stripe>,
     settings: Arc<BillingSettings>,
     /// Where Stripe's pages may lead back to.
-    return_origins: Arc<[String]>,
+    return_origins: Arc<RwLock<Vec<String>>>,
 }
 
 /// What is there only with keys.
@@ -110,7 +110,7 @@ impl Billing {
         settings: &Settings,
     ) -> Result<Self, String> {
         let stripe = Stripe::open(&clock, settings)?;
-        let return_origins = checkout::allowed_origins(settings);
+        let return_origins = Arc::new(RwLock::new(checkout::allowed_origins(settings)));
         let settings = Arc::new(settings.billing.clone());
         Ok(Self { db, clock, cursors, entitled, stripe, settings, return_origins })
     }
@@ -120,6 +120,16 @@ impl Billing {
     #[must_use]
     pub fn is_configured(&self) -> bool {
         self.stripe.is_some()
+    }
+
+    /// Lets Stripe's pages lead back to these origins, too: those of the frontends that a server lets in.
+    pub fn allow_returns_to(&self, origins: impl IntoIterator<Item = String>) {
+        let mut allowed = self.return_origins.write().unwrap_or_else(PoisonError::into_inner);
+        for origin in origins {
+            if !allowed.contains(&origin) {
+                allowed.push(origin);
+            }
+        }
     }
 
     /// What a user may have now: their plan, its limits and features. From memory, or by one statement.

@@ -80,16 +80,8 @@ impl Billing {
     /// [`BillingError::Invalid`] for what is no https URL; [`BillingError::Conflict`] where Stripe sends already;
     /// [`BillingError::NotAdmin`].
     pub async fn set_up_webhook(&self, caller: &Caller, url: &str) -> Result<WebhookEndpoint, BillingError> {
-        caller.require(Permission::ManageBilling)?;
+        self.check_webhook(caller, url).await?;
         let remote = self.remote()?;
-        let parsed = url::Url::parse(url).ok().filter(|url| url.username().is_empty() && url.host().is_some());
-        let is_good = parsed.is_some_and(|url| url.scheme() == "https" || !remote.is_live() && url.scheme() == "http");
-        if !is_good {
-            return Err(BillingError::Invalid(FieldErrors::one("url", "must be an https URL")));
-        }
-        if remote.endpoints().await?.iter().any(|endpoint| endpoint.url == url) {
-            return Err(BillingError::Conflict("Stripe sends events there already; delete that endpoint first."));
-        }
         let operation = self.begin(None, "endpoint", &OperationId::new().to_string(), &url).await?;
         let made = self.operate(&operation, remote.create_endpoint(&operation.key, url, EVENTS)).await?;
         let now = self.clock.now();
@@ -100,5 +92,23 @@ impl Billing {
         tx.commit().await?;
         let secret = made.secret.map(Secret::new);
         Ok(WebhookEndpoint { id: made.id, url: made.url, api_version: made.api_version, secret })
+    }
+
+    /// Whether [`Billing::set_up_webhook`] would.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn check_webhook(&self, caller: &Caller, url: &str) -> Result<(), BillingError> {
+        caller.require(Permission::ManageBilling)?;
+        let remote = self.remote()?;
+        let parsed = url::Url::parse(url).ok().filter(|url| url.username().is_empty() && url.host().is_some());
+        let is_good = parsed.is_some_and(|url| url.scheme() == "https" || !remote.is_live() && url.scheme() == "http");
+        if !is_good {
+            return Err(BillingError::Invalid(FieldErrors::one("url", "must be an https URL")));
+        }
+        if remote.endpoints().await?.iter().any(|endpoint| endpoint.url == url) {
+            return Err(BillingError::Conflict("Stripe sends events there already; delete that endpoint first."));
+        }
+        Ok(())
     }
 }

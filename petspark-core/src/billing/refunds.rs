@@ -49,32 +49,16 @@ impl Billing {
     /// while it isn't known what became of another refund of this payment; [`BillingError::Invalid`];
     /// [`BillingError::NotAdmin`].
     pub async fn refund(&self, caller: &Caller, new: &NewRefund) -> Result<Refund, BillingError> {
-        caller.require(Permission::ManageBilling)?;
+        let (row, begun, amount) = self.judge(caller, new).await?;
         let remote = self.remote()?;
-        let reason = new.reason.trim();
-        if reason.is_empty() || reason.chars().count() > 500 || reason.contains('\0') {
-            return Err(BillingError::Invalid(FieldErrors::one("reason", "must have 1 to 500 characters")));
-        }
-        if store::find_payment(&self.db, &new.payment_id).await?.is_none() {
-            return Err(BillingError::NotFound("payment"));
-        }
-        let row = self.read_intent(&new.payment_id).await?.ok_or(BillingError::NotFound("payment"))?;
-        let (operation, amount) = match self.open_refund(&row).await? {
-            Some((begun, amount)) if new.amount.is_none_or(|wanted| wanted == amount) => {
-                (Operation { key: Operation::key_of(KIND, begun.id), id: begun.id, done: None }, amount)
-            }
-            Some(_) => return Err(BillingError::Conflict("Another refund of this payment isn't over yet.")),
+        let operation = match begun {
+            Some(begun) => Operation { key: Operation::key_of(KIND, begun.id), id: begun.id, done: None },
             None => {
-                let left = row.amount - row.refunded;
-                let amount = new.amount.unwrap_or(left);
-                if row.status != "succeeded" || !(1..=left).contains(&amount) {
-                    let message = format!("{left} can be refunded of this payment.");
-                    return Err(BillingError::BadPrice(message));
-                }
                 let name = refund_name(&row.id, row.refunded, amount);
-                (self.begin(row.user_id, KIND, &name, &amount).await?, amount)
+                self.begin(row.user_id, KIND, &name, &amount).await?
             }
         };
+        let reason = new.reason.trim();
         let id = self.operate(&operation, remote.refund(&operation.key, &row.id, amount)).await?;
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -92,6 +76,48 @@ impl Billing {
         let currency: Currency = read.currency.parse().map_err(Fault::internal)?;
         tracing::info!(payment = read.id, money = %Money::new(amount, currency), "refunded");
         Ok(Refund { id, payment_id: read.id, amount, refunded: read.refunded, currency })
+    }
+
+    /// What [`Billing::refund`] would give back, giving nothing; its `id` is empty.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn preview_refund(&self, caller: &Caller, new: &NewRefund) -> Result<Refund, BillingError> {
+        let (row, _, amount) = self.judge(caller, new).await?;
+        let currency = row.currency.parse().map_err(Fault::internal)?;
+        Ok(Refund { id: String::new(), payment_id: row.id, amount, refunded: row.refunded + amount, currency })
+    }
+
+    /// The payment as it is, how much of it is to be given back, and the attempt of which it isn't known
+    /// what became if this is one more.
+    async fn judge(
+        &self,
+        caller: &Caller,
+        new: &NewRefund,
+    ) -> Result<(PaymentRow, Option<OperationRow>, i64), BillingError> {
+        caller.require(Permission::ManageBilling)?;
+        self.remote()?;
+        let reason = new.reason.trim();
+        if reason.is_empty() || reason.chars().count() > 500 || reason.contains('\0') {
+            return Err(BillingError::Invalid(FieldErrors::one("reason", "must have 1 to 500 characters")));
+        }
+        if store::find_payment(&self.db, &new.payment_id).await?.is_none() {
+            return Err(BillingError::NotFound("payment"));
+        }
+        let row = self.read_intent(&new.payment_id).await?.ok_or(BillingError::NotFound("payment"))?;
+        match self.open_refund(&row).await? {
+            Some((begun, amount)) if new.amount.is_none_or(|wanted| wanted == amount) => Ok((row, Some(begun), amount)),
+            Some(_) => Err(BillingError::Conflict("Another refund of this payment isn't over yet.")),
+            None => {
+                let left = row.amount - row.refunded;
+                let amount = new.amount.unwrap_or(left);
+                if row.status != "succeeded" || !(1..=left).contains(&amount) {
+                    let message = format!("{left} can be refunded of this payment.");
+                    return Err(BillingError::BadPrice(message));
+                }
+                Ok((row, None, amount))
+            }
+        }
     }
 
     /// A refund of this payment of which it isn't known what became, and of how much. One that Stripe has

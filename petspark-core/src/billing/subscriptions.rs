@@ -82,7 +82,7 @@ impl Billing {
     }
 
     /// Begins a subscription. Unless there is a trial it is `incomplete` until its first payment is made with
-    /// [`Subscription::client_secret`]. Who asks twice gets the same one.
+    /// [`Subscription::client_secret`]. Who asks again before that gets the same one.
     ///
     /// # Errors
     /// [`BillingError::BadPrice`], [`BillingError::AlreadySubscribed`], [`BillingError::Idempotency`].
@@ -98,6 +98,9 @@ impl Billing {
             && let Some(before) = self.subscribed_before(owner, key, &price).await?
         {
             return Ok(Once { result: before, replayed: true });
+        }
+        if let Some(unpaid) = self.unpaid_subscription(owner, &price).await? {
+            return Ok(Once { result: unpaid, replayed: true });
         }
         let (ever, trial_days) = self.require_none_yet(owner).await?;
         let customer = self.customer(owner).await?;
@@ -129,12 +132,28 @@ impl Billing {
         }
         let operation = self.begin(Some(owner), "subscribe", &name, price).await?;
         let Some(id) = operation.done else { return Ok(None) };
-        let turn = store::take_turn(&self.db, &id).await?;
-        let read = self.remote()?.subscription(&id).await?;
+        self.read_to_pay(&id).await.map(Some)
+    }
+
+    /// One that somebody began for this price and hasn't paid yet: who left the page comes back to it.
+    async fn unpaid_subscription(&self, owner: UserId, price: &str) -> Result<Option<Subscription>, BillingError> {
+        let incomplete = SubscriptionStatus::Incomplete;
+        let is_unpaid =
+            |row: &SubscriptionRow| row.status == incomplete.as_str() && row.price_id.as_deref() == Some(price);
+        let Some(begun) = store::subscriptions_of(&self.db, owner).await?.into_iter().find(is_unpaid) else {
+            return Ok(None);
+        };
+        let read = self.read_to_pay(&begun.id).await?;
+        Ok((read.status == incomplete).then_some(read))
+    }
+
+    /// A subscription read anew, with what its payer's browser needs.
+    async fn read_to_pay(&self, id: &str) -> Result<Subscription, BillingError> {
+        let turn = store::take_turn(&self.db, id).await?;
+        let read = self.remote()?.subscription(id).await?;
         let secret = read.client_secret.clone();
-        let row = self.keep_subscription(read, Turn::Number(turn), None).await?;
-        let row = row.ok_or(BillingError::NotFound("subscription"))?;
-        Ok(Some(Subscription { client_secret: secret, ..self.shown(row).await? }))
+        let row = self.kept(self.keep_subscription(read, Turn::Number(turn), None).await?)?;
+        Ok(Subscription { client_secret: secret, ..self.shown(row).await? })
     }
 
     /// Changes a subscription of the caller's.

@@ -74,6 +74,7 @@ pub struct Media {
 }
 
 impl Media {
+    #[allow(clippy::too_many_arguments, reason = "each is a service or a setting of its own")]
     pub(crate) fn open(
         db: Database,
         clock: Clock,

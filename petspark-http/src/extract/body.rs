@@ -1,4 +1,4 @@
-//! A JSON body under a size limit.
+//! A body under a size limit, JSON mostly.
 
 use axum::body::HttpBody as _;
 use axum::extract::multipart::MultipartError;
@@ -37,6 +37,17 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
         }
         parse(&bytes).map(Self)
+    }
+}
+
+/// A body of at most `MAX` bytes as it came, whatever it says it is.
+pub(crate) struct Raw<const MAX: usize>(pub(crate) Vec<u8>);
+
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Raw<MAX> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        read(request, MAX).await.map(Self)
     }
 }
 

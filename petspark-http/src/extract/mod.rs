@@ -6,7 +6,7 @@ mod client;
 mod idempotency;
 mod query;
 
-pub(crate) use body::{AUTH_BODY, Json, interrupted};
+pub(crate) use body::{AUTH_BODY, Json, Raw, interrupted};
 pub(crate) use caller::{Anybody, Signed, SignedNow, bearer};
 pub(crate) use client::ClientInfo;
 pub(crate) use idempotency::Idempotent;

@@ -25,6 +25,8 @@ pub(crate) enum Class {
     Refresh,
     /// Anything else under `/auth`.
     Account,
+    /// Signed by Stripe, which sends as many as there are; never limited.
+    Webhook,
     /// Gets a photo, of which a page has dozens.
     Media,
     General,
@@ -38,6 +40,8 @@ impl Class {
             Self::Health
         } else if method.is_safe() && route.ends_with("/media/{*key}") {
             Self::Media
+        } else if route.ends_with("/api/v1/payments/webhook") {
+            Self::Webhook
         } else if !route.contains("/api/v1/auth/") {
             Self::General
         } else if method.is_safe() || route.ends_with("/auth/logout") {
@@ -78,7 +82,7 @@ impl RateLimits {
     /// Counts a request; `None` if it isn't one that counts.
     pub(crate) fn count(&self, class: Class, client: IpAddr) -> Option<Counted> {
         match class {
-            Class::Health => None,
+            Class::Health | Class::Webhook => None,
             Class::Auth => Some(self.auth.count(client)),
             Class::Refresh => Some(self.refresh.count(client)),
             Class::Media => Some(self.media.count(client)),
@@ -262,6 +266,7 @@ mod tests {
         assert_eq!(class(Method::POST, "/backend/api/v1/auth/refresh"), Class::Refresh);
         assert_eq!(class(Method::GET, "/api/v1/auth/me"), Class::Account);
         assert_eq!(class(Method::POST, "/api/v1/auth/logout"), Class::Account);
+        assert_eq!(class(Method::POST, "/backend/api/v1/payments/webhook"), Class::Webhook);
         assert_eq!(class(Method::POST, "/api/v1/pets"), Class::General);
         assert_eq!(Class::of(&Method::GET, None), Class::General);
     }

@@ -74,6 +74,11 @@ pub(crate) struct Checks {
     /// `failed` while the mail server takes no mails. They wait, and requests are served.
     #[schema(example = "ok")]
     mail: &'static str,
+    /// `failed` while Stripe isn't asked because it failed too often; left out where there are no
+    /// payments. All else is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ok")]
+    billing: Option<&'static str>,
 }
 
 /// Which build answers.
@@ -190,8 +195,10 @@ async fn check(petspark: &PetSpark) -> Ready {
         verdict("jobs", async { petspark.jobs().check().await.map_err(|fault| fault.chain()) }),
     );
     let mail = if petspark.mail().health() == MailHealth::Failing { "failed" } else { "ok" };
-    let checks = Checks { database: answers, migrations, media_store, jobs, mail };
-    // Photos, jobs and mails can wait: to be left out of the balance for them would help nobody.
+    let billing = petspark.billing();
+    let billing = billing.is_configured().then(|| if billing.check().is_ok() { "ok" } else { "failed" });
+    let checks = Checks { database: answers, migrations, media_store, jobs, mail, billing };
+    // Photos, jobs, mails and payments can wait: to be left out of the balance for them would help nobody.
     let ready = [checks.database, checks.migrations].into_iter().all(|verdict| verdict == "ok");
     Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks, backups: None }
 }

@@ -3,6 +3,7 @@
 mod admin_users;
 mod audit;
 mod auth;
+mod billing;
 mod blocks;
 mod dashboard;
 mod docs;
@@ -76,6 +77,19 @@ pub(crate) fn api(settings: &HttpSettings) -> OpenApiRouter<App> {
         .routes(routes!(moderation::list))
         .routes(routes!(moderation::take))
         .routes(routes!(moderation::decide))
+        .routes(routes!(billing::products))
+        .routes(routes!(billing::checkout))
+        .routes(routes!(billing::portal))
+        .routes(routes!(billing::create_intent))
+        .routes(routes!(billing::confirm))
+        .routes(routes!(billing::subscriptions))
+        .routes(routes!(billing::subscribe))
+        .routes(routes!(billing::patch_subscription, billing::cancel_subscription))
+        .routes(routes!(billing::resume_subscription))
+        .routes(routes!(billing::entitlements, billing::grant))
+        .routes(routes!(billing::refund))
+        .routes(routes!(billing::invoices))
+        .routes(routes!(billing::webhook))
         .routes(routes!(people::profile, people::put_profile, people::patch_profile))
         .routes(routes!(people::preferences, people::put_preferences))
         .routes(routes!(people::export))

@@ -3,6 +3,7 @@
 mod admin_user;
 mod audit;
 mod auth;
+mod billing;
 mod block;
 mod breed;
 mod dashboard;
@@ -21,6 +22,10 @@ mod words;
 pub(crate) use admin_user::{UserDetails, UserPatch, UserQuery};
 pub(crate) use audit::{AuditEntry, AuditQuery, Shape};
 pub(crate) use auth::{Credentials, LogoutBody, RefreshBody, Registration, Session, TokenPair, User, VerificationSent};
+pub(crate) use billing::{
+    CheckoutBody, ConfirmBody, Entitlements, Grant, GrantBody, Intent, IntentBody, Invoice, Page, Payment, PortalBody,
+    Product, Refund, RefundBody, Subscription, SubscriptionBody, SubscriptionPatch, WebhookTaken,
+};
 pub(crate) use block::Blocked;
 pub(crate) use breed::{Breed, BreedQuery};
 pub(crate) use dashboard::Dashboard;

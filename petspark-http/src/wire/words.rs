@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use petspark_core::{audit, auth, jobs, media, moderation, pets};
+use petspark_core::{audit, auth, billing, jobs, media, moderation, pets};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -50,5 +50,8 @@ words! {
     MediaType of media::MediaType, "What can be uploaded: images, and PDF for documents.";
     PhotoStatus of media::UploadStatus, "Where an upload is on its way. Reserved ones are in no list.";
     PhotoSize of media::Size, "At most 160, 480, 960 or 1920 pixels on the long side.";
+    Period of billing::Period, "How often something is paid for.";
+    PlanAccess of billing::Access, "What a subscription allows now: everything of its plan, the same for a while though a payment is owed, or nothing.";
+    PlanSource of billing::Source, "Why somebody has a plan.";
     UserStatus of auth::UserStatus, "Whether a user may sign in.";
 }

@@ -6,6 +6,7 @@
 mod accounts;
 mod admin_users;
 mod audit;
+mod billing;
 mod breeds;
 mod browsers;
 mod conditional;

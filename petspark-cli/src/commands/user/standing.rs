@@ -1,15 +1,13 @@
 //! `user set-role`, `suspend`, `unsuspend`, `ban` and `logout`: what a user may do, whether they
 //! may sign in, and their sessions.
 
-use std::time::Duration;
-
 use clap::{Arg, ArgMatches, Command};
 use petspark_core::auth::{Role, SessionSelection, StatusChange, UserChange, UserChanged, UserStatus};
-use petspark_core::config::Value as _;
 use petspark_core::{Timestamp, UserId};
 use serde::Serialize;
 
 use super::{flag, role, selector};
+use crate::commands::args::{End, end};
 use crate::context::Context;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, required};
@@ -61,23 +59,6 @@ pub(super) fn commands() -> [Command; 5] {
             .arg(flag("yes", "Don't ask"))
             .arg(dry_run),
     ]
-}
-
-/// A point in time, or how long from now.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    At(Timestamp),
-    In(Duration),
-}
-
-fn end(text: &str) -> Result<End, String> {
-    if let Ok(duration) = Duration::parse(text) {
-        return Ok(End::In(duration));
-    }
-    let json = serde_json::Value::String(text.to_owned());
-    serde_json::from_value(json)
-        .map(End::At)
-        .map_err(|_| "must be a time such as 2027-01-31T00:00:00Z, or a duration such as 7d".to_owned())
 }
 
 #[derive(Serialize)]
@@ -146,10 +127,7 @@ pub(super) async fn set_status(cx: &Context, args: &ArgMatches, status: UserStat
     let (caller, petspark) = (cx.caller(), cx.petspark().await?);
     let auth = petspark.auth();
     let user = auth.get_user(&caller, required::<String>(args, "user")?).await?;
-    let until = args.try_get_one::<End>("until").ok().flatten().map(|end| match end {
-        End::At(at) => *at,
-        End::In(time) => petspark.clock().now().after(*time),
-    });
+    let until = args.try_get_one::<End>("until").ok().flatten().map(|end| end.after(petspark.clock().now()));
     let reason = args.get_one::<String>("reason").cloned();
     let change = UserChange { role: None, status: Some(StatusChange { status, reason, until }) };
     let given = |name| args.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);

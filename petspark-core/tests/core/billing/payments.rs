@@ -155,6 +155,9 @@ on_both! {
         }
         assert_eq!(refusals(&app).await, 8);
         assert_eq!(shop.stripe.objects("checkout.session").len(), 1);
+        // A server lets its own frontends in, too.
+        billing.allow_returns_to(["https://m.example.org".to_owned()]);
+        billing.portal_session(&ada.caller, "https://m.example.org/account").await.unwrap();
         let session = sessions[0]["id"].as_str().unwrap();
         shop.stripe.complete_checkout(session, "pm_card_visa").unwrap();
         shop.catch_up().await;

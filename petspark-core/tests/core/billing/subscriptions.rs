@@ -30,7 +30,11 @@ on_both! {
         let ids: std::collections::BTreeSet<_> = all.iter().filter_map(|one| Some(one.as_ref().ok()?.result.id.clone())).collect();
         assert_eq!(ids.len(), 1, "{all:?}");
         assert_eq!(shop.stripe.objects("subscription").len(), 1);
-        let again = shop.petspark.billing().subscribe(&ada.caller, &new, None).await.unwrap_err();
+        // Who comes back to pay finds the one that was begun.
+        let again = shop.petspark.billing().subscribe(&ada.caller, &new, None).await.unwrap();
+        assert!(again.replayed && ids.contains(&again.result.id) && again.result.client_secret.is_some());
+        let other = NewSubscription { price_id: shop.pro.clone() };
+        let again = shop.petspark.billing().subscribe(&ada.caller, &other, None).await.unwrap_err();
         assert_eq!((again.kind(), again.code()), (Kind::Conflict, "PAY_006"));
     }
 

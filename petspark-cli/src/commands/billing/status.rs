@@ -1,0 +1,115 @@
+//! `billing status`, `sync` and `webhook setup`: how payments are, and whether Stripe agrees.
+
+use clap::ArgMatches;
+use petspark_core::billing::{Difference, SyncReport};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::outcome::{Column, Outcome};
+use crate::plugin::{Failure, required};
+
+#[derive(Serialize)]
+struct Status {
+    configured: bool,
+    live: bool,
+    api_version: Option<&'static str>,
+    outage: Option<String>,
+    prices: u64,
+    events_pending: u64,
+    oldest_pending: Option<petspark_core::Timestamp>,
+    events_dead: u64,
+    open_operations: u64,
+}
+
+pub(super) async fn status(cx: &Context) -> Result<Outcome, Failure> {
+    let status = cx.petspark().await?.billing().status(&cx.caller()).await?;
+    let shown = Status {
+        configured: status.configured,
+        live: status.live,
+        api_version: status.api_version,
+        outage: status.outage,
+        prices: status.prices,
+        events_pending: status.events_pending,
+        oldest_pending: status.oldest_pending,
+        events_dead: status.events_dead,
+        open_operations: status.open_operations,
+    };
+    let fields: &[Column<Status>] = &[
+        ("payments", |status| match (status.configured, status.live) {
+            (false, _) => "off: there is no key".to_owned(),
+            (true, false) => "on, test mode".to_owned(),
+            (true, true) => "on, live".to_owned(),
+        }),
+        ("api_version", |status| status.api_version.unwrap_or_default().to_owned()),
+        ("prices", |status| status.prices.to_string()),
+        ("events_pending", |status| status.events_pending.to_string()),
+        ("oldest_pending", |status| status.oldest_pending.map(|at| at.to_string()).unwrap_or_default()),
+        ("events_dead", |status| status.events_dead.to_string()),
+        ("open_operations", |status| status.open_operations.to_string()),
+    ];
+    let outcome = Outcome::record("petspark.billing.status/v1", &shown, fields);
+    Ok(match shown.events_dead {
+        0 => outcome,
+        _ => {
+            outcome.note("Events were given up: see `billing events --status dead`, then `billing replay --all-dead`.")
+        }
+    })
+}
+
+const COLUMNS: &[Column<Difference>] = &[
+    ("object", |difference| difference.object.clone()),
+    ("field", |difference| difference.field.clone()),
+    ("here", |difference| difference.here.clone().unwrap_or_default()),
+    ("there", |difference| difference.there.clone().unwrap_or_default()),
+    ("mended", |difference| difference.mended.to_string()),
+];
+
+pub(super) async fn sync(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let dry_run = args.get_flag("dry-run");
+    let report = cx.petspark().await?.billing().sync(&cx.caller(), dry_run).await?;
+    let said = summary(&report);
+    let outcome = Outcome::list("petspark.billing.sync/v1", "differences", &report.differences, COLUMNS).note(said);
+    Ok(if dry_run { outcome.note("Nothing was changed.") } else { outcome })
+}
+
+fn summary(report: &SyncReport) -> String {
+    format!(
+        "Looked at {} products and prices, {} customers, {} subscriptions and {} open payments; {} differences.",
+        report.catalogue,
+        report.customers,
+        report.subscriptions,
+        report.payments,
+        report.differences.len()
+    )
+}
+
+#[derive(Serialize)]
+struct Endpoint {
+    dry_run: bool,
+    id: Option<String>,
+    url: String,
+    api_version: Option<String>,
+    secret: Option<String>,
+}
+
+/// The secret goes to standard output, where it can be piped on: Stripe never tells it again.
+pub(super) async fn set_up(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (billing, caller, url) = (cx.petspark().await?.billing(), cx.caller(), required::<String>(args, "url")?);
+    let fields: &[Column<Endpoint>] = &[
+        ("id", |endpoint| endpoint.id.clone().unwrap_or_default()),
+        ("url", |endpoint| endpoint.url.clone()),
+        ("api_version", |endpoint| endpoint.api_version.clone().unwrap_or_default()),
+        ("secret", |endpoint| endpoint.secret.clone().unwrap_or_default()),
+    ];
+    let schema = "petspark.billing.webhook/v1";
+    if args.get_flag("dry-run") {
+        billing.check_webhook(&caller, url).await?;
+        let planned = Endpoint { dry_run: true, id: None, url: url.clone(), api_version: None, secret: None };
+        return Ok(Outcome::record(schema, &planned, fields).note("Nothing was set up."));
+    }
+    let made = billing.set_up_webhook(&caller, url).await?;
+    let secret = made.secret.map(|secret| secret.expose().to_owned());
+    let made = Endpoint { dry_run: false, id: Some(made.id), url: made.url, api_version: made.api_version, secret };
+    Ok(Outcome::record(schema, &made, fields)
+        .note("Put the secret into STRIPE_WEBHOOK_SECRET, or a file that STRIPE_WEBHOOK_SECRET_FILE names: it isn't told again."))
+}

@@ -1,0 +1,113 @@
+//! `billing` at the terminal, with Stripe's stand-in at the other end. What is right is tested in the library.
+
+use petspark_core::testing::TestStripe;
+use petspark_core::{Clock, Timestamp};
+
+use crate::support::{Place, on_both};
+
+/// A Stripe that outlives this test's commands, with a plan to be sold.
+struct Stripe {
+    stripe: TestStripe,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Stripe {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let clock = Clock::manual(Timestamp::from_micros(Clock::system().now().as_micros()));
+        let stripe = runtime.block_on(TestStripe::start(clock));
+        let price = [
+            ("currency", "eur"),
+            ("unit_amount", "900"),
+            ("recurring[interval]", "month"),
+            ("lookup_key", "premium_month"),
+            ("product_data[name]", "Premium"),
+        ];
+        assert_eq!(stripe.ask("POST", "/v1/prices", &price).0, 200);
+        Self { stripe, _runtime: runtime }
+    }
+
+    fn keys(&self, place: Place) -> Place {
+        place
+            .with("STRIPE_SECRET_KEY", self.stripe.secret_key().expose())
+            .with("STRIPE_WEBHOOK_SECRET", self.stripe.webhook_secret().expose())
+            .with("STRIPE_API_BASE", self.stripe.url().as_str())
+    }
+}
+
+on_both! {
+    fn what_differs_from_stripe_is_shown_and_mended(place) {
+        let stripe = Stripe::start();
+        let place = stripe.keys(place);
+        place.ok("migrate run");
+        let status = place.ok("billing status --json").json();
+        assert_eq!((&status["schema"], &status["configured"]), (&"petspark.billing.status/v1".into(), &true.into()));
+        assert_eq!((&status["live"], &status["prices"]), (&false.into(), &0.into()));
+        let planned = place.ok("billing sync --dry-run --json").json();
+        assert!(!planned["differences"].as_array().unwrap().is_empty(), "{planned}");
+        assert_eq!(place.ok("billing status --json").json()["prices"], 0);
+        place.ok("billing sync");
+        assert_eq!(place.ok("billing status --json").json()["prices"], 1);
+        assert_eq!(place.ok("billing sync --json").json()["differences"], serde_json::json!([]));
+    }
+
+    fn a_plan_is_given_and_taken_back(place) {
+        place.ok("migrate run");
+        let user = place.user("ada@example.org", "");
+        let give = "billing grant ada@example.org --plan pro --reason prize --until 30d";
+        let planned = place.ok(&format!("{give} --dry-run --json")).json();
+        assert_eq!((&planned["plan"], &planned["id"], &planned["dry_run"]), (&"pro".into(), &serde_json::Value::Null, &true.into()));
+        let given = place.ok(&format!("{give} --json")).json();
+        assert_eq!(given["user_id"], user["id"]);
+        assert!(given["until"].is_string(), "{given}");
+        let id = given["id"].as_str().unwrap();
+        place.run("billing grant ada@example.org --plan platinum --reason x").expect(2).says("plan");
+        place.run("billing grant eve@example.org --plan pro --reason x").expect(4);
+        place.run("billing grant ada@example.org --plan pro").expect(2).says("--reason");
+
+        let take = format!("billing revoke-grant {id} --reason over");
+        place.run(&take).expect(6).says("--yes");
+        assert!(place.ok(&format!("{take} --dry-run --json")).json()["dry_run"].as_bool().unwrap());
+        assert!(place.ok(&format!("{take} --yes --json")).json()["revoked_at"].is_string());
+        place.run(&format!("{take} --yes")).expect(4);
+        place.run("billing revoke-grant nonsense --reason x --yes").expect(4).says("no such grant");
+    }
+
+    fn webhooks_are_set_up_once_and_the_secret_is_told(place) {
+        let stripe = Stripe::start();
+        let place = stripe.keys(place);
+        place.ok("migrate run");
+        let url = "https://pets.example.org/api/v1/payments/webhook";
+        place.ok(&format!("billing webhook setup {url} --dry-run"));
+        assert!(stripe.stripe.objects("webhook_endpoint").is_empty());
+        let made = place.ok(&format!("billing webhook setup {url} --json")).json();
+        assert!(made["secret"].as_str().unwrap().starts_with("whsec_"), "{made}");
+        let endpoints = stripe.stripe.objects("webhook_endpoint");
+        assert_eq!((endpoints.len(), &endpoints[0]["api_version"]), (1, &petspark_core::testing::stripe::VERSION.into()));
+        place.run(&format!("billing webhook setup {url}")).expect(5).says("already");
+        place.run("billing webhook setup ftp://pets.example.org").expect(2);
+        assert_eq!(stripe.stripe.objects("webhook_endpoint").len(), 1);
+    }
+
+    fn what_isnt_there_is_told_and_nothing_needs_keys_that_doesnt_ask_stripe(place) {
+        place.ok("migrate run");
+        assert_eq!(place.ok("billing status --json").json()["configured"], false);
+        let listed = place.ok("billing events --status dead --json").json();
+        assert_eq!(listed["events"], serde_json::json!([]));
+        place.run("billing replay evt_nothing").expect(4).says("no such event");
+        place.run("billing replay").expect(2);
+        assert_eq!(place.ok("billing replay --all-dead --dry-run --json").json()["events"], 0);
+        for line in [
+            "billing sync",
+            "billing refund pi_1 --reason x --dry-run",
+            "billing webhook setup https://pets.example.org --dry-run",
+        ] {
+            place.run(line).expect(7).says("not available");
+        }
+        let stripe = Stripe::start();
+        let place = stripe.keys(place);
+        place.run("billing refund pi_1 --reason x --yes").expect(4).says("no such payment");
+        place.run("billing refund pi_1 --amount -5 --reason x --yes").expect(2);
+        assert!(stripe.stripe.objects("refund").is_empty());
+    }
+}
