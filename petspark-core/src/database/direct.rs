@@ -195,7 +195,12 @@ impl Direct {
 impl Turn {
     /// Gives it back, so that the next one gets it at once.
     pub(crate) async fn release(self) {
-        if let Self::Session(connection) = self {
+        if let Self::Session(mut connection) = self {
+            // Should this fail, the server gives it back when it notices that we are gone.
+            let _ = sqlx::query("SELECT pg_advisory_unlock($1, hashtext(current_schema()))")
+                .bind(ADVISORY_LOCK)
+                .execute(&mut *connection)
+                .await;
             Direct::Postgres(connection).close().await;
         }
     }
