@@ -139,8 +139,8 @@ on_both! {
 #[test]
 fn a_second_backup_at_the_same_time_is_8() {
     let place = with_people(Place::sqlite());
-    let lock = fs::File::options().write(true).create(true).truncate(false);
-    let lock = lock.open(place.path().join("petspark-data/petspark.db.backup.lock")).unwrap();
+    let path = place.path().join("petspark-data/petspark.db.backup.lock");
+    let lock = fs::File::options().write(true).create(true).truncate(false).open(path).unwrap();
     lock.lock().unwrap();
     place.run("backup create").expect(8).says("another process");
     place.run("backup prune --dry-run").expect(8);

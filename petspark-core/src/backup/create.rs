@@ -83,7 +83,7 @@ impl Backups {
         let started = self.clock().now();
         let turn = self.take_turn().await?;
         let made = self.make(new).await;
-        drop(turn);
+        turn.release().await;
         let id = made.as_ref().ok().map(|manifest| manifest.id);
         self.log_backup(&made, started).await;
         if let (Some(id), Some(db)) = (id, self.database()) {

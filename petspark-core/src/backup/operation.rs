@@ -102,7 +102,7 @@ impl Backups {
         let operation =
             Operation { id: RunId::new(), kind, backup_id, succeeded, details, started_at, finished_at };
         let written = match store::insert(db, &operation).await {
-            Ok(()) => store::delete_before(db, finished_at.before(KEPT)).await,
+            Ok(()) => store::delete_before(db, kind, finished_at.before(KEPT)).await,
             error => error,
         };
         if let Err(fault) = written {

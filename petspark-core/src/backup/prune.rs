@@ -47,11 +47,17 @@ impl Backups {
     /// [`BackupError::Damaged`] if the newest is no good: then nothing goes. [`BackupError::Locked`].
     pub async fn prune(&self, caller: &Caller, dry_run: bool) -> Result<Pruned, BackupError> {
         caller.require(Permission::ManageStaff)?;
-        let _turn = self.take_turn().await?;
-        let mut backups = Vec::new();
-        for target in self.targets() {
-            backups.extend(self.prune_target(target, dry_run).await?);
-        }
+        let turn = self.take_turn().await?;
+        let pruned = async {
+            let mut backups = Vec::new();
+            for target in self.targets() {
+                backups.extend(self.prune_target(target, dry_run).await?);
+            }
+            Ok::<_, BackupError>(backups)
+        };
+        let pruned = pruned.await;
+        turn.release().await;
+        let backups = pruned?;
         let removed = backups.iter().filter(|kept| !kept.keep).count() as u64;
         if let (Some(db), true) = (self.database(), removed > 0 && !dry_run) {
             let event = Event::new(Action::BackupsPruned).detail("backups", removed);

@@ -197,12 +197,12 @@ fn bucket(from: &mut Loader, uploads: Option<&S3Settings>) -> Option<S3Settings>
     let name: Option<String> =
         from.find("backup.s3.bucket", None, "Bucket that every backup is copied to. It may not hold uploads too.");
     let prefix: Option<String> = from.find("backup.s3.prefix", None, "What every name in that bucket begins with.");
-    let region = from.find("backup.s3.region", None, "Region of that bucket. Default: AWS_REGION.");
+    let region = from.find("backup.s3.region", None, "Region of that bucket. Default: that of uploads.");
     let endpoint_url: Option<WebUrl> =
-        from.find("backup.s3.endpoint_url", None, "Its S3-compatible server. Default: AWS_ENDPOINT_URL.");
-    let access_key_id = from.secret("backup.s3.access_key_id", None, "Who we are there. Default: AWS_ACCESS_KEY_ID.");
+        from.find("backup.s3.endpoint_url", None, "Its S3-compatible server. Default: that of uploads.");
+    let access_key_id = from.secret("backup.s3.access_key_id", None, "Who we are there. Default: as with uploads.");
     let secret_access_key =
-        from.secret("backup.s3.secret_access_key", None, "The secret for it. Default: AWS_SECRET_ACCESS_KEY.");
+        from.secret("backup.s3.secret_access_key", None, "The secret that goes with it. Default: as with uploads.");
     let name = name?;
     if cfg!(not(feature = "s3")) {
         from.problem("backup.s3.bucket", "can't be used: this build was made without the feature s3");

@@ -28,10 +28,10 @@ pub(super) async fn last(db: &Database, kind: OperationKind, succeeded_only: boo
     ).bind(kind).bind(succeeded_only).fetch_optional(pool).await)?)
 }
 
-/// Forgets what is older than that.
-pub(super) async fn delete_before(db: &Database, before: Timestamp) -> Result<(), Fault> {
-    on_writer!(db, pool => query("DELETE FROM operations WHERE finished_at < $1")
-        .bind(before).execute(pool).await.map(drop))?;
+/// Forgets those of a kind that are older than that.
+pub(super) async fn delete_before(db: &Database, kind: OperationKind, before: Timestamp) -> Result<(), Fault> {
+    on_writer!(db, pool => query("DELETE FROM operations WHERE kind = $1 AND finished_at < $2")
+        .bind(kind).bind(before).execute(pool).await.map(drop))?;
     Ok(())
 }
 

@@ -49,7 +49,7 @@ const ADVISORY_LOCK: i32 = 0x6263_6b70;
 /// Held as long as nobody else may back up, restore or prune. A crash gives it back.
 pub(crate) enum Turn {
     File(#[expect(dead_code, reason = "the lock ends with it")] File),
-    Session(#[expect(dead_code, reason = "the lock ends with it")] Box<PgConnection>),
+    Session(Box<PgConnection>),
 }
 
 impl Direct {
@@ -193,6 +193,18 @@ impl Direct {
 }
 
 impl Turn {
+    /// Gives it back, so that the next one gets it at once.
+    pub(crate) async fn release(self) {
+        if let Self::Session(mut connection) = self {
+            // Should this fail, the server gives it back when it notices that we are gone.
+            let _ = sqlx::query("SELECT pg_advisory_unlock($1, hashtext(current_schema()))")
+                .bind(ADVISORY_LOCK)
+                .execute(&mut *connection)
+                .await;
+            Direct::Postgres(connection).close().await;
+        }
+    }
+
     /// Takes the lock of a database, or says that somebody else has it.
     pub(crate) async fn take(url: &DatabaseUrl) -> Result<Option<Self>, Fault> {
         match url {

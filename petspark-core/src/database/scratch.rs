@@ -84,16 +84,18 @@ pub(crate) async fn rename_schema(url: &str, from: &str, to: &str) -> Result<(),
     run_at(url, format!("ALTER SCHEMA {} RENAME TO {}", quoted(from), quoted(to))).await
 }
 
-/// Whether the schema of this address has no tables.
+/// Whether there is nothing at all in the schema of this address.
 pub(crate) async fn is_empty(url: &str) -> Result<bool, Fault> {
     let mut connection = open(url).await?;
-    let tables: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace",
+    let things: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace) \
+              + (SELECT count(*) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace) \
+              + (SELECT count(*) FROM pg_type WHERE typnamespace = current_schema()::regnamespace)",
     )
     .fetch_one(&mut *connection)
     .await?;
     Direct::Postgres(connection).close().await;
-    Ok(tables == 0)
+    Ok(things == 0)
 }
 
 /// How often, and for how long, somebody who is just leaving is waited for.

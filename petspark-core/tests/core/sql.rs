@@ -120,13 +120,15 @@ on_both! {
 
 /// What reads all of something on purpose: few rows, or a count of everything that an operator asks
 /// for. The list of users is read in the order of an index, which its beginning doesn't say.
-const WHOLE: [&str; 6] = [
+const WHOLE: [&str; 7] = [
     "FROM counters",
     "FROM signing_keys",
     "FROM throttles WHERE",
     "count(*) AS users",
     "FROM users WHERE deleted_at IS NULL",
     "count(*) AS uploads",
+    // Of a database that was just restored.
+    "revoke_reason = $2 WHERE revoked_at IS NULL",
 ];
 
 /// PostgreSQL plans by what is in its tables, SQLite by its indexes: here it shows whether there is

@@ -53,11 +53,13 @@ const FIELDS: &[Column<Restored>] = &[
 ];
 
 pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    // Before anything else: a password on the command line has to be told of, whatever else is wrong.
+    let to = args.get_one::<String>("to").map(|to| address(to)).transpose()?;
     let (keys, backups) = (keys(cx, args)?, backups(cx)?);
     let id = required::<super::Which>(args, "id")?.0;
     let listed = backups.get(&cx.caller(), id, in_bucket(args)).await?;
-    let destination = match args.get_one::<String>("to") {
-        Some(to) => Destination::New(address(to)?),
+    let destination = match to {
+        Some(url) => Destination::New(url),
         None => {
             let live = &cx.settings()?.core.database.url;
             let made = listed.manifest.as_ref().ok_or_else(no_backup)?.created_at;

@@ -20,7 +20,19 @@ impl Backups {
         keys: &[IdentityKey],
         make_safety_backup: bool,
     ) -> Result<Done, BackupError> {
-        let _turn = self.take_turn().await?;
+        let turn = self.take_turn().await?;
+        let done = self.replace(target, manifest, keys, make_safety_backup).await;
+        turn.release().await;
+        done
+    }
+
+    async fn replace(
+        &self,
+        target: &Target,
+        manifest: &Manifest,
+        keys: &[IdentityKey],
+        make_safety_backup: bool,
+    ) -> Result<Done, BackupError> {
         let url = self.settings().database.url.clone();
         match (&url, &*manifest.database.engine) {
             (DatabaseUrl::Sqlite(path), "sqlite") => {

@@ -1,6 +1,7 @@
 //! Everything that must be found out, each by its own check.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use petspark_core::backup::{IdentityKey, Manifest, Status};
@@ -35,6 +36,10 @@ fn flip(lab: &Lab, of: &Manifest, place: impl FnOnce(usize) -> usize) {
     });
 }
 
+fn replace(by: &Path, what: &Path) {
+    fs::copy(by, what).unwrap();
+}
+
 /// What a check must find.
 const CHECKED: &[(&str, Tamper, &str, Verdict)] = &[
     ("cut off at nothing", |lab, new, _| cut(lab, new, 0), "backup.valid", Invalid),
@@ -60,7 +65,7 @@ const CHECKED: &[(&str, Tamper, &str, Verdict)] = &[
     ("no manifest", |lab, new, _| fs::remove_file(lab.file(new, MANIFEST)).unwrap(), "backup.valid", Invalid),
     (
         "the manifest of another",
-        |lab, new, old| drop(fs::copy(lab.file(old, MANIFEST), lab.file(new, MANIFEST)).unwrap()),
+        |lab, new, old| replace(&lab.file(old, MANIFEST), &lab.file(new, MANIFEST)),
         "backup.valid",
         Invalid,
     ),
@@ -73,7 +78,7 @@ const CHECKED: &[(&str, Tamper, &str, Verdict)] = &[
     ("no database", |lab, new, _| fs::remove_file(lab.database_file(new)).unwrap(), "backup.valid", Invalid),
     (
         "the database of another",
-        |lab, new, old| drop(fs::copy(lab.database_file(old), lab.database_file(new)).unwrap()),
+        |lab, new, old| replace(&lab.database_file(old), &lab.database_file(new)),
         "backup.valid",
         Invalid,
     ),
