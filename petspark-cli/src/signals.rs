@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM: the first one asks a command to end in good order, the second means now.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::exit::Exit;
@@ -32,6 +33,19 @@ pub(crate) async fn stoppable<T>(
             signals.next().await
         } => Ok(Err(exit)),
     }
+}
+
+/// The same for work that reads a file; at a terminal Ctrl-C ends it at once, as somebody who is
+/// asked for input expects.
+pub(crate) async fn stoppable_reading<T>(
+    path: &Path,
+    stop: &Stop,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<Result<T, Exit>, Failure> {
+    if path.as_os_str() == "-" && io::stdin().is_terminal() {
+        return work.await.map(Ok);
+    }
+    stoppable(stop, work).await
 }
 
 /// The signals that ask a process to end, from when this was made: none is lost meanwhile, and

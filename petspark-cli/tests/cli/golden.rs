@@ -80,6 +80,14 @@ fn what_commands_print() {
         "migrate status --json",
         "migrate run",
         "migrate run --json",
+        "migrate verify",
+        "migrate verify --json",
+        "migrate baseline",
+        "migrate unlock",
+        "migrate unlock --json",
+        "check",
+        "check --list --json",
+        "check --only db.connect --json",
         "user create ada@example.org --generate --name Ada --role admin",
         "user create bob@example.org --generate --json",
         "user create bob@example.org --generate --if-not-exists",
@@ -189,6 +197,13 @@ fn what_is_said_of_mistakes() {
         "backup restore latest --to postgres://me:hunter2@db/x",
         "backup check --all latest",
         "backup key generate",
+        "migrate run --to 4711",
+        "migrate copy",
+        "migrate copy --to postgres://me:secret@db/petspark",
+        "migrate copy --to sqlite://other.db --yes",
+        "migrate copy --from sqlite://nowhere.db --to postgres://db/petspark",
+        "check --only nonsense",
+        "plugin describe nobody",
         "config show -c nowhere.toml",
         "completions tcsh",
     ] {
@@ -249,7 +264,7 @@ fn kind_of(word: &str) -> Option<&'static str> {
 }
 
 fn without_build(line: &str) -> String {
-    for label in ["commit  ", "rust  ", "\"commit\": ", "\"rust\": ", "\"took_ms\": "] {
+    for label in ["commit  ", "rust  ", "\"commit\": ", "\"rust\": ", "\"took_ms\": ", "\"duration_ms\": "] {
         if line.starts_with(label) {
             return format!("{label}<redacted>");
         }

@@ -95,3 +95,25 @@ on_both! {
         assert_eq!(told["entries"].as_array().unwrap().len(), 3);
     }
 }
+
+#[test]
+fn an_import_that_is_interrupted_keeps_what_it_stored_and_goes_on() {
+    use std::io::Read as _;
+    use std::process::Stdio;
+    let place = Place::sqlite();
+    place.ok("seed --users 20 --pets 60000");
+    place.ok("pet export -o pets.ndjson");
+    remove_pets(&place);
+    let mut child = place.start("pet import pets.ndjson", Stdio::null());
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap());
+    crate::support::wait_for(&mut lines, "importing, in bytes: 10 %");
+    crate::support::signal(&child, rustix::process::Signal::INT);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(crate::support::exit_code(child.wait().unwrap()), 130, "{rest}");
+    assert!(rest.contains("the same command again goes on"), "{rest}");
+    let done = place.ok("pet import pets.ndjson --json").json();
+    let (imported, skipped) = (done["imported"].as_u64().unwrap(), done["skipped"].as_u64().unwrap());
+    assert!(imported > 0 && skipped > 0, "{done}");
+    assert_eq!(imported + skipped, 60000);
+}

@@ -190,6 +190,9 @@ async fn an_interrupted_copy_is_no_installation_and_goes_on() {
     assert!(matches!(refused, StartError::HalfCopied), "{refused}");
     let other = Everything::embedded().await;
     let others = other.stop().await;
+    // The clock of the tests stands still, and no two installations are made in one microsecond.
+    let later = "UPDATE petspark_migrations SET applied_at = applied_at + 1";
+    crate::sql::execute(other.app.petspark.settings(), later).await;
     let refused = copy(&other, &others, &to).await.unwrap_err();
     assert!(matches!(refused, CopyError::OtherSource), "{refused}");
     let again = InstallationCopy::open(&from, &to).await.unwrap();

@@ -84,6 +84,46 @@ const ROWS: &[(i64, &str)] = &[
     ),
     (20, "INSERT INTO photo_buckets (bucket, upload_id) VALUES (1, {13})"),
     (20, "INSERT INTO removed_uploads (id, owner_id, content_type, expires_at) VALUES ({14}, {1}, 'image/jpeg', {at})"),
+    (21, "INSERT INTO billing_customers (stripe_id, user_id, created_at) VALUES ('cus_1', {1}, {at})"),
+    (
+        21,
+        "INSERT INTO billing_products (id, name, features, active, updated_at) VALUES ('prod_1', 'Plus', {list}, {no}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_prices (id, product_id, currency, active, updated_at) VALUES ('price_1', 'prod_1', 'eur', {no}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_subscriptions (id, customer_id, user_id, status, quantity, cancel_at_period_end, last_access, \
+        created_at, synced_at) VALUES ('sub_1', 'cus_1', {1}, 'active', 1, {no}, 'full', {at}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_payments (id, customer_id, user_id, quantity, amount, currency, status, refunded, disputed, \
+        created_at, synced_at) VALUES ('pi_1', 'cus_1', {1}, 1, 500, 'eur', 'succeeded', 0, {no}, {at}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_grants (id, user_id, source, plan, granted_by, created_at) \
+        VALUES ({15}, {1}, 'admin', 'plus', 'system', {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_events (id, type, body, status, attempts, created_at, received_at) \
+        VALUES ('evt_1', 'invoice.paid', {json}, 'done', 1, {at}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_operations (id, user_id, kind, idempotency_key, request_hash, state, created_at, updated_at) \
+        VALUES ({16}, {1}, 'checkout', 'k', {bytes}, 'done', {at}, {at})",
+    ),
+    (21, "INSERT INTO billing_turns (object_id, taken, written) VALUES ('sub_1', 1, 1)"),
+    (
+        23,
+        "INSERT INTO operations (id, kind, succeeded, details, started_at, finished_at) \
+        VALUES ({17}, 'backup', {no}, {json}, {at}, {at})",
+    ),
 ];
 
 /// Pets: two columns are required from version 12 on.

@@ -73,7 +73,7 @@ fn no_settings() -> Verdict {
 
 fn settings(cx: &Context) -> Verdict {
     match cx.settings() {
-        Ok(settings) => Verdict::Pass(format!("{} settings", settings.resolved.len())),
+        Ok(_) => Verdict::Pass("valid".to_owned()),
         Err(failure) => {
             fail(failure.message(), "valid settings", "`config check` lists every problem with where it comes from.")
         }

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
 use crate::plugin::{Failure, required};
-use crate::signals::{Stop, stoppable};
+use crate::signals::{Stop, stoppable_reading};
 
 pub(super) fn command() -> Command {
     Command::new("import")
@@ -55,7 +55,7 @@ pub(super) async fn import(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
         }
         Ok(import.finish().await?)
     };
-    let done = match stoppable(&stop, importing).await? {
+    let done = match stoppable_reading(path, &stop, importing).await? {
         Ok(done) => done,
         Err(exit) => return Ok(Outcome::done().exit(exit)),
     };

@@ -379,8 +379,7 @@ async fn look_at_source(from: &DatabaseSettings) -> Result<(Schema, String), Cop
         let schema = Schema::read(&source).await.map_err(during("the source's schema"))?;
         let states = source.migrations().status().await.map_err(at("source"))?;
         let born = states.iter().find_map(|state| state.applied_at).map_or(0, Timestamp::as_micros);
-        let first = source::first_user(&source).await.map_err(during("the source's users"))?;
-        Ok((schema, format!("{born} {first}")))
+        Ok((schema, born.to_string()))
     };
     let looked = looked.await;
     source.close().await;

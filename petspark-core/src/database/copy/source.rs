@@ -12,7 +12,6 @@ use super::plan::{TablePlan, quoted};
 use super::row::{KeyValue, told};
 use super::{CopyError, during};
 use crate::database::schema::Schema;
-use crate::database::{Database, on_writer};
 use crate::error::Fault;
 
 /// What is held of the source in memory at a time: so many rows, and about so many bytes.
@@ -22,8 +21,7 @@ const BATCH_BYTES: usize = 8 << 20;
 pub(super) struct Source {
     connection: SqliteConnection,
     pub(super) schema: Schema,
-    /// When its first migration was applied, and who was the first user: the same for no other
-    /// installation.
+    /// When its first migration was applied, in microseconds: the same for no other installation.
     pub(super) birth: String,
 }
 
@@ -34,14 +32,6 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
     /// The primary key of the last one.
     pub(super) last: Option<Vec<KeyValue>>,
-}
-
-/// The id of whoever was the first, if anybody was.
-pub(super) async fn first_user(db: &Database) -> Result<String, Fault> {
-    let id: Option<Vec<u8>> = on_writer!(db, pool => sqlx::query_scalar(
-        "SELECT id FROM users ORDER BY created_at, id LIMIT 1"
-    ).fetch_optional(pool).await)?;
-    Ok(id.map(|id| crate::text::hex(&id)).unwrap_or_default())
 }
 
 impl Source {
