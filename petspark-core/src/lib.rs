@@ -70,9 +70,8 @@ pub use clock::{Clock, Timestamp};
 pub use error::{Failure, Fault, FieldErrors, Kind, chain};
 pub use expected::Expected;
 pub use id::{
-    ApiKeyId, AuditId, BackupId, FactorId, GrantId, InvalidId, JobId, OneTimeTokenId, OperationId, PetId, RunId, SessionId,
-    SubjectId,
-    TaskId, UploadId, UserId,
+    ApiKeyId, AuditId, BackupId, FactorId, GrantId, InvalidId, JobId, OneTimeTokenId, OperationId, PetId, RunId,
+    SessionId, SubjectId, TaskId, UploadId, UserId,
 };
 pub use idempotency::{IdempotencyError, IdempotencyKey, InvalidKey, Once};
 pub use lines::LineProblem;

@@ -97,7 +97,9 @@ impl Failure for StartError {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
             Self::HalfCopied => Kind::Conflict,
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => Kind::Invalid,
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
+                Kind::Invalid
+            }
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -107,7 +109,9 @@ impl Failure for StartError {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
             Self::HalfCopied => "HALF_COPIED",
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => "CONFIG_INVALID",
+            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
+                "CONFIG_INVALID"
+            }
             Self::Auth(fault) => fault.code(),
         }
     }

@@ -99,8 +99,7 @@ impl Backups {
         tracing::info!(%kind, backup = backup_id.map(tracing::field::display), succeeded, %details, "backups");
         let Some(db) = self.database() else { return };
         let finished_at = self.clock().now();
-        let operation =
-            Operation { id: RunId::new(), kind, backup_id, succeeded, details, started_at, finished_at };
+        let operation = Operation { id: RunId::new(), kind, backup_id, succeeded, details, started_at, finished_at };
         let written = match store::insert(db, &operation).await {
             Ok(()) => store::delete_before(db, kind, finished_at.before(KEPT)).await,
             error => error,

@@ -15,9 +15,9 @@ mod lock;
 mod migrate;
 mod postgres_tools;
 mod readers;
-pub(crate) mod scratch;
 mod schema;
 mod schema_lock;
+pub(crate) mod scratch;
 mod statements;
 mod types;
 
