@@ -110,6 +110,14 @@ pub(crate) async fn enqueue(tx: &mut Tx, now: Timestamp, job: NewJob) -> Result<
     Ok(id)
 }
 
+/// Makes a scheduled job due now instead of at its next time. Says whether it could: not while it is
+/// being done, or before its schedule began.
+pub(crate) async fn bring_forward(tx: &mut Tx, schedule: &'static str, now: Timestamp) -> Result<bool, Fault> {
+    let could = store::bring_forward(tx, schedule, now).await?;
+    tx.announce(TOPIC).await?;
+    Ok(could)
+}
+
 /// A job that is being done.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Job {

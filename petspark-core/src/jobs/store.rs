@@ -80,6 +80,13 @@ pub(super) async fn claim(
     Ok(jobs)
 }
 
+pub(super) async fn bring_forward(tx: &mut Tx, schedule: &str, now: Timestamp) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE jobs SET due_at = CASE WHEN due_at > $2 THEN $2 ELSE due_at END \
+         WHERE schedule = $1 AND NOT running AND dead_at IS NULL"
+    ).bind(schedule).bind(now).execute(conn).await?.rows_affected() > 0))
+}
+
 /// Says whether the lease was still ours to prolong.
 pub(super) async fn move_lease(db: &Database, id: JobId, lease_end: Timestamp, to: Timestamp) -> Result<bool, Fault> {
     Ok(on_writer!(db, pool => query("UPDATE jobs SET due_at = $1 WHERE id = $2 AND running AND due_at = $3")

@@ -7,7 +7,7 @@ use super::links::Links;
 use super::objects::ObjectError;
 use super::photo::{Photo, Upload, UploadStatus};
 use super::processing::Process;
-use super::{Media, MediaError, MediaType, store};
+use super::{Media, MediaError, MediaType, in_worker, store};
 use crate::caller::Caller;
 use crate::error::{Fault, FieldErrors};
 use crate::jobs;
@@ -82,6 +82,7 @@ impl Media {
     async fn look_at(&self, upload: &Upload, size: Option<u64>) -> Result<Looked, MediaError> {
         let announced = upload.size.unsigned_abs();
         let size = size.unwrap_or(announced);
+        let turn = self.turn().await?;
         let bytes = match self.objects.read(&self.original(upload)?, self.max_upload()).await {
             Ok(bytes) => bytes,
             Err(ObjectError::NotFound) => return Err(MediaError::NotUploaded),
@@ -93,7 +94,7 @@ impl Media {
             return Err(MediaError::NotAsDeclared(message));
         }
         let (declared, announced) = (upload.content_type, upload.sha256());
-        self.in_worker(move || {
+        in_worker(turn, move || {
             let sha256: [u8; 32] = Sha256::digest(&bytes).into();
             if announced.is_some_and(|announced| announced != sha256) {
                 return Err(not_as_declared("The file has another checksum than was announced."));

@@ -42,7 +42,7 @@ pub use upload::{MediaType, NewUpload, Purpose};
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::objects::ObjectStore;
 use self::photo::Upload;
@@ -126,15 +126,21 @@ impl Media {
         Ok(found.filter(|upload| caller.is(upload.owner_id) || caller.may(Permission::Moderate)))
     }
 
-    /// Has `work` done beside the async threads, when it is its turn.
-    async fn in_worker<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
-        let permit = Arc::clone(&self.workers).acquire_owned().await.map_err(Fault::internal)?;
-        tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        })
-        .await
-        .map_err(Fault::internal)
+    /// Waits for one's turn to hold an image in memory, so that however many come at once, few are held.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        Arc::clone(&self.workers).acquire_owned().await.map_err(Fault::internal)
     }
+}
+
+/// Has `work` done beside the async threads. The turn is over when it is done, whoever still waits for it.
+async fn in_worker<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
+    tokio::task::spawn_blocking(work).await.map_err(Fault::internal)
 }

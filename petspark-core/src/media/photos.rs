@@ -100,9 +100,8 @@ impl Media {
         let mut tx = self.db.begin().await?;
         reserve::take_turns(&mut tx, upload.owner_id).await?;
         if store::delete(&mut tx, upload.id).await? {
-            if upload.status == UploadStatus::Approved {
-                self.show(&mut tx, upload).await?;
-            }
+            // Whatever it was when it was looked at: it may have been approved since.
+            self.show(&mut tx, upload).await?;
             if !caller.is(upload.owner_id) {
                 let event = Event::new(Action::PhotoDeleted).on(Subject::User(upload.owner_id));
                 audit::record(&mut tx, now, caller, event.detail("photo", upload.id.to_string())).await?;

@@ -9,12 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::objects::{ObjectError, ObjectKey};
 use super::photo::{Size, StoredVariant, Upload, UploadStatus};
-use super::{Links, Media, MediaError, MediaType, Purpose, store};
+use super::{Links, Media, MediaError, MediaType, Purpose, in_worker, store};
 use crate::database::Tx;
 use crate::error::Fault;
 use crate::id::UploadId;
 use crate::jobs::{Handler, Job, NewJob};
 use crate::text::hex;
+
+/// What its owner is told of a photo that could not be made.
+pub(super) const GIVEN_UP: &str = "The photo could not be processed. Please upload it again.";
 
 /// Makes a photo.
 pub(crate) struct Process(pub(crate) Media);
@@ -58,8 +61,7 @@ impl Handler for Process {
             match media.process(upload).await {
                 Err(MediaError::NotAsDeclared(reason)) => media.reject_unprocessed(upload, &reason).await,
                 Err(error) if job.attempts >= job.max_attempts => {
-                    let reason = "The photo could not be processed. Please upload it again.";
-                    media.reject_unprocessed(upload, reason).await?;
+                    media.reject_unprocessed(upload, GIVEN_UP).await?;
                     Err(error.into_fault())
                 }
                 Err(error) => Err(error.into_fault()),
@@ -95,7 +97,7 @@ impl Media {
 
     /// Removes what was made of a photo that was deleted meanwhile; of one that another attempt made,
     /// these are the same objects, and stay.
-    async fn discard(&self, upload: &Upload, made: &store::Made) -> Result<(), MediaError> {
+    pub(super) async fn discard(&self, upload: &Upload, made: &store::Made) -> Result<(), MediaError> {
         match store::find(&self.db, upload.id).await? {
             Some(_) => Ok(()),
             None => {
@@ -107,6 +109,7 @@ impl Media {
 
     /// Makes and keeps the sizes of a photo.
     pub(super) async fn make(&self, upload: &Upload) -> Result<store::Made, MediaError> {
+        let turn = self.turn().await?;
         let bytes = match self.objects.read(&self.original(upload)?, self.max_upload()).await {
             Ok(bytes) => bytes,
             Err(ObjectError::NotFound) => {
@@ -115,16 +118,15 @@ impl Media {
             Err(error) => return Err(error.into()),
         };
         let (format, sha256) = (upload.content_type.format(), upload.sha256());
-        let processed = self
-            .in_worker(move || {
-                if sha256 != Some(Sha256::digest(&bytes).into()) {
-                    return Err("The file was changed after it was checked.".to_owned());
-                }
-                let format = format.ok_or("This is not a photo.")?;
-                process(&bytes, format, &Limits::default()).map_err(|refused: Refused| refused.to_string())
-            })
-            .await?
-            .map_err(MediaError::NotAsDeclared)?;
+        let processed = in_worker(turn, move || {
+            if sha256 != Some(Sha256::digest(&bytes).into()) {
+                return Err("The file was changed after it was checked.".to_owned());
+            }
+            let format = format.ok_or("This is not a photo.")?;
+            process(&bytes, format, &Limits::default()).map_err(|refused: Refused| refused.to_string())
+        })
+        .await?
+        .map_err(MediaError::NotAsDeclared)?;
         self.keep(upload, processed).await
     }
 
@@ -157,7 +159,7 @@ impl Media {
         })
     }
 
-    async fn reject_unprocessed(&self, id: UploadId, reason: &str) -> Result<(), Fault> {
+    pub(super) async fn reject_unprocessed(&self, id: UploadId, reason: &str) -> Result<(), Fault> {
         let mut tx = self.db.begin().await?;
         let only = [UploadStatus::Processing; 2];
         store::set_status(&mut tx, id, only, UploadStatus::Rejected, Some(reason), self.clock.now()).await?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::objects::{ObjectError, ObjectInfo, ObjectKey};
 use super::photo::{Upload, UploadStatus};
-use super::processing::About;
+use super::processing::{About, Process};
 use super::{Links, Media, MediaError, Purpose, store};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
@@ -125,7 +125,8 @@ impl Media {
         let uploads = store::find_all(&self.db, &ids).await?;
         let known: HashMap<UploadId, &Upload> = uploads.iter().map(|upload| (upload.id, upload)).collect();
         let is_leftover = |object: &&ObjectInfo| {
-            let Some((owner, id, _)) = Links::parse(object.key.as_str()) else { return true };
+            // What isn't named as we name things isn't ours.
+            let Some((owner, id, _)) = Links::parse(object.key.as_str()) else { return false };
             known.get(&id).is_none_or(|upload| {
                 upload.owner_id != owner
                     || (is_settled(upload) && !upload.names().iter().any(|name| name == object.key.as_str()))
@@ -228,7 +229,12 @@ impl Media {
             let now = self.clock.now();
             let mut tx = self.db.begin().await?;
             for upload in uploads.iter().filter(|upload| is_settled(upload) && upload.purpose.is_shown()) {
-                jobs::enqueue(&mut tx, now, Remake::job(upload.id)).await?;
+                // What was given up before it was made is made for the first time, and shown if it may be.
+                let job = match store::begin_again(&mut tx, upload.id, now).await? {
+                    true => Process::job(upload.id),
+                    false => Remake::job(upload.id),
+                };
+                jobs::enqueue(&mut tx, now, job).await?;
                 count += 1;
             }
             tx.commit().await?;
@@ -246,13 +252,17 @@ impl Media {
         let Some(upload) = store::find(&self.db, id).await?.filter(is_settled) else { return Ok(()) };
         let made = self.make(&upload).await?;
         let mut tx = self.db.begin().await?;
-        if store::finish(&mut tx, id, upload.status, &made, self.clock.now()).await?
-            && upload.status == UploadStatus::Approved
-        {
+        if !store::finish(&mut tx, id, upload.status, &made, self.clock.now()).await? {
+            drop(tx);
+            self.discard(&upload, &made).await?;
+            return Err(MediaError::Fault(Fault::unavailable("something else happened to the photo meanwhile")));
+        }
+        if upload.status == UploadStatus::Approved {
             self.show(&mut tx, &upload).await?;
         }
         tx.commit().await?;
-        Ok(())
+        let now = Links::all(upload.owner_id, id, upload.content_type, &made.variants);
+        Ok(self.remove_all(upload.names().into_iter().filter(|name| !now.contains(name)).collect()).await?)
     }
 }
 

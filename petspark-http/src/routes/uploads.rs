@@ -1,9 +1,12 @@
 //! `/api/v1/uploads`: announcing, sending and completing files.
 
+use axum::body::Body;
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
 use axum::response::IntoResponse;
 use futures_util::TryStreamExt as _;
 use http::{StatusCode, header};
+use http_body_util::Limited;
 use petspark_core::FieldErrors;
 use petspark_core::media::NewUpload;
 
@@ -65,14 +68,16 @@ pub(super) async fn upload(
 ) -> Result<impl IntoResponse, ApiError> {
     let media = app.petspark().media();
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let most = usize::try_from(media.max_upload()).unwrap_or(usize::MAX).saturating_add(MAX_AROUND);
+    let request = request.map(|body| Body::new(Limited::new(body, most)));
     let mut parts = Multipart::from_request(request, &()).await.map_err(|refused| {
         ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", refused.body_text())
     })?;
     let mut new = NewUpload { file_size: media.max_upload().min(length.unwrap_or(u64::MAX)), ..NewUpload::default() };
     while let Some(part) = parts.next_field().await.map_err(|error| interrupted(&error))? {
         match part.name().unwrap_or_default() {
-            "uploadType" => new.upload_type = part.text().await.map_err(|error| interrupted(&error))?,
-            "petId" => new.pet_id = Some(part.text().await.map_err(|error| interrupted(&error))?),
+            "uploadType" => new.upload_type = short_text(part).await?,
+            "petId" => new.pet_id = Some(short_text(part).await?),
             "file" => {
                 new.file_name = part.file_name().unwrap_or_default().to_owned();
                 new.file_type = part.content_type().unwrap_or_default().to_owned();
@@ -83,6 +88,24 @@ pub(super) async fn upload(
         }
     }
     Err(ApiError::invalid_fields(&FieldErrors::one("file", "is required, after the other fields")))
+}
+
+/// What a form may have beside its file, in bytes: fields, and the lines above each part, which are read before
+/// anybody looks at them.
+const MAX_AROUND: usize = 64 << 10;
+/// Longest text field, in bytes; the longest that means anything is an id.
+const MAX_FIELD: usize = 200;
+
+async fn short_text(mut field: Field<'_>) -> Result<String, ApiError> {
+    let name = field.name().unwrap_or_default().to_owned();
+    let mut text = Vec::new();
+    while let Some(piece) = field.chunk().await.map_err(|error| interrupted(&error))? {
+        text.extend_from_slice(&piece);
+        if text.len() > MAX_FIELD {
+            return Err(ApiError::invalid_fields(&FieldErrors::one(&name, "is too long")));
+        }
+    }
+    String::from_utf8(text).map_err(|_| ApiError::invalid_fields(&FieldErrors::one(&name, "must be text")))
 }
 
 /// Delete an upload, completed or not, with everything that was made of it.

@@ -28,15 +28,20 @@ pub(super) struct Adobe {
 /// as this of the largest photo that is taken are three seconds.
 pub(super) const MAX_SCANS: usize = 50;
 
+/// Segments for Exif and XMP. The decoder compares all that belong together again whenever one more comes; an
+/// honest file has a few, or some dozens if it carries another picture along.
+pub(super) const MAX_APPLICATION_SEGMENTS: usize = 1000;
+
 const START: u8 = 0xd8;
 const END: u8 = 0xd9;
 const SCAN: u8 = 0xda;
 const PROGRESSIVE: u8 = 0xc2;
 
-/// `None` if the file isn't whole, or has more scans than anything honest.
+/// `None` if the file isn't whole, or has more scans or notes than anything honest.
 pub(super) fn read(bytes: &[u8]) -> Option<Head> {
     let mut head: Option<Head> = None;
     let (mut adobe, mut scans, mut at, mut most_scans) = (None, 0, 2, MAX_SCANS);
+    let mut notes = 0;
     loop {
         at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)?;
         at += bytes.get(at..)?.iter().position(|byte| *byte != 0xff)?;
@@ -61,6 +66,12 @@ pub(super) fn read(bytes: &[u8]) -> Option<Head> {
                     most_scans = frame.components.len();
                 }
                 head = Some(frame);
+            }
+            0xe1 => {
+                notes += 1;
+                if notes > MAX_APPLICATION_SEGMENTS {
+                    return None;
+                }
             }
             0xee if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
                 adobe = Some(Adobe { transform: segment[11], transform_at: at + 2 + 11 });

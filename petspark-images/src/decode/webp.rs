@@ -10,7 +10,7 @@ use crate::refused::Refused;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits, deadline: &Deadline) -> Result<Photo, Refused> {
     let head = webp_chunks::read(bytes).ok_or(Refused::Damaged)?;
-    limits.admit(head.width, head.height, pixels(head.width, head.height) * head.bytes_per_pixel)?;
+    limits.admit(head.width, head.height, pixels(head.width, head.height) * head.bytes_per_pixel + head.tables)?;
 
     let refused = |_: DecodingError| deadline.or_damaged();
     let mut decoder = WebPDecoder::new(Timed::new(bytes, deadline)).map_err(refused)?;

@@ -7,6 +7,8 @@ pub(super) struct Head {
     pub(super) height: u32,
     /// Bytes that the decoder takes for a pixel at its worst.
     pub(super) bytes_per_pixel: u64,
+    /// Bytes that its tables may take beside that.
+    pub(super) tables: u64,
 }
 
 /// `None` if the file isn't whole, or says different things about its size.
@@ -17,11 +19,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<Head> {
     match kind {
         b"VP8 " => {
             let (width, height) = lossy_size(body)?;
-            Some(Head { width, height, bytes_per_pixel: LOSSY })
+            Some(Head { width, height, bytes_per_pixel: LOSSY, tables: 0 })
         }
         b"VP8L" => {
             let (width, height) = lossless_size(body)?;
-            Some(Head { width, height, bytes_per_pixel: LOSSLESS })
+            Some(Head { width, height, bytes_per_pixel: LOSSLESS, tables: tables(body) })
         }
         b"VP8X" => extended(file, body),
         _ => None,
@@ -38,27 +40,41 @@ const LOSSLESS: u64 = 7;
 /// The frame, the canvas, and the copy that is given away.
 const ANIMATED: u64 = 12;
 
+/// What is coded without loss brings its own codes, as many as it likes, and the decoder makes tables of
+/// all of them: 4 KiB of one that takes 93 bits in the file, whatever the size of the picture. So a file
+/// of some hundred KiB is all that is read of these.
+fn tables(lossless: &[u8]) -> u64 {
+    const MOST_FOR_A_BYTE: u64 = 4096 * 8 / 93 + 1;
+    lossless.len() as u64 * MOST_FOR_A_BYTE
+}
+
+/// The same of all pictures and transparencies among these chunks.
+fn all_tables<'a>(chunks: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> u64 {
+    chunks.filter(|(kind, _)| matches!(*kind, b"VP8L" | b"ALPH")).map(|(_, body)| tables(body)).sum()
+}
+
 fn extended(file: &[u8], header: &[u8]) -> Option<Head> {
     let animated = header.first()? & 0b10 != 0;
     let (width, height) = (u24_at(header, 4)? + 1, u24_at(header, 7)? + 1);
     let find = |wanted: &[u8; 4]| chunks(file).find(|(kind, _)| *kind == wanted).map(|(_, body)| body);
-    let bytes_per_pixel = match (animated, find(b"ANMF")) {
+    let (bytes_per_pixel, tables) = match (animated, find(b"ANMF")) {
         (true, Some(frame)) => {
             let size = (u24_at(frame, 6)? + 1, u24_at(frame, 9)? + 1);
             agree(chunks(frame.get(16..)?), size)?;
-            ANIMATED
+            (ANIMATED, all_tables(chunks(frame.get(16..)?)))
         }
         (false, None) => {
             agree(chunks(file), (width, height))?;
-            match (find(b"VP8L"), find(b"ALPH")) {
+            let bytes_per_pixel = match (find(b"VP8L"), find(b"ALPH")) {
                 (Some(_), _) => LOSSLESS,
                 (None, Some(_)) => LOSSY_ALPHA,
                 (None, None) => LOSSY,
-            }
+            };
+            (bytes_per_pixel, all_tables(chunks(file)))
         }
         _ => return None,
     };
-    Some(Head { width, height, bytes_per_pixel })
+    Some(Head { width, height, bytes_per_pixel, tables })
 }
 
 /// Whether every picture among these chunks has this size.

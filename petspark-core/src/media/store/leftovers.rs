@@ -58,6 +58,26 @@ pub(in crate::media) async fn forget_removed(db: &Database, id: UploadId) -> Res
     Ok(())
 }
 
+/// A photo that is being made.
+#[derive(sqlx::FromRow)]
+pub(in crate::media) struct Unfinished {
+    pub(in crate::media) id: UploadId,
+    pub(in crate::media) created_at: Timestamp,
+    pub(in crate::media) updated_at: Timestamp,
+}
+
+/// Photos that have been being made since then or longer, without anything being done.
+pub(in crate::media) async fn unfinished(
+    db: &Database,
+    since: Timestamp,
+    at_most: i64,
+) -> Result<Vec<Unfinished>, Fault> {
+    Ok(on_reader!(db, pool => query_as(
+        "SELECT id, created_at, updated_at FROM uploads \
+         WHERE status = 'processing' AND created_at <= $1 AND updated_at <= $1 ORDER BY created_at, id LIMIT $2"
+    ).bind(since).bind(at_most).fetch_all(pool).await)?)
+}
+
 /// Those of these uploads that there are.
 pub(in crate::media) async fn find_all(db: &Database, ids: &[UploadId]) -> Result<Vec<Upload>, Fault> {
     if ids.is_empty() {

@@ -10,7 +10,7 @@ use sqlx::{query, query_as, query_scalar};
 
 pub(super) use leftovers::{
     count_uploads, delete_reservation, expired_reservations, find_all, first_and_last, forget_removed, removed_uploads,
-    uploads_after,
+    unfinished, uploads_after,
 };
 pub(super) use lists::{Alike, ListedPhotos, Owners, list_photos, look_alikes, same_bytes};
 pub(super) use shown::{refresh_avatar, refresh_pet};
@@ -174,6 +174,21 @@ pub(super) async fn set_status(
          WHERE id = $1 AND status IN ($2, $3) AND ($4 = 'rejected' OR variants IS NOT NULL)"
     ).bind(id).bind(from[0]).bind(from[1]).bind(status).bind(reason).bind(now)
         .execute(conn).await?.rows_affected() > 0))
+}
+
+/// Lets a photo that was rejected before it was made be made after all. Says whether it was one.
+pub(super) async fn begin_again(tx: &mut Tx, id: UploadId, now: Timestamp) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE uploads SET status = 'processing', reason = NULL, updated_at = $2 \
+         WHERE id = $1 AND status = 'rejected' AND variants IS NULL"
+    ).bind(id).bind(now).execute(conn).await?.rows_affected() > 0))
+}
+
+/// Notes that something is done about it.
+pub(super) async fn touch(tx: &mut Tx, id: UploadId, now: Timestamp) -> Result<(), Fault> {
+    on!(tx, conn => query("UPDATE uploads SET updated_at = $2 WHERE id = $1 AND status = 'processing'")
+        .bind(id).bind(now).execute(conn).await.map(drop))?;
+    Ok(())
 }
 
 /// Removes a row; what is left of it is remembered by the database.

@@ -13,6 +13,8 @@ use crate::media::photo::{ShownPhoto, Upload};
 
 /// Writes into the row of a pet which photos it has, as a change of it.
 pub(in crate::media) async fn refresh_pet(tx: &mut Tx, pet: PetId, now: Timestamp) -> Result<(), Fault> {
+    // Who waits here sees then what the others did.
+    tx.take_turns(&format!("what is shown of {pet}")).await?;
     let photos: Vec<Upload> = on!(tx, conn => query_as(
         select_upload!("WHERE u.pet_id = $1 AND u.status = 'approved' ORDER BY u.position, u.id")
     ).bind(pet).fetch_all(conn).await)?;
@@ -29,6 +31,7 @@ pub(in crate::media) async fn refresh_avatar(
     user: UserId,
     now: Timestamp,
 ) -> Result<Vec<UploadId>, Fault> {
+    tx.take_turns(&format!("what is shown of {user}")).await?;
     let avatars: Vec<Upload> = on!(tx, conn => query_as(select_upload!(
         "WHERE u.owner_id = $1 AND u.purpose = 'profile-avatar' AND u.status = 'approved' \
          ORDER BY u.created_at DESC, u.id DESC"
