@@ -205,7 +205,8 @@ fn a_built_in_or_reserved_name_is_never_given_away() {
         program(&place, &format!("petspark-cli-{name}"), "echo stolen");
     }
     assert!(!place.ok("version").stdout.contains("stolen"));
-    for line in ["backup", "backup-now", "login"] {
+    assert!(!place.run("backup").expect(2).stdout.contains("stolen"));
+    for line in ["backup-now", "login"] {
         place.run(line).expect(2).says("unrecognized subcommand");
     }
 }

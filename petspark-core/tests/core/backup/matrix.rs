@@ -203,7 +203,7 @@ const DRILLED: &[(&str, Tamper, &str)] = &[
     (
         "another schema",
         |lab, new, _| {
-            reseal(&lab.file(new, MANIFEST), |manifest| manifest["migrations"]["schema_sha256"] = json!("00"))
+            reseal(&lab.file(new, MANIFEST), |manifest| manifest["migrations"]["schema_sha256"] = json!("00"));
         },
         "contents",
     ),
