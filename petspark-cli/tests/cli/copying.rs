@@ -94,5 +94,6 @@ fn a_copy_that_is_stopped_or_killed_goes_on() {
     let half = Place::sqlite().with("DATABASE_URL", &url);
     half.run("user list").expect(5).says("unfinished copy");
     place.ok("migrate copy --to-env TARGET --yes").says("value by value");
+    half.ok("migrate verify");
     half.ok("user list");
 }

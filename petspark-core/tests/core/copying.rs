@@ -201,7 +201,8 @@ async fn an_interrupted_copy_is_no_installation_and_goes_on() {
     let second = copy(&everything, &from, &to).await.unwrap();
     assert!(second.tables.iter().all(petspark_core::database::copy::Compared::is_equal));
     assert_eq!(first.rows + second.rows, second.tables.iter().map(|table| table.source.rows).sum::<u64>());
-    everything.open_at(&to).await.unwrap();
+    let petspark = everything.open_at(&to).await.unwrap();
+    assert_eq!(petspark.database().migrations().verify().await.unwrap(), []);
     let refused = copy(&everything, &from, &to).await.unwrap_err();
     assert!(matches!(refused, CopyError::NotEmpty { .. }), "{refused}");
 }

@@ -226,10 +226,13 @@ impl InstallationCopy {
         let migrations = self.target.migrations();
         let states = migrations.status().await.map_err(at("target"))?;
         self.unmigrated = states.iter().all(|state| state.is_pending());
-        if !self.unmigrated {
-            require_sound(&self.target, "target").await?;
-        }
         let begun = target::begun(&self.target).await.map_err(during("the state of an earlier copy"))?;
+        match &begun {
+            // It lacks indexes as long as it is copied to.
+            Some(_) => migrations.require_current().await.map_err(at("target"))?,
+            None if self.unmigrated => {}
+            None => require_sound(&self.target, "target").await?,
+        }
         if begun.as_ref().is_some_and(|begun| begun.birth != self.source.birth) {
             return Err(CopyError::OtherSource);
         }
@@ -324,6 +327,7 @@ impl InstallationCopy {
             }
         }
         if copied.tables.iter().all(Compared::is_equal) {
+            require_sound(&self.target, "target").await?;
             self.finish(caller, clock, &copied).await?;
         }
         Ok(copied)
@@ -337,7 +341,11 @@ impl InstallationCopy {
         done: &mut u64,
         progress: &mut (impl FnMut(&Step<'_>) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, CopyError> {
-        let mut batch = self.source.read(plan, target.last_key(&plan.table)).await?;
+        let last = target.last_key(&plan.table);
+        let mut batch = self.source.read(plan, last.clone()).await?;
+        if last.is_none() && batch.rows > 0 {
+            target.unindex(plan).await?;
+        }
         while batch.rows > 0 {
             let after = batch.last.clone();
             // One database reads while the other writes.

@@ -91,7 +91,7 @@ impl Target {
                 .execute(&mut connection)
                 .await?;
             let rows: Vec<(String, String)> =
-                query_as("SELECT table_name, last_key FROM petspark_copy WHERE table_name <> ''")
+                query_as("SELECT table_name, last_key FROM petspark_copy WHERE table_name <> '' AND table_name NOT LIKE 'index %'")
                     .fetch_all(&mut connection)
                     .await?;
             Ok::<_, sqlx::Error>((connection, rows))
@@ -107,6 +107,51 @@ impl Target {
 
     pub(super) fn last_key(&self, table: &str) -> Option<Vec<KeyValue>> {
         self.last.get(table).cloned()
+    }
+
+    /// Takes away the indexes of a table that only make reading fast: to sort all rows in the end
+    /// costs a third of finding each one's place in ten indexes. How to make them again is noted
+    /// in the transaction that drops them.
+    pub(super) async fn unindex(&mut self, plan: &TablePlan) -> Result<(), CopyError> {
+        let dropped = async {
+            let mut tx = self.connection.begin().await?;
+            let indexes: Vec<(String, String)> = query_as(
+                "SELECT i.relname::text, pg_get_indexdef(x.indexrelid) FROM pg_index x \
+                 JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
+                 WHERE t.relname = $1 AND t.relnamespace = current_schema()::regnamespace AND NOT x.indisunique",
+            )
+            .bind(&plan.table)
+            .fetch_all(&mut *tx)
+            .await?;
+            for (name, definition) in indexes {
+                query("INSERT INTO petspark_copy VALUES ('index ' || $1, 0, $2)")
+                    .bind(&name)
+                    .bind(definition)
+                    .execute(&mut *tx)
+                    .await?;
+                run(&mut tx, format!("DROP INDEX {}", quoted(&name))).await?;
+            }
+            tx.commit().await
+        };
+        dropped.await.map_err(during(&plan.table))
+    }
+
+    /// Makes them again, one after the other: each is there and not noted any more, or neither.
+    async fn index(&mut self) -> Result<(), CopyError> {
+        let made = async {
+            let indexes: Vec<(String, String)> =
+                query_as("SELECT table_name, last_key FROM petspark_copy WHERE table_name LIKE 'index %' ORDER BY 1")
+                    .fetch_all(&mut self.connection)
+                    .await?;
+            for (noted, definition) in indexes {
+                let mut tx = self.connection.begin().await?;
+                run(&mut tx, definition).await?;
+                query("DELETE FROM petspark_copy WHERE table_name = $1").bind(noted).execute(&mut *tx).await?;
+                tx.commit().await?;
+            }
+            Ok::<_, sqlx::Error>(())
+        };
+        made.await.map_err(during("the indexes"))
     }
 
     /// Writes a batch, and how far it got, or neither.
@@ -141,8 +186,9 @@ impl Target {
         written.await.map_err(during(&plan.table))
     }
 
-    /// What rows alone don't bring: counters go on behind what is there, and the planner knows it.
+    /// What rows alone don't bring: indexes, counters go on behind what is there, and the planner knows it.
     pub(super) async fn settle(&mut self, schema: &Schema, plans: &[TablePlan]) -> Result<(), CopyError> {
+        self.index().await?;
         for plan in plans {
             let columns = schema.tables.get(&plan.table).map(|table| &table.columns);
             for column in columns.into_iter().flatten().filter(|column| column.identity) {
