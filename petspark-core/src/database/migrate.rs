@@ -64,7 +64,7 @@ const MIGRATIONS: &[Migration] = migrations![
     19 "0019_filters_in_indexes",
     20 "0020_uploads",
     21 "0021_billing",
-    23 "0023_operations",
+    22 "0022_operations",
 ];
 
 impl Migration {

@@ -120,7 +120,7 @@ const ROWS: &[(i64, &str)] = &[
     ),
     (21, "INSERT INTO billing_turns (object_id, taken, written) VALUES ('sub_1', 1, 1)"),
     (
-        23,
+        22,
         "INSERT INTO operations (id, kind, succeeded, details, started_at, finished_at) \
         VALUES ({17}, 'backup', {no}, {json}, {at}, {at})",
     ),
