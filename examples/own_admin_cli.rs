@@ -1,8 +1,10 @@
 //! An operator's tool of one's own: every command of `petspark-cli` but `seed`, and a group of
 //! commands for a clinic with a check and a job that comes up by itself.
 //!
-//!     cargo run -p petspark-examples --bin own_admin_cli -- clinic waiting-room --json
-//!     cargo run -p petspark-examples --bin own_admin_cli -- check --only 'x.clinic.*'
+//! ```sh
+//! cargo run -p petspark-examples --bin own_admin_cli -- clinic waiting-room --json
+//! cargo run -p petspark-examples --bin own_admin_cli -- check --only 'x.clinic.*'
+//! ```
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -504,6 +504,11 @@ on_both! {
         petspark.jobs().run_due().await.unwrap();
         assert_eq!(media.collect(&operator(), true).await.unwrap().objects, 0);
         assert_eq!(files(&app), 0, "nothing of it in the folder");
+        let foreign = s3.folder().join("uploads/test/logo.png");
+        std::fs::write(&foreign, "somebody else's").unwrap();
+        app.clock.advance(365 * 24 * HOUR);
+        assert_eq!(media.collect(&operator(), false).await.unwrap().leftovers, 0);
+        assert!(foreign.exists(), "what isn't named as we name things isn't ours to remove");
     }
 
     async fn a_photo_waits_for_a_store_that_is_away_and_not_for_ever(app: TestApp) {
@@ -539,5 +544,35 @@ on_both! {
         let photo = petspark.media().get(&ada.caller, photo.id).await.unwrap();
         assert_eq!(photo.status, UploadStatus::Rejected);
         assert!(photo.reason.is_some_and(|reason| reason.contains("upload it again")), "its owner can read why");
+        assert_eq!(petspark.media().reprocess(&operator(), Some(photo.id)).await.unwrap(), 1);
+        assert!(petspark.jobs().run_due().await.unwrap().is_empty());
+        assert_eq!(status(photo.id).await, UploadStatus::Approved, "made after all, and shown");
+    }
+
+    async fn a_photo_whose_job_is_gone_is_made_all_the_same(app: TestApp) {
+        let ada = app.register("ada").await;
+        let (rex, bytes) = (pet(&app, &ada).await, jpeg(600, 400, 1));
+        let photo = uploaded(&app, &ada, &announced(&bytes, rex), &bytes).await;
+        let (jobs, first) = (app.petspark.jobs(), PageRequest::first(100).unwrap());
+        let queued = jobs.list(&operator(), None, &first).await.unwrap().items;
+        let job = queued.iter().find(|job| job.kind == "media.process").unwrap();
+        jobs.drop(&operator(), job.id).await.unwrap();
+        app.run_jobs().await;
+        assert_eq!(app.petspark.media().get(&ada.caller, photo.id).await.unwrap().status, UploadStatus::Processing);
+        later(&app, 4 * HOUR).await;
+        assert_eq!(app.petspark.media().get(&ada.caller, photo.id).await.unwrap().status, UploadStatus::Approved);
+    }
+
+    async fn photos_that_are_approved_at_the_same_time_are_all_shown(app: TestApp) {
+        let ada = app.register("ada").await;
+        let rex = pet(&app, &ada).await;
+        for seed in 1..=8 {
+            let bytes = jpeg(300, 200, seed);
+            uploaded(&app, &ada, &announced(&bytes, rex), &bytes).await;
+        }
+        let servers = join_all((0..4).map(|_| app.another())).await;
+        let faults = join_all(servers.iter().map(|server| server.jobs().run_due())).await;
+        assert!(faults.into_iter().all(|faults| faults.unwrap().is_empty()));
+        assert_eq!(app.petspark.pets().get(&ada.caller, rex).await.unwrap().photos().len(), 8);
     }
 }

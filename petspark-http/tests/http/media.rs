@@ -141,6 +141,8 @@ on_both! {
         let pieces = stream::iter([Ok(Bytes::from(whole[..500].to_vec())), Err(std::io::Error::other("gone"))]);
         assert_eq!(post_form(&api, &ada, Body::from_stream(pieces)).await.status, 400);
         post_form(&api, &ada, "--XX--\r\n").await.assert_error(400, "VALIDATION_FAILED");
+        let long = form(&"x".repeat(100_000), "image/jpeg", b"1234");
+        assert_eq!(post_form(&api, &ada, long).await.assert_error(400, "VALIDATION_FAILED").invalid_fields(), ["petId"]);
         let json = api.post("/api/v1/uploads").bearer(&ada.access).json(&json!({})).send().await;
         json.assert_error(415, "UNSUPPORTED_MEDIA_TYPE");
         let html = form(&pet, "image/jpeg", b"<html><script>alert(1)</script></html>");

@@ -53,6 +53,9 @@ fn jpegs() -> Vec<(&'static str, Vec<u8>, Answer)> {
     let scan = plain.windows(2).position(|two| two == [0xff, 0xda]).unwrap();
     let many_scans = [&plain[..plain.len() - 2], &plain[scan..plain.len() - 2].repeat(500), b"\xff\xd9"].concat();
     let progressive = scene(64, 48).jpeg_with(|encoder| encoder.set_progressive_scans(64));
+    // Each is compared with all before it by who puts extended XMP together.
+    let note = [b"\xff\xe1\x00\x4d".as_slice(), b"http://ns.adobe.com/xmp/extension/\0", &[b'a'; 40]].concat();
+    let many_notes = [&plain[..2], &note.repeat(100_000), &plain[2..]].concat();
     vec![
         ("a JPEG with a page behind it", [&plain[..], HTML].concat(), Ok((64, 48))),
         ("a JPEG with an archive behind it", [&plain[..], b"PK\x03\x04", &[7; 500]].concat(), Ok((64, 48))),
@@ -70,6 +73,7 @@ fn jpegs() -> Vec<(&'static str, Vec<u8>, Answer)> {
         ("a second size", second_frame, Err(Refused::Damaged)),
         ("500 scans of one picture", many_scans, Err(Refused::Damaged)),
         ("192 scans of a progressive one", progressive, Err(Refused::Damaged)),
+        ("100,000 notes", many_notes, Err(Refused::Damaged)),
         ("only a beginning and an end", b"\xff\xd8\xff\xd9".to_vec(), Err(Refused::Damaged)),
         ("fill bytes for ever", [b"\xff\xd8".to_vec(), vec![0xff; 100_000]].concat(), Err(Refused::Damaged)),
     ]
@@ -183,6 +187,12 @@ fn others() -> Vec<(&'static str, Format, Vec<u8>, Answer)> {
             Format::Webp,
             extended_webp(0, 64, 48, &[(b"ANMF", &frame(64, 48, &lossy))]),
             Err(Refused::Damaged),
+        ),
+        (
+            "a WebP of 8 x 8 pixels with room for a gigabyte of tables",
+            Format::Webp,
+            webp_of_chunks(&[(b"VP8L", &[&[0x2f, 7, 0xc0, 1, 0], &[0xa5; 1 << 20][..]].concat())]),
+            Err(Refused::TooMuchMemory),
         ),
         ("a WebP of nothing", Format::Webp, webp_of_chunks(&[]), Err(Refused::Damaged)),
         (
