@@ -32,7 +32,7 @@ struct Whom {
 }
 
 impl Billing {
-    async fn forget(&self, customer: &str) -> Result<(), BillingError> {
+    pub(super) async fn forget(&self, customer: &str) -> Result<(), BillingError> {
         let remote = self.remote()?;
         for id in store::live_subscription_ids(&self.db, customer).await? {
             match remote.cancel_subscription(&id).await {

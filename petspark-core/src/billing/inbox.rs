@@ -182,6 +182,6 @@ impl Billing {
     }
 }
 
-fn process(event: &str) -> NewJob {
+pub(super) fn process(event: &str) -> NewJob {
     NewJob::new(JOB, json!({ "event": event }))
 }

@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::operation::{KEY_LIVES, Operation};
 use super::store::OperationRow;
-use super::{Billing, BillingError, in_job, store};
+use super::{Billing, BillingError, in_job, inbox, store};
 use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::clock::DAY;
 use crate::error::Fault;
 use crate::id::UserId;
-use crate::jobs::{Handler, Job};
+use crate::jobs::{self, Handler, Job};
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -32,6 +32,8 @@ pub struct Swept {
 const LOOK_BACK: Duration = DAY.saturating_mul(7);
 /// An operation that takes longer has lost its answer.
 const LOST_AFTER: Duration = Duration::from_secs(900);
+/// An event that waits longer has no job any more, or one that has failed for long.
+const WAITS_TOO_LONG: Duration = Duration::from_secs(4 * 3600);
 /// How long what is over is kept, for who looks for what happened.
 const KEPT: Duration = DAY.saturating_mul(90);
 
@@ -65,7 +67,12 @@ impl Billing {
         for operation in store::pending_operations(&self.db, now.before(LOST_AFTER), 200).await? {
             let user = operation.idempotency_key.strip_prefix("customer ").and_then(|user| user.parse::<UserId>().ok());
             if let Some(user) = user {
-                self.settle_customer(&operation, user).await?;
+                // One that can't be settled must not keep the others.
+                if let Err(error) = self.settle_customer(&operation, user).await {
+                    let cause = error.into_fault().chain();
+                    tracing::warn!(operation = %operation.id, cause, "what became of it is still unknown");
+                    continue;
+                }
             } else if now.since(operation.created_at) < KEY_LIVES || operation.kind == super::refunds::KIND {
                 // Who asks again within the day finds it; money that may have gone back waits for a person.
                 continue;
@@ -95,6 +102,27 @@ impl Billing {
         }
         let now = self.clock.now();
         Ok(store::finish_operation_now(&self.db, operation.id, "done", made.as_deref(), now).await?)
+    }
+
+    /// Has done what jobs were given up over, or died over: events that wait, and erased people whom Stripe
+    /// still has, and may still charge.
+    async fn go_on(&self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        for event in store::waiting_events(&self.db, now.before(WAITS_TOO_LONG), 500).await? {
+            let mut tx = self.db.begin().await?;
+            jobs::enqueue(&mut tx, now, inbox::process(&event)).await?;
+            tx.commit().await?;
+        }
+        for customer in store::customers_of_nobody(&self.db, 50).await? {
+            if let Err(error) = self.forget(&customer).await {
+                tracing::error!(
+                    customer,
+                    cause = error.into_fault().chain(),
+                    "an erased person is still known to Stripe"
+                );
+            }
+        }
+        Ok(())
     }
 
     async fn purge(&self) -> Result<(), Fault> {
@@ -130,6 +158,7 @@ impl Handler for Sweep {
             if !billing.is_configured() {
                 return Ok(());
             }
+            billing.go_on().await?;
             let swept = in_job(billing.sweep(&Caller::system()).await)?;
             if swept.taken_in + swept.settled > 0 {
                 tracing::info!(events = swept.taken_in, operations = swept.settled, "found what webhooks didn't bring");

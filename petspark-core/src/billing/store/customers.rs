@@ -74,6 +74,13 @@ pub(in crate::billing) async fn live_user(db: &Database, user: UserId) -> Result
     ).bind(user).fetch_one(pool).await)?)
 }
 
+/// Customers whose people were erased, and whom Stripe still has.
+pub(in crate::billing) async fn customers_of_nobody(db: &Database, at_most: i64) -> Result<Vec<String>, Fault> {
+    Ok(on_reader!(db, pool => query_scalar(
+        "SELECT stripe_id FROM billing_customers WHERE user_id IS NULL AND deleted_at IS NULL LIMIT $1"
+    ).bind(at_most).fetch_all(pool).await)?)
+}
+
 pub(in crate::billing) async fn live_customers_of(tx: &mut Tx, user: UserId) -> Result<Vec<String>, Fault> {
     Ok(on!(tx, conn => query_scalar(
         "SELECT stripe_id FROM billing_customers WHERE user_id = $1 AND deleted_at IS NULL"

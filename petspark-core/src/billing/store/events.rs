@@ -100,6 +100,18 @@ pub(in crate::billing) async fn list_events(
     }))
 }
 
+/// Events that have waited since then or longer, the oldest first.
+pub(in crate::billing) async fn waiting_events(
+    db: &Database,
+    since: Timestamp,
+    at_most: i64,
+) -> Result<Vec<String>, Fault> {
+    Ok(on_reader!(db, pool => query_scalar(
+        "SELECT id FROM billing_events WHERE status = 'pending' AND received_at <= $1 \
+         ORDER BY received_at, id LIMIT $2"
+    ).bind(since).bind(at_most).fetch_all(pool).await)?)
+}
+
 /// How many events wait or were given up, and since when the first waits.
 pub(in crate::billing) async fn count_events(db: &Database) -> Result<(i64, i64, Option<Timestamp>), Fault> {
     Ok(on_reader!(db, pool => query_as(

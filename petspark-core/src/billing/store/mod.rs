@@ -13,12 +13,12 @@ pub(super) use catalogue::{
     retire_price, retire_product,
 };
 pub(super) use customers::{
-    customer_by_id, customer_of, customers_after, email_of, insert_customer, live_customers_of, live_user,
-    mark_customer_deleted,
+    customer_by_id, customer_of, customers_after, customers_of_nobody, email_of, insert_customer, live_customers_of,
+    live_user, mark_customer_deleted,
 };
 pub(super) use events::{
     count_events, find_event, insert_event, list_events, note_failure, purge_events, revive_dead_events, revive_event,
-    settle_event,
+    settle_event, waiting_events,
 };
 pub(super) use grants::{facts, grants_of, insert_grant, insert_purchase, revoke_grant, revoke_purchase};
 pub(super) use operations::{

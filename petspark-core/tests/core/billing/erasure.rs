@@ -30,6 +30,20 @@ on_both! {
         assert!(report.differences.is_empty(), "{report:?}");
     }
 
+    async fn an_erased_person_is_not_charged_for_ever_because_a_job_was_given_up(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        shop.catch_up().await;
+        shop.petspark.people().delete(&operator(), ada.id, When::Now, None, false).await.unwrap();
+        let jobs = shop.petspark.jobs();
+        let queued = jobs.list(&operator(), None, &petspark_core::PageRequest::first(100).unwrap()).await.unwrap();
+        let forget = queued.items.iter().find(|job| job.kind == "billing.forget").unwrap();
+        jobs.drop(&operator(), forget.id).await.unwrap();
+        shop.stripe.advance(std::time::Duration::from_secs(2 * 3600));
+        shop.catch_up().await;
+        assert_eq!(shop.status_there(&id), "canceled");
+    }
+
     async fn a_customer_whose_making_was_never_answered_goes_too(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let new = petspark_core::billing::NewSubscription { price_id: shop.premium.clone() };

@@ -39,14 +39,22 @@ impl StandIn {
         let address = listener.local_addr().unwrap();
         let server = settings.endpoint_url.take().unwrap().as_str().replace("http://", "");
         settings.endpoint_url = Some(WebUrl::parse(&format!("http://{address}")).unwrap());
-        let (mut acts, connections) = (acts.into_iter().collect::<VecDeque<_>>(), Arc::<Mutex<usize>>::default());
+        let acts = Arc::new(Mutex::new(acts.into_iter().collect::<VecDeque<_>>()));
+        let connections = Arc::<Mutex<usize>>::default();
         let counted = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                *counted.lock().unwrap() += 1;
-                let (act, server) = (acts.pop_front(), server.clone());
-                // However a connection ends is what its client has to cope with.
-                tokio::spawn(async move { play(act, client, &server).await });
+                let (acts, counted, server) = (Arc::clone(&acts), Arc::clone(&counted), server.clone());
+                tokio::spawn(async move {
+                    // A client may open one more than it needs, and keep it for later.
+                    if client.peek(&mut [0]).await? == 0 {
+                        return Ok(());
+                    }
+                    *counted.lock().unwrap() += 1;
+                    let act = acts.lock().unwrap().pop_front();
+                    // However a connection ends is what its client has to cope with.
+                    play(act, client, &server).await
+                });
             }
         });
         Self { connections }
