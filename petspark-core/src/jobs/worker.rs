@@ -134,8 +134,7 @@ impl Jobs {
                 Err(fault) => Ending::Failed(fault),
             },
             () = self.renew(job, &mut lease_end) => Ending::Lost,
-            // An error says that the worker itself is gone.
-            _ = stopped.wait_for(|stopped| *stopped) => Ending::Released,
+            () = told(&mut stopped) => Ending::Released,
         };
         let written = self.settle(job, lease_end, handler.as_deref(), &ending).await;
         if let Err(fault) = &written {
@@ -208,6 +207,13 @@ impl Jobs {
     async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let silent = |_| Fault::unavailable("the database is silent");
         tokio::time::timeout(self.0.patience, work).await.map_err(silent)?
+    }
+}
+
+/// Waits until the worker is told to stop. If it is gone without a word, so is this in a moment.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending().await
     }
 }
 
