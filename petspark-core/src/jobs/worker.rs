@@ -213,7 +213,7 @@ impl Jobs {
 /// Waits until the worker is told to stop. If it is gone without a word, so is this in a moment.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     if stopped.wait_for(|stopped| *stopped).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
