@@ -45,7 +45,7 @@ use std::time::Instant;
 use axum::Router;
 use petspark_core::PetSpark;
 use petspark_core::config::Value;
-use petspark_core::media::Urls;
+use petspark_core::media::Links;
 use tower_http::cors::CorsLayer;
 
 use cookie::RefreshCookie;
@@ -70,9 +70,9 @@ impl App {
         &self.0.petspark
     }
 
-    /// What URLs of photos begin with.
-    pub(crate) fn urls(&self) -> &Urls {
-        self.petspark().media().urls()
+    /// Where photos are.
+    pub(crate) fn links(&self) -> &Links {
+        self.petspark().media().links()
     }
 
     pub(crate) fn settings(&self) -> &HttpSettings {

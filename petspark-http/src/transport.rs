@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use petspark_core::media::Urls;
+use petspark_core::media::Links;
 use petspark_core::{FieldErrors, auth};
 
 use crate::App;
@@ -81,9 +81,9 @@ impl Transport {
     }
 
     /// Answers a sign-in.
-    pub(crate) fn signed_in(&self, signed_in: auth::SignedIn, urls: &Urls) -> WithCookie<Data<Session>> {
+    pub(crate) fn signed_in(&self, signed_in: auth::SignedIn, links: &Links) -> WithCookie<Data<Session>> {
         let cookie = self.cookie_of(&signed_in.tokens);
-        WithCookie { cookie, answer: Data { data: Session::of(signed_in, self.in_body, urls) } }
+        WithCookie { cookie, answer: Data { data: Session::of(signed_in, self.in_body, links) } }
     }
 
     /// Answers a refresh.

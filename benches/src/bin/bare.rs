@@ -17,7 +17,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use petspark_core::media::Urls;
+use petspark_core::media::Links;
 use petspark_core::{Caller, Clock, PetId, pets};
 use petspark_http::wire::{Data, Pet};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -78,7 +78,12 @@ impl Pool {
     }
 }
 
-async fn answer(pool: &Pool, clock: &Clock, request: &Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+async fn answer(
+    pool: &Pool,
+    clock: &Clock,
+    links: &Links,
+    request: &Request<Incoming>,
+) -> io::Result<Response<Full<Bytes>>> {
     let id = request.uri().path().strip_prefix("/pets/").and_then(|id| id.parse().ok());
     let pet = match (request.method(), id) {
         (&Method::GET, Some(id)) => pool.find(id).await.map_err(io::Error::other)?,
@@ -88,10 +93,7 @@ async fn answer(pool: &Pool, clock: &Clock, request: &Request<Incoming>) -> io::
     match pet {
         Some(pet) => {
             let mut body = Vec::with_capacity(1024);
-            serde_json::to_writer(
-                &mut body,
-                &Data { data: Pet::of(pet, &Caller::anonymous(), clock.now(), &Urls::default()) },
-            )?;
+            serde_json::to_writer(&mut body, &Data { data: Pet::of(pet, &Caller::anonymous(), clock.now(), links) })?;
             *response.body_mut() = Full::from(body);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -105,7 +107,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let url = args.next().ok_or("usage: bare DATABASE_URL [PORT]")?;
     let port = args.next().map_or(Ok(0), |port| port.parse())?;
-    let state = Arc::new((Pool::open(&url)?, Clock::system()));
+    let state = Arc::new((Pool::open(&url)?, Clock::system(), Links::of_no_server()?));
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {
@@ -115,7 +117,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let state = state.clone();
-                async move { answer(&state.0, &state.1, &request).await }
+                async move { answer(&state.0, &state.1, &state.2, &request).await }
             });
             // A client that goes away is not this program's problem.
             let _ = hyper::server::conn::http1::Builder::new()

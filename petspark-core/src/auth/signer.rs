@@ -2,9 +2,11 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::keys::{DerivedKey, KEY_ID_LEN};
 use crate::error::Fault;
+use crate::secret;
 
 /// Newest key first. Never empty.
 pub(crate) struct Signer {
@@ -26,6 +28,11 @@ impl Signer {
         });
         let newest = keys.next().ok_or_else(|| Fault::internal("there is no secret to sign with"))??;
         Ok(Self { newest, older: keys.collect::<Result<_, Fault>>()? })
+    }
+
+    /// One by a key that nobody else has, and nobody has later.
+    pub(crate) fn random() -> Result<Self, Fault> {
+        Self::new(&[DerivedKey::named(Zeroizing::new(secret::random()?))])
     }
 
     /// The name of the key that signs: it belongs into what is signed.
@@ -55,6 +62,6 @@ impl Signer {
 
     #[cfg(test)]
     pub(crate) fn for_tests(key: [u8; 32]) -> Self {
-        Self::new(&[DerivedKey::named(zeroize::Zeroizing::new(key))]).unwrap()
+        Self::new(&[DerivedKey::named(Zeroizing::new(key))]).unwrap()
     }
 }

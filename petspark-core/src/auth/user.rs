@@ -48,7 +48,7 @@ pub struct User {
     pub email_verified_at: Option<Timestamp>,
     /// The name others see.
     pub display_name: String,
-    /// Where their picture is kept; see [`Urls::avatar`](crate::media::Urls::avatar).
+    /// Where their picture is kept; see [`Links::avatar`](crate::media::Links::avatar).
     pub avatar: Option<String>,
     /// What they may do.
     pub role: Role,

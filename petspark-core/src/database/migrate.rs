@@ -65,6 +65,7 @@ const MIGRATIONS: &[Migration] = migrations![
     20 "0020_uploads",
     21 "0021_billing",
     22 "0022_operations",
+    23 "0023_all_photos",
 ];
 
 impl Migration {

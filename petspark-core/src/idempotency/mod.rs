@@ -8,7 +8,7 @@ mod request;
 mod store;
 
 pub(crate) use purge::Purge;
-pub(crate) use request::{Begun, Request};
+pub(crate) use request::{Attempt, Begun, Request, is_known};
 
 use std::fmt;
 use std::time::Duration;

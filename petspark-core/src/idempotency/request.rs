@@ -86,6 +86,11 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Whether a request with this key was done, for who would rather not begin before knowing.
+pub(crate) async fn is_known(db: &Database, user: UserId, key: &IdempotencyKey, now: Timestamp) -> Result<bool, Fault> {
+    store::is_known(db, user, key, now.before(KEPT_FOR)).await
+}
+
 impl Attempt {
     /// Where to do it: nothing of it counts before [`Attempt::finish`].
     pub(crate) fn tx(&mut self) -> &mut Tx {

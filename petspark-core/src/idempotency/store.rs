@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 use sqlx::types::Json;
-use sqlx::{query, query_as};
+use sqlx::{query, query_as, query_scalar};
 
 use super::IdempotencyKey;
 use crate::clock::Timestamp;
-use crate::database::{Tx, on};
+use crate::database::{Database, Tx, on, on_reader};
 use crate::error::Fault;
 use crate::id::UserId;
 
@@ -43,6 +43,18 @@ pub(super) async fn find(tx: &mut Tx, user: UserId, key: &IdempotencyKey) -> Res
     Ok(on!(tx, conn => query_as(
         "SELECT fingerprint, result FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND result IS NOT NULL"
     ).bind(user).bind(key.as_str()).fetch_optional(conn).await)?)
+}
+
+/// Whether somebody has this key, and since after `expired`.
+pub(super) async fn is_known(
+    db: &Database,
+    user: UserId,
+    key: &IdempotencyKey,
+    expired: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(on_reader!(db, pool => query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND created_at > $3)"
+    ).bind(user).bind(key.as_str()).bind(expired).fetch_one(pool).await)?)
 }
 
 /// Keeps the result of what a key was claimed for.

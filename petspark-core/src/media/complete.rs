@@ -2,14 +2,19 @@
 
 use petspark_images::{Format, Limits, Refused, Sniffed, sniff, verify};
 use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::links::Links;
 use super::objects::ObjectError;
 use super::photo::{Photo, Upload, UploadStatus};
 use super::processing::Process;
-use super::{Media, MediaError, MediaType, in_worker, store};
+use super::send::Sent;
+use super::{Media, MediaError, MediaType, in_worker, reserve, store};
+use crate::billing;
 use crate::caller::Caller;
+use crate::clock::Timestamp;
 use crate::error::{Fault, FieldErrors};
+use crate::idempotency::{Attempt, Begun, IdempotencyKey, Once};
 use crate::jobs;
 
 /// What was found in the bytes.
@@ -47,42 +52,81 @@ impl Media {
             errors.add("petId", "is not what was announced");
         }
         errors.finish(Some(())).map_err(MediaError::Invalid)?;
-        if upload.status != UploadStatus::Reserved {
-            return Ok(self.photo(upload));
-        }
-        self.complete_received(upload, None).await
+        Ok(self.complete_received(upload, None, None).await?.result)
     }
 
-    /// The same for one that is known. `size` is what it has, if that wasn't announced.
-    pub(super) async fn complete_received(&self, upload: Upload, size: Option<u64>) -> Result<Photo, MediaError> {
-        let looked = match self.look_at(&upload, size).await {
-            Ok(looked) => looked,
+    /// The same for one that is known. `size` is what it has, if that wasn't announced; `key` stands for
+    /// the request that sent it.
+    pub(super) async fn complete_received(
+        &self,
+        upload: Upload,
+        size: Option<u64>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Once<Photo>, MediaError> {
+        let turn = self.turn().await?;
+        // Said several times at once, it is looked at by whoever has the first turn.
+        let upload = store::find(&self.db, upload.id).await?.ok_or(MediaError::UploadNotFound)?;
+        if upload.status != UploadStatus::Reserved {
+            return Ok(Once { result: self.photo(upload), replayed: true });
+        }
+        let looked = match self.look_at(turn, &upload, size).await {
             Err(error @ MediaError::NotAsDeclared(_)) => {
                 self.give_up(upload.id).await?;
                 return Err(error);
             }
-            Err(error) => return Err(error),
+            looked => looked?,
         };
+        let now = self.clock.now();
+        // Its place isn't kept any more, and may be another's by now.
+        let limits = if upload.expires_at <= now { Some(self.entitled.limits(upload.owner_id).await?) } else { None };
+        let request = Sent::of(&upload, looked.sha256).request(upload.owner_id, key)?;
+        match request.begin(&self.db, now).await {
+            Ok(Begun::Now(attempt)) => self.accept(attempt, &upload, &looked, limits, now).await,
+            Ok(Begun::Before(before)) => {
+                self.give_up(upload.id).await?;
+                self.as_it_is_now(before).await
+            }
+            Err(error) => {
+                self.give_up(upload.id).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        mut attempt: Attempt,
+        upload: &Upload,
+        looked: &Looked,
+        limits: Option<billing::Limits>,
+        now: Timestamp,
+    ) -> Result<Once<Photo>, MediaError> {
+        let (id, owner) = (upload.id, upload.owner_id);
         let status = if upload.purpose.is_shown() { UploadStatus::Processing } else { UploadStatus::Approved };
         let (width, height) = looked.sides.unzip();
         let arrived = store::Arrived { status, size: looked.size, sha256: looked.sha256, width, height };
-        let now = self.clock.now();
-        let mut tx = self.db.begin().await?;
+        let tx = attempt.tx();
         // Two photos of a pet that come at once have places of their own.
-        super::reserve::take_turns(&mut tx, upload.owner_id).await?;
-        if store::accept(&mut tx, upload.id, &arrived, now).await? && status == UploadStatus::Processing {
-            jobs::enqueue(&mut tx, now, Process::job(upload.id)).await?;
+        reserve::take_turns(tx, owner).await?;
+        if let Some(limits) = limits {
+            reserve::require_room(tx, owner, upload.pet_id, looked.size, limits, now).await?;
+        }
+        if store::accept(tx, id, &arrived, now).await? && status == UploadStatus::Processing {
+            jobs::enqueue(tx, now, Process::job(id)).await?;
         }
         // Deleted meanwhile, or completed by the same request twice.
-        let upload = store::find_again(&mut tx, upload.id).await?.ok_or(MediaError::UploadNotFound)?;
-        tx.commit().await?;
-        Ok(self.photo(upload))
+        let upload = store::find_again(tx, id).await?.ok_or(MediaError::UploadNotFound)?;
+        Ok(attempt.finish(id).await?.map(|_| self.photo(upload)))
     }
 
-    async fn look_at(&self, upload: &Upload, size: Option<u64>) -> Result<Looked, MediaError> {
+    async fn look_at(
+        &self,
+        turn: OwnedSemaphorePermit,
+        upload: &Upload,
+        size: Option<u64>,
+    ) -> Result<Looked, MediaError> {
         let announced = upload.size.unsigned_abs();
         let size = size.unwrap_or(announced);
-        let turn = self.turn().await?;
         let bytes = match self.objects.read(&self.original(upload)?, self.max_upload()).await {
             Ok(bytes) => bytes,
             Err(ObjectError::NotFound) => return Err(MediaError::NotUploaded),

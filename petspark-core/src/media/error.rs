@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::auth::Denied;
 use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::idempotency::IdempotencyError;
 use crate::page::InvalidPage;
 use crate::pets::PetError;
 
@@ -50,6 +51,12 @@ pub enum MediaError {
     /// Somebody else's.
     #[error("This photo is not yours.")]
     NotYourPhoto,
+    /// What is asked of the photos of a pet can't be done to the pet.
+    #[error(transparent)]
+    Pet(PetError),
+    /// The key of the request can't be honoured.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
     /// Not by this caller.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -68,6 +75,8 @@ impl Failure for MediaError {
             Self::AlreadyUploaded => Kind::Outdated,
             Self::UploadNotFound | Self::PhotoNotFound => Kind::NotFound,
             Self::NotAsDeclared(_) => Kind::Unprocessable,
+            Self::Pet(error) => error.kind(),
+            Self::Idempotency(error) => error.kind(),
             Self::Denied(denied) => denied.kind(),
             Self::Fault(fault) => fault.kind(),
         }
@@ -86,6 +95,8 @@ impl Failure for MediaError {
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
             Self::PhotoNotFound => "PHOTO_001",
             Self::NotYourPhoto => "PHOTO_002",
+            Self::Pet(error) => error.code(),
+            Self::Idempotency(error) => error.code(),
             Self::Denied(denied) => denied.code(),
             Self::Fault(fault) => fault.code(),
         }
@@ -100,6 +111,8 @@ impl Failure for MediaError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Pet(error) => error.retry_after(),
+            Self::Idempotency(error) => error.retry_after(),
             Self::Fault(fault) => fault.retry_after(),
             _ => None,
         }

@@ -9,12 +9,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::objects::ObjectKey;
-use super::photo::{self, ShownPhoto, StoredVariant, Variant};
+use super::photo::{ShownPhoto, StoredVariant, Variant};
 use super::{MediaSettings, MediaType};
 use crate::auth::{KEY_ID_LEN, MAC_LEN, Signer};
 use crate::clock::Timestamp;
 use crate::config::WebUrl;
+use crate::error::Fault;
 use crate::id::{UploadId, UserId};
+use crate::pets::Pet;
 
 /// What a signed URL allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,38 +27,12 @@ pub(super) enum Allows {
 
 /// Makes and checks URLs of objects.
 #[derive(Clone)]
-pub(crate) struct Links {
+pub struct Links {
     signer: Arc<Signer>,
-    urls: Urls,
-}
-
-/// What URLs of photos begin with: nothing, by default, so that they begin with a slash.
-#[derive(Clone, Debug, Default)]
-pub struct Urls {
-    /// Without a slash at the end.
+    /// What URLs begin with, without a slash at the end: nothing, by default.
     api: String,
     /// The same for what is public.
     cdn: String,
-}
-
-impl Urls {
-    /// The sizes of a photo that is shown to everybody.
-    #[must_use]
-    pub fn variants(&self, shown: &ShownPhoto) -> Vec<Variant> {
-        let url = |key: &str| self.public(key);
-        photo::variants(&shown.variants, shown.owner_id, shown.id, url)
-    }
-
-    /// Where a person's picture is, by what is kept of it.
-    #[must_use]
-    pub fn avatar(&self, avatar: &str) -> String {
-        self.public(avatar)
-    }
-
-    /// A URL that is the same for everybody and for ever.
-    pub(super) fn public(&self, key: &str) -> String {
-        format!("{}{PATH}{key}", self.cdn)
-    }
 }
 
 /// Where objects are served, below the root of the server.
@@ -72,11 +48,53 @@ impl Links {
         let MediaSettings { public_url, cdn_url, .. } = settings;
         let base = |url: Option<&WebUrl>| url.map_or_else(String::new, |url| url.as_str().to_owned());
         let (api, cdn) = (base(public_url.as_ref()), base(cdn_url.as_ref().or(public_url.as_ref())));
-        Self { signer, urls: Urls { api, cdn } }
+        Self { signer, api, cdn }
     }
 
-    pub(super) fn urls(&self) -> &Urls {
-        &self.urls
+    /// Those of no server, from its root: for who shows what is public, and has nothing else. URLs that expire
+    /// are honoured by nobody.
+    ///
+    /// # Errors
+    /// [`Fault`] if the system has no random bytes.
+    pub fn of_no_server() -> Result<Self, Fault> {
+        Ok(Self { signer: Arc::new(Signer::random()?), api: String::new(), cdn: String::new() })
+    }
+
+    /// The sizes of a photo of a pet, for who may see that. While the pet isn't shown to everybody, their
+    /// URLs are valid for 15 minutes from `now`.
+    #[must_use]
+    pub fn variants(&self, pet: &Pet, photo: &ShownPhoto, now: Timestamp) -> Vec<Variant> {
+        self.sizes(&photo.variants, photo.owner_id, photo.id, pet.is_public(), now)
+    }
+
+    /// Where a person's picture is, by what is kept of it.
+    #[must_use]
+    pub fn avatar(&self, avatar: &str) -> String {
+        self.public(avatar)
+    }
+
+    /// The sizes of a photo with their URLs, which expire unless everybody may see them.
+    pub(super) fn sizes(
+        &self,
+        stored: &[StoredVariant],
+        owner: UserId,
+        id: UploadId,
+        is_public: bool,
+        now: Timestamp,
+    ) -> Vec<Variant> {
+        let expires = now.after(Self::PRIVATE_TTL);
+        let with_url = |variant: &StoredVariant| {
+            let key = Self::key(owner, id, &variant.file_name());
+            let url = if is_public { self.public(&key) } else { self.private(&key, expires) };
+            let StoredVariant { name, media_type, width, height, .. } = *variant;
+            Variant { name, url, width, height, media_type }
+        };
+        stored.iter().map(with_url).collect()
+    }
+
+    /// A URL that is the same for everybody and for ever.
+    fn public(&self, key: &str) -> String {
+        format!("{}{PATH}{key}", self.cdn)
     }
 
     pub(super) fn key(owner: UserId, id: UploadId, file: &str) -> String {
@@ -116,7 +134,7 @@ impl Links {
         let signed = self.signer.sign(body(allows, key_id, expires, key));
         let mac = &signed[signed.len() - MAC_LEN..];
         let token = URL_SAFE_NO_PAD.encode([key_id.as_slice(), &expires, mac].concat());
-        format!("{}{PATH}{key}?token={token}", self.urls.api)
+        format!("{}{PATH}{key}?token={token}", self.api)
     }
 
     /// Whether a token was made for this, and the time isn't over.
@@ -147,8 +165,7 @@ mod tests {
     use super::*;
 
     fn links(key: u8, api: &str, cdn: &str) -> Links {
-        let urls = Urls { api: api.to_owned(), cdn: cdn.to_owned() };
-        Links { signer: Arc::new(Signer::for_tests([key; 32])), urls }
+        Links { signer: Arc::new(Signer::for_tests([key; 32])), api: api.to_owned(), cdn: cdn.to_owned() }
     }
 
     fn token(url: &str) -> &str {
@@ -182,9 +199,9 @@ mod tests {
     #[test]
     fn what_is_public_can_be_elsewhere() {
         assert_eq!(
-            links(1, "https://api.example.org", "https://cdn.example.net/p").urls.public("x"),
+            links(1, "https://api.example.org", "https://cdn.example.net/p").public("x"),
             "https://cdn.example.net/p/media/x"
         );
-        assert_eq!(links(1, "", "").urls.public("x"), "/media/x");
+        assert_eq!(links(1, "", "").public("x"), "/media/x");
     }
 }

@@ -15,6 +15,7 @@ mod photos;
 mod policy;
 mod processing;
 mod reserve;
+mod send;
 mod serve;
 mod settings;
 mod store;
@@ -27,8 +28,7 @@ pub use error::MediaError;
 #[cfg(feature = "hook")]
 pub(crate) use hook::Ask;
 pub(crate) use inventory::{Kept, read_inventory};
-pub(crate) use links::Links;
-pub use links::Urls;
+pub use links::Links;
 pub use photo::{Photo, ShownPhoto, Size, UploadStatus, Variant};
 pub use photos::PhotoFilter;
 pub(crate) use processing::Process;
@@ -114,10 +114,10 @@ impl Media {
         self.settings.max_upload.0
     }
 
-    /// What URLs of photos begin with.
+    /// Where photos are.
     #[must_use]
-    pub fn urls(&self) -> &Urls {
-        self.links.urls()
+    pub fn links(&self) -> &Links {
+        &self.links
     }
 
     /// An upload of the caller's, or one that they may look after.

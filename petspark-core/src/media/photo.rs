@@ -96,6 +96,8 @@ pub(crate) struct Upload {
     pub(crate) variants: Option<Json<Vec<StoredVariant>>>,
     pub(crate) expires_at: Timestamp,
     pub(crate) created_at: Timestamp,
+    /// Whether everybody may see it: it is approved, and so is what it is a photo of.
+    pub(crate) is_public: bool,
 }
 
 impl Upload {
@@ -197,12 +199,9 @@ pub struct Photo {
 impl Photo {
     /// As who may see it sees it. What isn't shown to everybody has URLs that expire.
     pub(super) fn of(upload: Upload, links: &Links, now: Timestamp) -> Self {
-        let is_public = upload.status == UploadStatus::Approved && upload.purpose != Purpose::Document;
-        let expires = now.after(Links::PRIVATE_TTL);
-        let url = |key: &str| if is_public { links.urls().public(key) } else { links.private(key, expires) };
-        let variants = variants(upload.variants(), upload.owner_id, upload.id, url);
+        let variants = links.sizes(upload.variants(), upload.owner_id, upload.id, upload.is_public, now);
         let is_document = upload.purpose == Purpose::Document && upload.status == UploadStatus::Approved;
-        let document_url = is_document.then(|| links.private(&upload.original(), expires));
+        let document_url = is_document.then(|| links.private(&upload.original(), now.after(Links::PRIVATE_TTL)));
         let unsigned = |number: Option<i32>| number.and_then(|number| u32::try_from(number).ok());
         Self {
             id: upload.id,
@@ -224,24 +223,4 @@ impl Photo {
             uploaded_at: upload.created_at,
         }
     }
-}
-
-/// The sizes of a photo with the `url` of each.
-pub(super) fn variants(
-    stored: &[StoredVariant],
-    owner: UserId,
-    id: UploadId,
-    url: impl Fn(&str) -> String,
-) -> Vec<Variant> {
-    let with_url = |variant: &StoredVariant| {
-        let key = Links::key(owner, id, &variant.file_name());
-        Variant {
-            name: variant.name,
-            url: url(&key),
-            width: variant.width,
-            height: variant.height,
-            media_type: variant.media_type,
-        }
-    };
-    stored.iter().map(with_url).collect()
 }

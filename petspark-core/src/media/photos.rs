@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::error::FieldErrors;
 use crate::id::{PetId, UploadId, UserId};
 use crate::page::{Key, Page, PageRequest};
-use crate::pets::Pet;
+use crate::pets::{Pet, PetError};
 
 /// Which photos to list. Of others, only those that are shown; without a pet or an owner, the caller's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +49,12 @@ impl Media {
         let listed = self.listed(caller, filter).await?;
         let list = self.cursors.list(&("photos", &listed));
         let Some(listed) = listed else { return Ok(Page::empty(page)) };
+        let total = match page.offset() {
+            Some(_) => Some(store::count_listed(&self.db, &listed).await?),
+            None => None,
+        };
         let rows = store::list_photos(&self.db, &listed, page, page.after_key(&list)?).await?;
-        let page = Page::of(page, rows, None, |row| Key { at: row.created_at, id: row.id }, &list);
+        let page = Page::of(page, rows, total, |row| Key { at: row.created_at, id: row.id }, &list);
         Ok(page.map(|upload| self.photo(upload)))
     }
 
@@ -112,32 +116,31 @@ impl Media {
         Ok(())
     }
 
-    /// Puts the photos of a pet of the caller's into this order: all of them, each once.
+    /// Puts the photos of a pet of the caller's into this order: all that are shown, each once. Those that
+    /// aren't shown (yet) may be among them; the others of these come behind, in the order that they had.
     ///
     /// # Errors
     /// [`MediaError::Invalid`] when some are missing, twice there, or of another pet; and as
-    /// [`Pets::get`](crate::pets::Pets::get) with [`MediaError::NotYourPet`] for those of others.
+    /// [`Pets::get`](crate::pets::Pets::get) with [`PetError::NotOwner`] for those of others.
     pub async fn order(&self, caller: &Caller, pet: PetId, photos: &[UploadId]) -> Result<Pet, MediaError> {
-        let owner_id = self.pets.get(caller, pet).await?.owner_id;
+        let owner_id = self.pets.get(caller, pet).await.map_err(MediaError::Pet)?.owner_id;
         if !caller.is(owner_id) && !caller.may(Permission::ManagePets) {
-            return Err(MediaError::NotYourPet);
+            return Err(MediaError::Pet(PetError::NotOwner));
         }
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         reserve::take_turns(&mut tx, owner_id).await?;
-        let (mut there, mut wanted) = (store::photo_ids(&mut tx, pet).await?, photos.to_vec());
-        there.sort_unstable();
-        wanted.sort_unstable();
-        if there != wanted {
-            let problem = "must have every photo of the pet, each once";
-            return Err(MediaError::Invalid(FieldErrors::one("photoIds", problem)));
-        }
-        for (position, id) in (0..).zip(photos) {
-            store::set_position(&mut tx, *id, position, now).await?;
+        let there = store::photos_in_order(&mut tx, pet).await?;
+        let order = reordered(&there, photos).ok_or_else(|| {
+            let problem = "must have every photo that the pet shows, and none twice or of another";
+            MediaError::Invalid(FieldErrors::one("photoIds", problem))
+        })?;
+        for (position, id) in (0..).zip(order) {
+            store::set_position(&mut tx, id, position, now).await?;
         }
         store::refresh_pet(&mut tx, pet, now).await?;
         tx.commit().await?;
-        Ok(self.pets.get(caller, pet).await?)
+        self.pets.get(caller, pet).await.map_err(MediaError::Pet)
     }
 
     /// A photo or document that the caller may see.
@@ -162,4 +165,17 @@ impl Media {
             _ => Err(MediaError::PhotoNotFound),
         }
     }
+}
+
+/// All that is `there` in the `wanted` order, what isn't wanted behind; nothing if that leaves a photo out
+/// that is shown, or has one twice or of elsewhere.
+fn reordered(there: &[(UploadId, UploadStatus)], wanted: &[UploadId]) -> Option<Vec<UploadId>> {
+    let mut left = there.to_vec();
+    for id in wanted {
+        let at = left.iter().position(|(other, _)| other == id)?;
+        left.remove(at);
+    }
+    let is_shown = |(_, status): &(UploadId, UploadStatus)| *status == UploadStatus::Approved;
+    let behind = left.iter().map(|(id, _)| *id);
+    (!left.iter().any(is_shown)).then(|| wanted.iter().copied().chain(behind).collect())
 }

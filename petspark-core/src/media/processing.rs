@@ -95,16 +95,18 @@ impl Media {
         Ok(())
     }
 
-    /// Removes what was made of a photo that was deleted meanwhile; of one that another attempt made,
-    /// these are the same objects, and stay.
+    /// Removes what was made of a photo that was deleted or given up meanwhile; of one that another attempt
+    /// made, these are the same objects, and stay.
     pub(super) async fn discard(&self, upload: &Upload, made: &store::Made) -> Result<(), MediaError> {
-        match store::find(&self.db, upload.id).await? {
-            Some(_) => Ok(()),
-            None => {
-                let names = Links::all(upload.owner_id, upload.id, upload.content_type, &made.variants);
-                Ok(self.remove_all(names).await?)
+        let names = match store::find(&self.db, upload.id).await? {
+            Some(found) if found.status == UploadStatus::Rejected && found.variants.is_none() => {
+                let variants = made.variants.iter();
+                variants.map(|variant| Links::key(upload.owner_id, upload.id, &variant.file_name())).collect()
             }
-        }
+            Some(_) => return Ok(()),
+            None => Links::all(upload.owner_id, upload.id, upload.content_type, &made.variants),
+        };
+        Ok(self.remove_all(names).await?)
     }
 
     /// Makes and keeps the sizes of a photo.
@@ -162,8 +164,24 @@ impl Media {
     pub(super) async fn reject_unprocessed(&self, id: UploadId, reason: &str) -> Result<(), Fault> {
         let mut tx = self.db.begin().await?;
         let only = [UploadStatus::Processing; 2];
-        store::set_status(&mut tx, id, only, UploadStatus::Rejected, Some(reason), self.clock.now()).await?;
-        tx.commit().await
+        let rejected =
+            store::set_status(&mut tx, id, only, UploadStatus::Rejected, Some(reason), self.clock.now()).await?;
+        tx.commit().await?;
+        if rejected && let Err(error) = self.remove_sizes(id).await {
+            // The photo is rejected all the same, and `media gc` finds them.
+            tracing::warn!(upload = %id, %error, "sizes of a rejected photo are left over");
+        }
+        Ok(())
+    }
+
+    /// Removes what earlier attempts made of a photo, whatever that was. Its file stays: the photo may be
+    /// tried again.
+    async fn remove_sizes(&self, id: UploadId) -> Result<(), MediaError> {
+        let Some(upload) = store::find(&self.db, id).await? else { return Ok(()) };
+        let (folder, original) = (format!("{}/{id}/", upload.owner_id), upload.original());
+        // A few sizes in two formats, of one attempt or another.
+        let made = self.objects.list(&folder, None, 100).await?.into_iter().map(|object| object.key.to_string());
+        Ok(self.remove_all(made.filter(|name| *name != original).collect()).await?)
     }
 
     /// Writes what is shown of a photo's pet or person anew. Of a person, the newest picture is all

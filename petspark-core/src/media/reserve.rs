@@ -1,14 +1,15 @@
 //! Announcing an upload: whose it is and how much room there is, and where to send it.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::links::{Allows, Links};
 use super::objects::{Expected, ObjectKey};
-use super::photo::{Photo, Upload, UploadStatus};
-use super::upload::{Announced, NewUpload};
+use super::photo::{Upload, UploadStatus};
+use super::upload::NewUpload;
 use super::{Media, MediaError, MediaSettings, Purpose, store};
 use crate::auth::Denied;
 use crate::billing::Limits;
@@ -16,7 +17,8 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
 use crate::error::Fault;
-use crate::id::{UploadId, UserId};
+use crate::id::{PetId, UploadId, UserId};
+use crate::idempotency::{Begun, IdempotencyKey, Once, Request};
 use crate::secret::Secret;
 
 /// Where to send a file. What is sent must be what was announced, and comes through once.
@@ -34,6 +36,9 @@ pub struct Reserved {
 
 /// Files that somebody can announce before they send them.
 const MAX_RESERVED: i64 = 100;
+/// What an upload counts for at least, in bytes: its row and its objects take room however small it is, so
+/// that the storage of a plan limits their number too.
+const COUNTED_AT_LEAST: i64 = 16 << 10;
 
 impl Media {
     /// Reserves a place for a file that the caller is about to upload.
@@ -42,10 +47,31 @@ impl Media {
     /// [`MediaError::Invalid`], [`MediaError::TooLarge`], [`MediaError::NotYourPet`],
     /// [`MediaError::LimitReached`]; [`MediaError::Denied`] when no user is asking.
     pub async fn reserve(&self, caller: &Caller, new: &NewUpload) -> Result<Reserved, MediaError> {
-        let upload = self.reserve_place(caller, new).await?;
-        let key = self.original(&upload)?;
+        Ok(self.reserve_once(caller, new, None).await?.result)
+    }
+
+    /// The same, but a request with a `key` that the caller used in the last 24 hours gives the place that
+    /// was reserved then, until the same time. What is refused leaves the key free.
+    ///
+    /// # Errors
+    /// As [`Media::reserve`]; [`MediaError::Idempotency`] for a key that was used for another file, and
+    /// [`MediaError::UploadNotFound`] for one whose place is gone.
+    pub async fn reserve_once(
+        &self,
+        caller: &Caller,
+        new: &NewUpload,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Once<Reserved>, MediaError> {
+        let Once { result: upload, replayed } = self.reserve_place(caller, new, key).await?;
+        Ok(Once { result: self.where_to_send(&upload).await?, replayed })
+    }
+
+    async fn where_to_send(&self, upload: &Upload) -> Result<Reserved, MediaError> {
+        let key = self.original(upload)?;
         let expected = Expected { size: upload.size.unsigned_abs(), sha256: upload.sha256() };
-        let presigned = self.objects.presign_put(&key, &expected, MediaSettings::UPLOAD_TTL).await?;
+        // S3 signs for a second at least.
+        let left = upload.expires_at.since(self.clock.now()).max(Duration::from_secs(1));
+        let presigned = self.objects.presign_put(&key, &expected, left).await?;
         let (url, headers) = match presigned {
             Some(presigned) => (presigned.url, presigned.headers),
             None => {
@@ -56,18 +82,29 @@ impl Media {
         Ok(Reserved { key: key.to_string(), url, headers, expires_at: upload.expires_at })
     }
 
-    async fn reserve_place(&self, caller: &Caller, new: &NewUpload) -> Result<Upload, MediaError> {
+    pub(super) async fn reserve_place(
+        &self,
+        caller: &Caller,
+        new: &NewUpload,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Once<Upload>, MediaError> {
         let owner = caller.user_id().ok_or(Denied::Unauthenticated)?;
         let announced = new.check(self.max_upload())?;
         let (id, now) = (UploadId::new(), self.clock.now());
+        let request = Request::new(owner, "uploads.reserve", &announced, key)?;
         let limits = self.entitled.limits(owner).await?;
-        let mut tx = self.db.begin().await?;
-        take_turns(&mut tx, owner).await?;
-        require_room(&mut tx, owner, &announced, limits).await?;
-        store::insert(&mut tx, id, owner, &announced, now.after(MediaSettings::UPLOAD_TTL), now).await?;
-        let upload = store::find_again(&mut tx, id).await?.ok_or(MediaError::UploadNotFound)?;
-        tx.commit().await?;
-        Ok(upload)
+        let mut attempt = match request.begin::<UploadId>(&self.db, now).await? {
+            Begun::Before(before) => {
+                let upload = store::find(&self.db, before.result).await?.ok_or(MediaError::UploadNotFound)?;
+                return Ok(before.map(|_| upload));
+            }
+            Begun::Now(attempt) => attempt,
+        };
+        take_turns(attempt.tx(), owner).await?;
+        require_room(attempt.tx(), owner, announced.pet, announced.size, limits, now).await?;
+        store::insert(attempt.tx(), id, owner, &announced, now.after(MediaSettings::UPLOAD_TTL), now).await?;
+        let upload = store::find_again(attempt.tx(), id).await?.ok_or(MediaError::UploadNotFound)?;
+        Ok(attempt.finish(id).await?.map(|_| upload))
     }
 
     /// Takes bytes at a URL that [`Media::reserve`] gave out. Nothing of what breaks off, or is
@@ -105,33 +142,6 @@ impl Media {
         Ok(())
     }
 
-    /// Reserves, receives and completes in one go, for who can't send a file elsewhere. What is said of
-    /// the length of the file counts until it is here: `new.file_size` is the most that it may have.
-    ///
-    /// # Errors
-    /// As [`Media::reserve`] and [`Media::complete`].
-    pub async fn upload(
-        &self,
-        caller: &Caller,
-        new: &NewUpload,
-        body: impl Stream<Item = io::Result<Bytes>> + Send,
-    ) -> Result<Photo, MediaError> {
-        let upload = self.reserve_place(caller, new).await?;
-        let received = self.objects.receive(&self.original(&upload)?, self.max_upload(), None, body).await;
-        match received {
-            Ok(info) => self.complete_received(upload, Some(info.size)).await,
-            Err(error) => {
-                self.give_up(upload.id).await?;
-                Err(match MediaError::from(error) {
-                    MediaError::NotAsDeclared(_) | MediaError::TooLarge { .. } => {
-                        MediaError::TooLarge { most: self.max_upload() }
-                    }
-                    error => error,
-                })
-            }
-        }
-    }
-
     /// Forgets a reservation, unless it was completed after all; what came of it is removed.
     pub(super) async fn give_up(&self, id: UploadId) -> Result<(), Fault> {
         let mut tx = self.db.begin().await?;
@@ -147,23 +157,30 @@ impl Media {
 
 /// Whether somebody whose plan has these limits may have one more of this. They take turns, so that two at
 /// once don't both get the last place.
-async fn require_room(tx: &mut Tx, owner: UserId, announced: &Announced, limits: Limits) -> Result<(), MediaError> {
-    if let Some(pet) = announced.pet {
+pub(super) async fn require_room(
+    tx: &mut Tx,
+    owner: UserId,
+    pet: Option<PetId>,
+    size: u64,
+    limits: Limits,
+    now: Timestamp,
+) -> Result<(), MediaError> {
+    if let Some(pet) = pet {
         if store::owner_of_pet(tx, pet).await? != Some(owner) {
             return Err(MediaError::NotYourPet);
         }
         let most = limits.photos_per_pet;
-        if store::count_photos(tx, pet).await? >= u64::from(most) {
+        if store::count_photos(tx, pet, now).await? >= u64::from(most) {
             return Err(MediaError::LimitReached(format!("A pet can have at most {most} photos.")));
         }
     }
-    let holdings = store::holdings(tx, owner).await?;
+    let holdings = store::holdings(tx, owner, COUNTED_AT_LEAST, now).await?;
     if holdings.reserved >= MAX_RESERVED {
         let message = format!("You have announced {MAX_RESERVED} files. Please upload them first.");
         return Err(MediaError::LimitReached(message));
     }
     let most = limits.storage_bytes;
-    if holdings.bytes.unsigned_abs().saturating_add(announced.size) > most {
+    if holdings.bytes.unsigned_abs().saturating_add(size.max(COUNTED_AT_LEAST.unsigned_abs())) > most {
         let message = format!("Your uploads can take at most {} MiB altogether.", most >> 20);
         return Err(MediaError::LimitReached(message));
     }

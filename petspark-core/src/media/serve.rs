@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::links::{Allows, Links};
 use super::objects::{ObjectBody, ObjectKey};
-use super::{Media, MediaError, MediaType, Purpose, store};
+use super::{Media, MediaError, MediaType, store};
 use crate::error::Fault;
 
 /// For whom an answer is.
@@ -38,8 +38,7 @@ impl Media {
             Some(token) if self.links.allows(Allows::Get, key, token, self.clock.now()) => Audience::Bearer,
             Some(_) => return Err(MediaError::BadLink),
             None => {
-                let found = store::find_public(&self.db, id).await?;
-                let public = found.filter(|upload| upload.purpose != Purpose::Document && upload.owner_id == owner);
+                let public = store::find_public(&self.db, id).await?.filter(|upload| upload.owner_id == owner);
                 let variants = public.and_then(|upload| upload.variants).ok_or(MediaError::PhotoNotFound)?;
                 if !variants.iter().any(|variant| variant.file_name() == file) {
                     return Err(MediaError::PhotoNotFound);

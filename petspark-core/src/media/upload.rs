@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 
 use super::MediaError;
 use crate::database::text_enum;
@@ -73,7 +74,7 @@ pub struct NewUpload {
 }
 
 /// The same, when nothing is wrong with it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Announced {
     pub(super) file_name: String,
     pub(super) size: u64,

@@ -112,7 +112,7 @@ pub struct Pet {
     pub(super) favorite_count: i64,
     #[sqlx(json(nullable))]
     pub(super) photos: Option<Vec<ShownPhoto>>,
-    /// Where the owner's picture is kept; see [`Urls::avatar`](crate::media::Urls::avatar).
+    /// Where the owner's picture is kept; see [`Links::avatar`](crate::media::Links::avatar).
     pub owner_avatar: Option<String>,
     /// Counts every change.
     pub version: i64,
@@ -155,6 +155,12 @@ impl Location {
 }
 
 impl Pet {
+    /// Whether everybody may see it, but for those who have blocked its owner.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.status == PetStatus::Active
+    }
+
     /// Its photos that are shown, in the owner's order.
     #[must_use]
     pub fn photos(&self) -> &[ShownPhoto] {

@@ -21,6 +21,8 @@ mod leftovers;
 mod mail;
 mod media;
 mod media_hook;
+mod media_once;
+mod media_places;
 mod migrations;
 mod moderation;
 mod objects;

@@ -36,12 +36,12 @@ pub(crate) fn announced(bytes: &[u8], pet: PetId) -> NewUpload {
     }
 }
 
-fn avatar(bytes: &[u8]) -> NewUpload {
+pub(crate) fn avatar(bytes: &[u8]) -> NewUpload {
     NewUpload { upload_type: "profile-avatar".to_owned(), pet_id: None, ..announced(bytes, PetId::new()) }
 }
 
 /// Sends bytes to where they were announced, in pieces, as the folder's URL takes them.
-async fn send(media: &Media, reserved: &Reserved, bytes: &[u8]) -> Result<(), MediaError> {
+pub(crate) async fn send(media: &Media, reserved: &Reserved, bytes: &[u8]) -> Result<(), MediaError> {
     let (_, token) = reserved.url.expose().split_once("?token=").unwrap();
     let pieces: Vec<io::Result<Bytes>> = bytes.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let content_type =
@@ -58,7 +58,7 @@ pub(crate) async fn uploaded(app: &TestApp, by: &TestUser, new: &NewUpload, byte
 }
 
 /// The same, and it is made into a photo.
-async fn made(app: &TestApp, by: &TestUser, new: &NewUpload, bytes: &[u8]) -> Photo {
+pub(crate) async fn made(app: &TestApp, by: &TestUser, new: &NewUpload, bytes: &[u8]) -> Photo {
     let photo = uploaded(app, by, new, bytes).await;
     app.run_jobs().await;
     app.petspark.media().get(&by.caller, photo.id).await.unwrap()
@@ -69,7 +69,7 @@ fn key_of(url: &str) -> (&str, Option<&str>) {
     path.split_once("?token=").map_or((path, None), |(key, token)| (key, Some(token)))
 }
 
-async fn fetch(petspark: &PetSpark, url: &str) -> Result<(Vec<u8>, Audience), MediaError> {
+pub(crate) async fn fetch(petspark: &PetSpark, url: &str) -> Result<(Vec<u8>, Audience), MediaError> {
     let (key, token) = key_of(url);
     let served = petspark.media().serve(key, token).await?;
     let audience = served.audience;
@@ -78,7 +78,7 @@ async fn fetch(petspark: &PetSpark, url: &str) -> Result<(Vec<u8>, Audience), Me
     Ok((pieces.concat(), audience))
 }
 
-fn files(app: &TestApp) -> usize {
+pub(crate) fn files(app: &TestApp) -> usize {
     fn below(folder: &std::path::Path) -> usize {
         let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
         entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { below(&path) } else { 1 }).sum()
@@ -119,7 +119,7 @@ on_both! {
 
         let shown = app.petspark.pets().get(&bob.caller, rex).await.unwrap();
         assert_eq!(shown.photos().iter().map(|photo| photo.id).collect::<Vec<_>>(), [photo.id]);
-        assert_eq!(media.urls().variants(&shown.photos()[0]), photo.variants);
+        assert_eq!(media.links().variants(&shown, &shown.photos()[0], app.clock.now()), photo.variants);
         assert!(shown.version > before.version, "a client that has the pet hears of it");
         let listed = app.petspark.pets().list(&bob.caller, Default::default(), &PageRequest::default()).await.unwrap();
         assert_eq!(listed.items[0].photos().len(), 1);
@@ -205,7 +205,7 @@ on_both! {
         let rex = pet(&app, &ada).await;
         let tight = app.another_with(|settings| {
             settings.media.max_photos = 5;
-            settings.media.max_bytes = ByteSize(100_000);
+            settings.media.max_bytes = ByteSize(200_000);
         }).await;
         let new = NewUpload { file_size: 1000, ..announced(b"", rex) };
         let at_once = join_all((0..20).map(|_| tight.media().reserve(&ada.caller, &new))).await;
@@ -213,7 +213,7 @@ on_both! {
         assert!(at_once.iter().all(|reserved| matches!(reserved, Ok(_) | Err(MediaError::LimitReached(_)))));
         let large = NewUpload { file_size: 40_000, ..avatar(b"") };
         let at_once = join_all((0..10).map(|_| tight.media().reserve(&ada.caller, &large))).await;
-        assert_eq!(at_once.iter().filter(|reserved| reserved.is_ok()).count(), 2, "5,000 and twice 40,000 of 100,000 bytes");
+        assert_eq!(at_once.iter().filter(|reserved| reserved.is_ok()).count(), 2, "five times 16 KiB and twice 40,000 of 200,000 bytes");
     }
 
     async fn a_reservation_that_nobody_used_makes_room_again(app: TestApp) {
@@ -297,6 +297,13 @@ on_both! {
         pets.update(&ada.caller, rex, hidden).await.unwrap();
         assert!(matches!(fetch(&app.petspark, url).await, Err(MediaError::PhotoNotFound)));
         assert!(matches!(media.get(&bob.caller, photo.id).await, Err(MediaError::PhotoNotFound)));
+        for caller in [&ada.caller, &operator()] {
+            let (photo, shown) = (media.get(caller, photo.id).await.unwrap(), pets.get(caller, rex).await.unwrap());
+            assert_eq!(media.links().variants(&shown, &shown.photos()[0], app.clock.now()), photo.variants);
+            for variant in &photo.variants {
+                assert_eq!(fetch(&app.petspark, &variant.url).await.unwrap().1, Audience::Bearer, "and they may");
+            }
+        }
         let active = PetFields { status: petspark_core::pets::Patch::Set("active".to_owned()), ..PetFields::default() };
         pets.update(&ada.caller, rex, active).await.unwrap();
         assert!(fetch(&app.petspark, url).await.is_ok());
@@ -322,7 +329,7 @@ on_both! {
         assert_eq!(shown(app.petspark.pets().get(&bob.caller, rex).await.unwrap()), ids);
         ids.reverse();
         assert_eq!(shown(media.order(&ada.caller, rex, &ids).await.unwrap()), ids);
-        assert!(matches!(media.order(&bob.caller, rex, &ids).await, Err(MediaError::NotYourPet)));
+        assert!(matches!(media.order(&bob.caller, rex, &ids).await, Err(MediaError::Pet(petspark_core::pets::PetError::NotOwner))));
         for wrong in [&ids[..2], &[ids[0], ids[0], ids[1]], &[ids[0], ids[1], ids[2], ids[2]]] {
             assert!(matches!(media.order(&ada.caller, rex, wrong).await, Err(MediaError::Invalid(_))), "{wrong:?}");
         }
@@ -339,14 +346,14 @@ on_both! {
             let bytes = jpeg(500, 500, seed);
             made(&app, &ada, &avatar(&bytes), &bytes).await;
             let user = app.petspark.auth().me(&ada.caller).await.unwrap();
-            urls.push(media.urls().avatar(&user.avatar.unwrap()));
+            urls.push(media.links().avatar(&user.avatar.unwrap()));
         }
         assert!(matches!(fetch(&app.petspark, &urls[0]).await, Err(MediaError::PhotoNotFound)));
         assert!(fetch(&app.petspark, &urls[1]).await.is_ok());
         assert_eq!(media.list(&ada.caller, PhotoFilter::default(), &PageRequest::default()).await.unwrap().items.len(), 1);
         let rex = pet(&app, &ada).await;
         let pet = app.petspark.pets().get(&ada.caller, rex).await.unwrap();
-        assert_eq!(media.urls().avatar(&pet.owner_avatar.unwrap()), urls[1]);
+        assert_eq!(media.links().avatar(&pet.owner_avatar.unwrap()), urls[1]);
     }
 
     async fn a_document_is_seen_by_its_owner_only(app: TestApp) {

@@ -27,8 +27,14 @@ pub(crate) async fn connect(settings: &Settings) -> Direct {
 pub(crate) async fn execute(settings: &Settings, sql: &str) {
     let sql = AssertSqlSafe(sql.to_owned());
     match connect(settings).await {
-        Direct::Sqlite(mut connection) => drop(connection.execute(sql).await.unwrap()),
-        Direct::Postgres(mut connection) => drop(connection.execute(sql).await.unwrap()),
+        Direct::Sqlite(mut connection) => {
+            connection.execute(sql).await.unwrap();
+            connection.close().await.unwrap();
+        }
+        Direct::Postgres(mut connection) => {
+            connection.execute(sql).await.unwrap();
+            connection.close().await.unwrap();
+        }
     }
 }
 
@@ -45,6 +51,8 @@ pub(crate) async fn every_row(settings: &Settings) -> Vec<String> {
                 let sql = AssertSqlSafe(format!("SELECT {columns} FROM {table}"));
                 rows.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut connection).await.unwrap());
             }
+            // Else it may be using the file for a moment longer.
+            connection.close().await.unwrap();
         }
         Direct::Postgres(mut connection) => {
             let tables = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace";
@@ -54,6 +62,7 @@ pub(crate) async fn every_row(settings: &Settings) -> Vec<String> {
                 let sql = AssertSqlSafe(format!("SELECT t::text FROM {table} t"));
                 rows.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut connection).await.unwrap());
             }
+            connection.close().await.unwrap();
         }
     }
     rows

@@ -27,7 +27,7 @@ pub(super) async fn list(
 ) -> Result<List<User>, ApiError> {
     let (filter, page) = query.check()?;
     let users = app.petspark().auth().list_users(&caller, &filter, &page).await?;
-    Ok(List::of(users, |user| User::of(user, app.urls())))
+    Ok(List::of(users, |user| User::of(user, app.links())))
 }
 
 /// One user.
@@ -42,7 +42,7 @@ pub(super) async fn get(
     Path(id): Path<String>,
 ) -> Result<Data<UserDetails>, ApiError> {
     let details = app.petspark().auth().user_details(&caller, user_id(&id)?).await?;
-    Ok(Data { data: UserDetails::of(details, app.urls()) })
+    Ok(Data { data: UserDetails::of(details, app.links()) })
 }
 
 /// Change role or status. The user's sessions end, if they have another role then or may no
@@ -61,7 +61,7 @@ pub(super) async fn patch(
     Json(body): Json<UserPatch>,
 ) -> Result<Data<User>, ApiError> {
     let changed = app.petspark().auth().change_user(&caller, user_id(&id)?, &body.check()?, false).await?;
-    Ok(Data { data: User::of(changed.after, app.urls()) })
+    Ok(Data { data: User::of(changed.after, app.links()) })
 }
 
 /// Mail a user a link by which they set a new password.

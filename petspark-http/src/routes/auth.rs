@@ -31,7 +31,7 @@ pub(super) async fn register(
         NewAccount { email: body.email, password: Password::new(body.password), display_name: body.display_name };
     Ok(match app.petspark().auth().register(account, client).await? {
         Registered::SignedIn(signed_in) => {
-            (StatusCode::CREATED, transport.signed_in(*signed_in, app.urls())).into_response()
+            (StatusCode::CREATED, transport.signed_in(*signed_in, app.links())).into_response()
         }
         Registered::VerificationSent => {
             (StatusCode::ACCEPTED, Data { data: VerificationSent::default() }).into_response()
@@ -54,7 +54,7 @@ pub(super) async fn login(
     Json(body): Json<Credentials, AUTH_BODY>,
 ) -> Result<WithCookie<Data<Session>>, ApiError> {
     let signed_in = app.petspark().auth().login(&body.email, Password::new(body.password), client).await?;
-    Ok(transport.signed_in(signed_in, app.urls()))
+    Ok(transport.signed_in(signed_in, app.links()))
 }
 
 /// Exchange a refresh token for the next pair of tokens. Browsers have it in their cookie, and
@@ -102,5 +102,5 @@ pub(super) async fn logout(
 ))]
 pub(super) async fn me(State(app): State<App>, Signed(caller): Signed) -> Result<Data<User>, ApiError> {
     let user = app.petspark().auth().me(&caller).await?;
-    Ok(Data { data: User::of(user, app.urls()) })
+    Ok(Data { data: User::of(user, app.links()) })
 }

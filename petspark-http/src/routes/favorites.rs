@@ -48,5 +48,5 @@ pub(super) async fn list(
 ) -> Result<List<Pet>, ApiError> {
     let pets = app.petspark().pets().favorites(&caller, &query.check()?).await?;
     let now = app.petspark().clock().now();
-    Ok(List::of(pets, |pet| Pet::of(pet, &caller, now, app.urls())))
+    Ok(List::of(pets, |pet| Pet::of(pet, &caller, now, app.links())))
 }

@@ -31,7 +31,8 @@ pub(super) struct Token {
     (status = 304, description = "It is as the client has it"),
     (status = 403, description = "UPLOAD_007: the URL is not valid, or not valid any more", body = ErrorBody),
     (status = 404, description = "PHOTO_001", body = ErrorBody),
-    (status = 416, description = "RANGE_NOT_SATISFIABLE", body = ErrorBody),
+    (status = 416, description = "RANGE_NOT_SATISFIABLE", body = ErrorBody,
+        headers(("Content-Range" = String, description = "bytes */ and how many there are"))),
 ))]
 pub(super) async fn get(
     State(app): State<App>,
@@ -49,7 +50,11 @@ pub(super) async fn get(
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let range = if headers.contains_key(header::RANGE) {
-            range(&headers, &etag, media.size(&served).await?)?
+            let size = media.size(&served).await?;
+            match range(&headers, &etag, size) {
+                Ok(range) => range,
+                Err(error) => return Ok(([(header::CONTENT_RANGE, format!("bytes */{size}"))], error).into_response()),
+            }
         } else {
             None
         };

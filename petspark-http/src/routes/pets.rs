@@ -19,7 +19,7 @@ pub(super) fn pet_id(text: &str) -> Result<PetId, ApiError> {
 
 /// A pet as it looks to `viewer` at the time `now`.
 pub(super) fn tagged(pet: pets::Pet, viewer: &Caller, now: Timestamp, app: &App) -> Tagged<Pet> {
-    Tagged::new(pet.version, Pet::of(pet, viewer, now, app.urls()))
+    Tagged::new(pet.version, Pet::of(pet, viewer, now, app.links()))
 }
 
 /// Pets that the caller may see, newest first.
@@ -35,7 +35,7 @@ pub(super) async fn list(
     let (filter, page) = query.check()?;
     let pets = app.petspark().pets().list(&caller, filter, &page).await?;
     let now = app.petspark().clock().now();
-    Ok(List::of(pets, |pet| Pet::of(pet, &caller, now, app.urls())))
+    Ok(List::of(pets, |pet| Pet::of(pet, &caller, now, app.links())))
 }
 
 /// Add a pet of one's own.

@@ -81,9 +81,9 @@ pub(super) async fn duplicates(
 #[utoipa::path(put, path = "/pets/{id}/photos/order", operation_id = "orderPhotos", tag = "photos",
     params(("id" = String, Path, format = "uuid")), request_body = OrderBody, responses(
     (status = 200, description = "The pet as it is now", body = Data<Pet>, headers(("ETag" = String, description = "Names this form of the pet"))),
-    (status = 400, description = "VALIDATION_FAILED: not all photos of the pet, each once", body = ErrorBody),
-    (status = 403, description = "UPLOAD_002: not your pet", body = ErrorBody),
-    (status = 404, description = "PHOTO_001: no such pet, or none the caller may see", body = ErrorBody),
+    (status = 400, description = "UPLOAD_001: a photo that the pet shows is missing, or one is there twice or of another", body = ErrorBody),
+    (status = 403, description = "PET_002: not your pet", body = ErrorBody),
+    (status = 404, description = "PET_001: no such pet, or none the caller may see", body = ErrorBody),
 ))]
 pub(super) async fn order(
     State(app): State<App>,

@@ -27,7 +27,7 @@ pub(super) async fn verify(
     Json(body): Json<SecondFactor, AUTH_BODY>,
 ) -> Result<WithCookie<Data<Session>>, ApiError> {
     let signed_in = app.petspark().auth().verify_second_factor(&body.mfa_token, &body.code, client).await?;
-    Ok(transport.signed_in(signed_in, app.urls()))
+    Ok(transport.signed_in(signed_in, app.links()))
 }
 
 /// The caller's second factors.

@@ -7,29 +7,32 @@ use axum::response::IntoResponse;
 use futures_util::TryStreamExt as _;
 use http::{StatusCode, header};
 use http_body_util::Limited;
-use petspark_core::FieldErrors;
 use petspark_core::media::NewUpload;
+use petspark_core::{FieldErrors, Once};
 
 use crate::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Json, Signed, interrupted};
-use crate::wire::{CompleteBody, Data, Photo, Reserved, SignBody, Success};
+use crate::extract::{Idempotent, Json, Signed, interrupted};
+use crate::wire::{CompleteBody, Data, Photo, Replayed, Reserved, SignBody, Success};
 
 /// Announce a file, and hear where to send it.
-#[utoipa::path(post, path = "/uploads/sign-url", operation_id = "signUpload", tag = "uploads", request_body = SignBody, responses(
-    (status = 201, description = "Where to send it, within ten minutes", body = Data<Reserved>),
-    (status = 400, description = "VALIDATION_FAILED: what was said of the file", body = ErrorBody),
+#[utoipa::path(post, path = "/uploads/sign-url", operation_id = "signUpload", tag = "uploads", params(Idempotent), request_body = SignBody, responses(
+    (status = 201, description = "Where to send it, within ten minutes", body = Data<Reserved>, headers(
+        ("Idempotency-Replayed" = bool, description = "true when the key was used before: this is that place"))),
+    (status = 400, description = "UPLOAD_001: what was said of the file", body = ErrorBody),
     (status = 403, description = "UPLOAD_002: not your pet", body = ErrorBody),
-    (status = 409, description = "UPLOAD_006: no room for more", body = ErrorBody),
+    (status = 404, description = "UPLOAD_003: the key stands for a place that is gone", body = ErrorBody),
+    (status = 409, description = "UPLOAD_006: no room for more; IDEMPOTENCY_KEY_REUSED: the key was used for another file", body = ErrorBody),
     (status = 413, description = "PAYLOAD_TOO_LARGE: over 10 MiB", body = ErrorBody),
 ))]
 pub(super) async fn sign(
     State(app): State<App>,
     Signed(caller): Signed,
+    Idempotent(key): Idempotent,
     Json(body): Json<SignBody>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let reserved = app.petspark().media().reserve(&caller, &body.into()).await?;
-    Ok((StatusCode::CREATED, Data { data: Reserved::from(reserved) }))
+    let Once { result, replayed } = app.petspark().media().reserve_once(&caller, &body.into(), key.as_ref()).await?;
+    Ok((StatusCode::CREATED, Replayed(replayed), Data { data: Reserved::from(result) }))
 }
 
 /// Say that an announced file was sent, and have it looked at.
@@ -50,20 +53,23 @@ pub(super) async fn complete(
 }
 
 /// Announce, send and complete a file in one request: `uploadType`, `petId` and then `file`.
-#[utoipa::path(post, path = "/uploads", operation_id = "upload", tag = "uploads",
+#[utoipa::path(post, path = "/uploads", operation_id = "upload", tag = "uploads", params(Idempotent),
     request_body(content_type = "multipart/form-data", content = inline(Object),
         description = "The fields uploadType and, for a photo of a pet, petId; after them file, with a file name and a type"),
     responses(
-    (status = 201, description = "The photo, being made", body = Data<Photo>),
+    (status = 201, description = "The photo, being made", body = Data<Photo>, headers(
+        ("Idempotency-Replayed" = bool, description = "true when the key was used before: this is what was uploaded then"))),
     (status = 400, description = "VALIDATION_FAILED; UPLOAD_001: the file did not arrive completely", body = ErrorBody),
     (status = 403, description = "UPLOAD_002: not your pet", body = ErrorBody),
-    (status = 409, description = "UPLOAD_006: no room for more", body = ErrorBody),
+    (status = 404, description = "PHOTO_001: the key stands for an upload that was deleted", body = ErrorBody),
+    (status = 409, description = "UPLOAD_006: no room for more; IDEMPOTENCY_KEY_REUSED: the key was used for another file", body = ErrorBody),
     (status = 413, description = "PAYLOAD_TOO_LARGE: over 10 MiB", body = ErrorBody),
     (status = 422, description = "UPLOAD_005: it is not what it is said to be", body = ErrorBody),
 ))]
 pub(super) async fn upload(
     State(app): State<App>,
     Signed(caller): Signed,
+    Idempotent(key): Idempotent,
     request: Request,
 ) -> Result<impl IntoResponse, ApiError> {
     let media = app.petspark().media();
@@ -81,8 +87,9 @@ pub(super) async fn upload(
             "file" => {
                 new.file_name = part.file_name().unwrap_or_default().to_owned();
                 new.file_type = part.content_type().unwrap_or_default().to_owned();
-                let photo = media.upload(&caller, &new, part.map_err(std::io::Error::other)).await?;
-                return Ok((StatusCode::CREATED, Data { data: Photo::of(photo, &caller) }));
+                let file = part.map_err(std::io::Error::other);
+                let Once { result, replayed } = media.upload_once(&caller, &new, file, key.as_ref()).await?;
+                return Ok((StatusCode::CREATED, Replayed(replayed), Data { data: Photo::of(result, &caller) }));
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Users on the wire as administrators see and change them.
 
 use petspark_core::auth::{self, StatusChange, UserChange, UserFilter};
-use petspark_core::media::Urls;
+use petspark_core::media::Links;
 use petspark_core::{FieldErrors, PageRequest, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -94,9 +94,9 @@ pub(crate) struct UserDetails {
 }
 
 impl UserDetails {
-    pub(crate) fn of(details: auth::UserDetails, urls: &Urls) -> Self {
+    pub(crate) fn of(details: auth::UserDetails, links: &Links) -> Self {
         Self {
-            user: User::of(details.user, urls),
+            user: User::of(details.user, links),
             status_reason: details.status_reason,
             suspended_until: details.suspended_until,
             second_factor: details.second_factor,

@@ -1,7 +1,7 @@
 //! Accounts on the wire.
 
 use petspark_core::auth;
-use petspark_core::media::Urls;
+use petspark_core::media::Links;
 use petspark_core::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -83,9 +83,9 @@ pub(crate) struct User {
 }
 
 impl User {
-    pub(crate) fn of(user: auth::User, urls: &Urls) -> Self {
+    pub(crate) fn of(user: auth::User, links: &Links) -> Self {
         Self {
-            avatar_url: user.avatar.as_deref().map(|avatar| urls.avatar(avatar)),
+            avatar_url: user.avatar.as_deref().map(|avatar| links.avatar(avatar)),
             id: user.id,
             email_verified: user.email_verified_at.is_some(),
             email: user.email,
@@ -133,7 +133,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn of(signed_in: auth::SignedIn, with_refresh: bool, urls: &Urls) -> Self {
-        Self { tokens: TokenPair::of(&signed_in.tokens, with_refresh), user: User::of(signed_in.user, urls) }
+    pub(crate) fn of(signed_in: auth::SignedIn, with_refresh: bool, links: &Links) -> Self {
+        Self { tokens: TokenPair::of(&signed_in.tokens, with_refresh), user: User::of(signed_in.user, links) }
     }
 }

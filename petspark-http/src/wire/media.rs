@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use petspark_core::media::{self, MediaType, NewUpload, PhotoFilter, Purpose, Sought, UploadStatus, Urls};
+use petspark_core::media::{self, MediaType, NewUpload, PhotoFilter, Purpose, Sought, UploadStatus};
 use petspark_core::{FieldErrors, PageRequest, PetId, Timestamp, UploadId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -121,7 +121,7 @@ fn url_of(variants: &[Variant], size: media::Size) -> Option<String> {
 pub(crate) struct PetPhoto {
     #[schema(value_type = String, format = "uuid")]
     id: UploadId,
-    /// The largest size, as JPEG.
+    /// The largest size, as JPEG. It expires after 15 minutes while the pet isn't shown to everybody.
     url: String,
     thumbnail_url: String,
     variants: Vec<Variant>,
@@ -135,8 +135,8 @@ pub(crate) struct PetPhoto {
 }
 
 impl PetPhoto {
-    pub(crate) fn of(shown: &media::ShownPhoto, order: usize, urls: &Urls) -> Self {
-        let variants = variants(urls.variants(shown));
+    pub(crate) fn of(shown: &media::ShownPhoto, order: usize, sizes: Vec<media::Variant>) -> Self {
+        let variants = variants(sizes);
         Self {
             id: shown.id,
             url: url_of(&variants, media::Size::Large).unwrap_or_default(),
@@ -243,6 +243,9 @@ pub(crate) struct PhotoQuery {
     limit: Option<String>,
     /// The `nextCursor` of the page before.
     cursor: Option<String>,
+    /// For old clients: skip this many, and tell the total.
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 10_000)]
+    offset: Option<String>,
 }
 
 impl PhotoQuery {
@@ -251,7 +254,7 @@ impl PhotoQuery {
         let pet = self.pet_id.and_then(|id| errors.check("petId", id.parse()));
         let owner = self.owner_id.and_then(|id| errors.check("ownerId", id.parse()));
         let status = self.status.and_then(|word| errors.check("status", word.parse()));
-        let page = page_request(&mut errors, self.limit, self.cursor, None);
+        let page = page_request(&mut errors, self.limit, self.cursor, self.offset);
         errors
             .finish(Some((PhotoFilter { pet, owner, status }, page)))
             .map_err(|errors| ApiError::invalid_fields(&errors))
@@ -327,7 +330,7 @@ impl From<media::Duplicates> for Duplicates {
     }
 }
 
-/// The photos of a pet in another order: all of them, each once.
+/// The photos of a pet in another order: all that it shows, each once.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct OrderBody {

@@ -1,7 +1,7 @@
 //! Pets on the wire.
 
 use petspark_core::Caller;
-use petspark_core::media::Urls;
+use petspark_core::media::Links;
 use petspark_core::pets::{self, Gender, LocationFields, Patch, PetFields, PetStatus, Size, Species};
 use petspark_core::{PetId, Timestamp, UserId};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
@@ -107,12 +107,13 @@ pub(crate) struct Owner {
 }
 
 impl Pet {
-    /// `pet` as it looks to `viewer` at the time `now`; `urls` knows where its photos are.
+    /// `pet` as it looks to `viewer` at the time `now`; `links` knows where its photos are.
     #[must_use]
-    pub fn of(pet: pets::Pet, viewer: &Caller, now: Timestamp, urls: &Urls) -> Self {
+    pub fn of(pet: pets::Pet, viewer: &Caller, now: Timestamp, links: &Links) -> Self {
         let photos = pet.photos().iter().enumerate();
-        let photos = photos.map(|(order, photo)| PetPhoto::of(photo, order, urls)).collect();
-        let avatar_url = pet.owner_avatar.as_deref().map(|avatar| urls.avatar(avatar));
+        let photos =
+            photos.map(|(order, photo)| PetPhoto::of(photo, order, links.variants(&pet, photo, now))).collect();
+        let avatar_url = pet.owner_avatar.as_deref().map(|avatar| links.avatar(avatar));
         Self {
             favorite_count: pet.favorite_count(viewer),
             location: Location::of(&pet, viewer),

@@ -170,6 +170,28 @@ on_both! {
         assert_eq!(api.call(Method::PUT, url).raw("image/jpeg", bytes.clone()).send().await.status, 200, "and may try again");
     }
 
+    async fn a_phone_that_sends_a_file_twice_has_it_once(app: TestApp) {
+        let api = Api::new(app);
+        let ada = api.register("ada").await;
+        let (pet, bytes) = (rex(&api, &ada).await, jpeg(300, 200, 1));
+        let send = async |bytes: &[u8]| {
+            let form = form(&pet, "image/jpeg", bytes);
+            let call = api.post("/api/v1/uploads").bearer(&ada.access).header("idempotency-key", "one");
+            call.raw("multipart/form-data; boundary=XX", form).send().await
+        };
+        let (first, again) = (send(&bytes).await, send(&bytes).await);
+        assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201), "{}", again.body);
+        assert_eq!((first.text("/data/id"), again.header("idempotency-replayed")), (again.text("/data/id"), "true"));
+        send(&jpeg(300, 200, 2)).await.assert_error(409, "IDEMPOTENCY_KEY_REUSED");
+        let announced = announced(&bytes, &pet);
+        let sign = async || {
+            let call = api.post("/api/v1/uploads/sign-url").bearer(&ada.access).header("idempotency-key", "two");
+            call.json(&announced).send().await
+        };
+        let (first, again) = (sign().await, sign().await);
+        assert_eq!((first.text("/data/key"), again.header("idempotency-replayed")), (again.text("/data/key"), "true"));
+    }
+
     async fn a_store_that_is_away_is_told_and_takes_nothing_else_along(app: TestApp) {
         let api = Api::new(app);
         let ada = api.register("ada").await;
@@ -215,7 +237,9 @@ on_both! {
             assert_eq!(answer.header("content-range"), format!("bytes {}-{}/{size}", part.start, part.end - 1));
             assert_eq!(answer.bytes, whole.bytes[part], "{range}");
         }
-        api.get(url).header("range", "bytes=99999999-").send().await.assert_error(416, "RANGE_NOT_SATISFIABLE");
+        let beyond = api.get(url).header("range", "bytes=99999999-").send().await;
+        assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
+        beyond.assert_error(416, "RANGE_NOT_SATISFIABLE");
         for ignored in ["lines=1-2", "bytes=x"] {
             assert_eq!(api.get(url).header("range", ignored).send().await.bytes, whole.bytes, "{ignored}");
         }
@@ -248,7 +272,12 @@ on_both! {
         assert!(!ordered.header("etag").is_empty());
         put(&ada, json!([ids[0]])).await.assert_error(400, "UPLOAD_001");
         put(&ada, json!(["x"])).await.assert_error(400, "VALIDATION_FAILED");
-        put(&bob, json!(ids)).await.assert_error(403, "UPLOAD_002");
+        put(&bob, json!(ids)).await.assert_error(403, "PET_002");
+        let nowhere = format!("/api/v1/pets/{}/photos/order", petspark_core::PetId::new());
+        let put = api.call(Method::PUT, &nowhere).bearer(&ada.access).json(&json!({"photoIds": []})).send().await;
+        put.assert_error(404, "PET_001");
+        let page = api.get(&format!("/api/v1/photos?petId={pet}&limit=1&offset=1")).bearer(&bob.access).send().await;
+        assert_eq!((&page.body["data"][0]["id"], &page.body["pagination"]["total"]), (ids[1], &json!(2)));
 
         let check = |by: &Account, body: Value| api.post("/api/v1/photos/check-duplicate").bearer(&by.access).json(&body).send();
         let digest = petspark_core::testing::sha256(&jpeg(600, 400, 1));

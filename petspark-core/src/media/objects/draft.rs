@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::private;
 
 /// What one upload holds in memory, roughly, before it is written.
-const BATCH: usize = 128 << 10;
+const BATCH: usize = 64 << 10;
 /// What a draft's name ends with.
 const SUFFIX: &str = ".draft";
 

@@ -3,7 +3,7 @@
 use sqlx::types::Json;
 use sqlx::{QueryBuilder, query, query_as, query_scalar};
 
-use super::select_upload;
+use super::{is_public, select_upload};
 use crate::clock::Timestamp;
 use crate::database::{Database, Tx, on, on_reader, on_writer};
 use crate::error::Fault;

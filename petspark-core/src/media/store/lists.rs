@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, query_as};
 
-use super::select_upload;
+use super::{is_public, select_upload};
 use crate::clock::Timestamp;
 use crate::database::{Database, on_reader};
 use crate::error::Fault;
@@ -21,6 +21,40 @@ pub(in crate::media) struct ListedPhotos {
     pub(in crate::media) public_for: Option<Option<UserId>>,
 }
 
+/// What makes the list of all photos that list.
+macro_rules! push_listed {
+    ($sql:ident, $listed:expr) => {
+        if $listed.public_for.is_some() {
+            $sql.push(
+                "JOIN pets p ON p.id = u.pet_id AND p.status = 'active' AND p.deleted_at IS NULL \
+                 WHERE u.status = 'approved' AND u.purpose = 'pet-photo'",
+            );
+        } else {
+            $sql.push("WHERE u.status <> 'reserved' AND u.purpose <> 'document'");
+        }
+        if let Some(pet) = $listed.pet {
+            $sql.push(" AND u.pet_id = ").push_bind(pet);
+        }
+        if let Some(owner) = $listed.owner {
+            $sql.push(" AND u.owner_id = ").push_bind(owner);
+        }
+        if let Some(status) = $listed.status {
+            $sql.push(" AND u.status = ").push_bind(status);
+        }
+        push_unless_blocked!($sql, $listed.public_for.flatten());
+    };
+}
+
+/// How many photos a list has.
+pub(in crate::media) async fn count_listed(db: &Database, listed: &ListedPhotos) -> Result<u64, Fault> {
+    let count: i64 = on_reader!(db, pool => {
+        let mut sql = QueryBuilder::new("SELECT count(*) FROM uploads u ");
+        push_listed!(sql, listed);
+        sql.build_query_scalar().fetch_one(pool).await?
+    });
+    Ok(count.unsigned_abs())
+}
+
 /// A page of photos, the newest first: one more than it has.
 pub(in crate::media) async fn list_photos(
     db: &Database,
@@ -30,28 +64,14 @@ pub(in crate::media) async fn list_photos(
 ) -> Result<Vec<Upload>, Fault> {
     Ok(on_reader!(db, pool => {
         let mut sql = QueryBuilder::new(select_upload!(""));
-        if listed.public_for.is_some() {
-            sql.push(
-                "JOIN pets p ON p.id = u.pet_id AND p.status = 'active' AND p.deleted_at IS NULL \
-                 WHERE u.status = 'approved' AND u.purpose = 'pet-photo'",
-            );
-        } else {
-            sql.push("WHERE u.status <> 'reserved' AND u.purpose <> 'document'");
-        }
-        if let Some(pet) = listed.pet {
-            sql.push(" AND u.pet_id = ").push_bind(pet);
-        }
-        if let Some(owner) = listed.owner {
-            sql.push(" AND u.owner_id = ").push_bind(owner);
-        }
-        if let Some(status) = listed.status {
-            sql.push(" AND u.status = ").push_bind(status);
-        }
-        push_unless_blocked!(sql, listed.public_for.flatten());
+        push_listed!(sql, listed);
         if let Some(Key { at, id }) = after {
             sql.push(" AND (u.created_at, u.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
         }
         sql.push(" ORDER BY u.created_at DESC, u.id DESC LIMIT ").push_bind(i64::from(page.limit()) + 1);
+        if let Some(offset) = page.offset() {
+            sql.push(" OFFSET ").push_bind(i64::from(offset));
+        }
         sql.build_query_as().fetch_all(pool).await?
     }))
 }

@@ -12,10 +12,9 @@ pub(super) use leftovers::{
     count_uploads, delete_reservation, expired_reservations, find_all, first_and_last, forget_removed, removed_uploads,
     unfinished, uploads_after,
 };
-pub(super) use lists::{Alike, ListedPhotos, Owners, list_photos, look_alikes, same_bytes};
+pub(super) use lists::{Alike, ListedPhotos, Owners, count_listed, list_photos, look_alikes, same_bytes};
 pub(super) use shown::{refresh_avatar, refresh_pet};
 
-use super::Purpose;
 use super::photo::{StoredVariant, Upload, UploadStatus};
 use super::upload::Announced;
 use crate::clock::Timestamp;
@@ -23,18 +22,29 @@ use crate::database::{Database, Tx, on, on_reader};
 use crate::error::Fault;
 use crate::id::{PetId, UploadId, UserId};
 
+/// Whether everybody may see an upload: it is approved, and of a pet or a person that is shown.
+macro_rules! is_public {
+    () => {
+        "u.status = 'approved' AND u.purpose <> 'document' AND EXISTS (SELECT 1 FROM users o \
+             LEFT JOIN pets op ON op.id = u.pet_id WHERE o.id = u.owner_id AND o.deleted_at IS NULL \
+             AND (u.pet_id IS NULL OR op.status = 'active' AND op.deleted_at IS NULL))"
+    };
+}
+
 /// The columns of an [`Upload`], before what they are asked for.
 macro_rules! select_upload {
     ($rest:literal) => {
         concat!(
             "SELECT u.id, u.owner_id, u.pet_id, u.purpose, u.status, u.reason, u.file_name, u.content_type, u.size, \
-             u.sha256, u.position, u.width, u.height, u.thumb_hash, u.perceptual_hash, u.dominant_color, u.variants, u.expires_at, \
-             u.created_at FROM uploads u ",
+             u.sha256, u.position, u.width, u.height, u.thumb_hash, u.perceptual_hash, u.dominant_color, u.variants, \
+             u.expires_at, u.created_at, ",
+            is_public!(),
+            " AS is_public FROM uploads u ",
             $rest
         )
     };
 }
-use select_upload;
+use {is_public, select_upload};
 
 /// Reserves a place for what was announced.
 pub(super) async fn insert(
@@ -72,29 +82,30 @@ pub(super) async fn owner_of_pet(tx: &mut Tx, pet: PetId) -> Result<Option<UserI
         .bind(pet).fetch_optional(conn).await)?)
 }
 
-/// How many photos of a pet there are, reserved ones included, but not rejected ones.
-pub(super) async fn count_photos(tx: &mut Tx, pet: PetId) -> Result<u64, Fault> {
+/// How many photos of a pet there are, those included that may still come, but not rejected ones.
+pub(super) async fn count_photos(tx: &mut Tx, pet: PetId, now: Timestamp) -> Result<u64, Fault> {
     let count: i64 = on!(tx, conn => query_scalar(
-        "SELECT count(*) FROM uploads WHERE pet_id = $1 AND status <> 'rejected'"
-    ).bind(pet).fetch_one(conn).await)?;
+        "SELECT count(*) FROM uploads \
+         WHERE pet_id = $1 AND status <> 'rejected' AND (status <> 'reserved' OR expires_at > $2)"
+    ).bind(pet).bind(now).fetch_one(conn).await)?;
     Ok(count.unsigned_abs())
 }
 
 /// What somebody has.
 #[derive(sqlx::FromRow)]
 pub(super) struct Holdings {
-    /// Bytes, announced ones included.
+    /// Bytes, announced ones included, each upload with `at_least` so many.
     pub(super) bytes: i64,
-    /// Uploads that were announced and aren't completed.
+    /// Uploads that were announced, may still come, and aren't completed.
     pub(super) reserved: i64,
 }
 
-pub(super) async fn holdings(tx: &mut Tx, owner: UserId) -> Result<Holdings, Fault> {
+pub(super) async fn holdings(tx: &mut Tx, owner: UserId, at_least: i64, now: Timestamp) -> Result<Holdings, Fault> {
     Ok(on!(tx, conn => query_as(
-        "SELECT CAST(coalesce(sum(stored_bytes), 0) AS bigint) AS bytes, \
+        "SELECT CAST(coalesce(sum(CASE WHEN stored_bytes < $2 THEN $2 ELSE stored_bytes END), 0) AS bigint) AS bytes, \
                 CAST(coalesce(sum(CASE status WHEN 'reserved' THEN 1 ELSE 0 END), 0) AS bigint) AS reserved \
-         FROM uploads WHERE owner_id = $1"
-    ).bind(owner).fetch_one(conn).await)?)
+         FROM uploads WHERE owner_id = $1 AND (status <> 'reserved' OR expires_at > $3)"
+    ).bind(owner).bind(at_least).bind(now).fetch_one(conn).await)?)
 }
 
 /// What was found out about a file that came.
@@ -196,10 +207,10 @@ pub(super) async fn delete(tx: &mut Tx, id: UploadId) -> Result<bool, Fault> {
     Ok(on!(tx, conn => query("DELETE FROM uploads WHERE id = $1").bind(id).execute(conn).await?.rows_affected() > 0))
 }
 
-/// The photos of a pet, in their order.
-pub(super) async fn photo_ids(tx: &mut Tx, pet: PetId) -> Result<Vec<UploadId>, Fault> {
-    Ok(on!(tx, conn => query_scalar(
-        "SELECT id FROM uploads WHERE pet_id = $1 AND status <> 'reserved' ORDER BY position, id"
+/// The photos of a pet in their order, and where each is on its way.
+pub(super) async fn photos_in_order(tx: &mut Tx, pet: PetId) -> Result<Vec<(UploadId, UploadStatus)>, Fault> {
+    Ok(on!(tx, conn => query_as(
+        "SELECT id, status FROM uploads WHERE pet_id = $1 AND status <> 'reserved' ORDER BY position, id"
     ).bind(pet).fetch_all(conn).await)?)
 }
 
@@ -209,21 +220,17 @@ pub(super) async fn set_position(tx: &mut Tx, id: UploadId, position: i32, now: 
     Ok(())
 }
 
-/// What decides whether an object is for everybody.
+/// What tells which objects of an upload are for everybody.
 #[derive(sqlx::FromRow)]
 pub(super) struct Visible {
     pub(super) owner_id: UserId,
-    pub(super) purpose: Purpose,
     pub(super) variants: Option<Json<Vec<StoredVariant>>>,
 }
 
-/// An upload that everybody may see: approved, and of a pet or a person that is shown.
+/// An upload that everybody may see.
 pub(super) async fn find_public(db: &Database, id: UploadId) -> Result<Option<Visible>, Fault> {
     Ok(on_reader!(db, pool => query_as(
-        "SELECT u.owner_id, u.purpose, u.variants FROM uploads u \
-         JOIN users o ON o.id = u.owner_id LEFT JOIN pets p ON p.id = u.pet_id \
-         WHERE u.id = $1 AND u.status = 'approved' AND o.deleted_at IS NULL \
-           AND (u.pet_id IS NULL OR p.status = 'active' AND p.deleted_at IS NULL)"
+        concat!("SELECT u.owner_id, u.variants FROM uploads u WHERE u.id = $1 AND ", is_public!())
     ).bind(id).fetch_optional(pool).await)?)
 }
 

@@ -4,7 +4,7 @@
 use sqlx::types::Json;
 use sqlx::{query, query_as};
 
-use super::select_upload;
+use super::{is_public, select_upload};
 use crate::clock::Timestamp;
 use crate::database::{Tx, on};
 use crate::error::Fault;
