@@ -25,11 +25,12 @@ impl Digest {
                 canonical.push(0);
                 continue;
             };
-            let mut value = Vec::with_capacity(field.len());
-            kind.canonical(field, &mut value).map_err(|reason| format!("column {name}: {reason}"))?;
             canonical.push(1);
-            canonical.extend(u64::try_from(value.len()).unwrap_or(u64::MAX).to_be_bytes());
-            canonical.extend(value);
+            let length = canonical.len();
+            canonical.extend([0; 8]);
+            kind.canonical(field, &mut canonical).map_err(|reason| format!("column {name}: {reason}"))?;
+            let bytes = u64::try_from(canonical.len() - length - 8).unwrap_or(u64::MAX);
+            canonical[length..length + 8].copy_from_slice(&bytes.to_be_bytes());
         }
         let hash = Sha256::digest(&canonical);
         for (sum, part) in self.sum.iter_mut().zip(hash.chunks_exact(8)) {

@@ -319,9 +319,8 @@ impl InstallationCopy {
                 done += rows;
                 stop |= progress(&Step { comparing: true, table: &plan.table, done }).is_break();
             };
-            let source = self.source.digest(plan, &mut tell).await?;
-            let target = target.digest(plan).await?;
-            copied.tables.push(Compared { table: plan.table.clone(), source, target });
+            let (source, target) = tokio::join!(self.source.digest(plan, &mut tell), target.digest(plan));
+            copied.tables.push(Compared { table: plan.table.clone(), source: source?, target: target? });
             if stop {
                 return Ok(Copied { interrupted: true, tables: Vec::new(), ..copied });
             }
