@@ -62,3 +62,13 @@ fn production_is_typed_out() {
         at_a_terminal(&place, "seed --users 1 --pets 0", answer).expect(code);
     }
 }
+
+#[test]
+fn a_backup_shows_a_bar_where_somebody_looks() {
+    let place = Place::sqlite();
+    place.user("ada@example.org", "");
+    let ran = at_a_terminal(&place, "backup create", "").expect(0);
+    assert!(ran.stdout.contains("packing, in bytes") && !ran.stdout.contains("100 % ("), "{ran:#?}");
+    let ran = at_a_terminal(&place, "backup create --quiet", "").expect(0);
+    assert!(!ran.stdout.contains("packing"), "{ran:#?}");
+}
