@@ -4,6 +4,7 @@
 mod external;
 mod files;
 mod media;
+mod says;
 mod state;
 mod tool;
 

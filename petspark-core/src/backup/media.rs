@@ -2,6 +2,7 @@
 //! however many backups need it, and compressed and encrypted as the database is. Which of them a
 //! backup needs is in its list of uploads; which nobody needs any more goes when backups do.
 
+mod reading;
 mod sweep;
 
 use std::fs::{self, File};
@@ -15,10 +16,10 @@ use sha2::{Digest as _, Sha256};
 use super::create::require_space;
 use super::inventory::Inventory;
 use super::manifest::{Manifest, ManifestEncryption};
-use super::pipe::{self, Unreadable};
+use super::pipe;
 use super::progress::Part;
-use super::target::{PARTIAL, Target, blocking, chunks, parsed, sync_folder};
-use super::{BackupError, Backups, IdentityKey, RecipientKey};
+use super::target::{PARTIAL, blocking, chunks, parsed, sync_folder};
+use super::{BackupError, Backups, RecipientKey};
 use crate::error::Fault;
 use crate::id::BackupId;
 use crate::media::Kept;
@@ -58,7 +59,8 @@ impl Shelf {
         // Of what was never looked at there is no digest; its name is used once.
         let is_digest = kept.sha256.len() >= 32 && kept.sha256.chars().all(|c| c.is_ascii_hexdigit());
         let name = if is_digest { kept.sha256.clone() } else { hex(&Sha256::digest(&kept.key)) };
-        format!("{FOLDER}/{}/{}/{name}", self.name, &name[..2])
+        let ending = if self.is_encrypted { "age" } else { "zst" };
+        format!("{FOLDER}/{}/{}/{name}.{ending}", self.name, &name[..2])
     }
 }
 
@@ -161,104 +163,6 @@ impl Backups {
                     }
                     there => drop(there?),
                 }
-            }
-        }
-    }
-
-    /// What is wrong with the file of an object in a backup, if anything. Without a key an encrypted one is
-    /// only looked for.
-    pub(super) async fn stored_problem(
-        &self,
-        target: &Target,
-        manifest: &Manifest,
-        kept: &Kept,
-        keys: &[IdentityKey],
-    ) -> Result<Option<String>, BackupError> {
-        let shelf = Shelf::of(manifest.encryption.as_ref());
-        let work = &self.settings().backup.work_folder;
-        let Some(file) = target.open_at(&shelf.path(kept), work).await? else {
-            return Ok(Some(format!("the file of {} is missing", kept.key)));
-        };
-        let (keys, expected) = (keys.to_vec(), kept.clone());
-        blocking(move || {
-            if file.metadata().map_err(BackupError::io)?.len() == 0 {
-                return Ok(Some(format!("the file of {} is empty", expected.key)));
-            }
-            if shelf.is_encrypted && keys.is_empty() {
-                return Ok(None);
-            }
-            let read = match pipe::unpack(file, shelf.is_encrypted, &keys) {
-                Ok(text) => pipe::measure(text).ok(),
-                Err(Unreadable::Key | Unreadable::Damaged(_)) => None,
-            };
-            let is_it =
-                read.is_some_and(|read| read.bytes == expected.size && read.sha256.starts_with(&expected.sha256));
-            Ok((!is_it).then(|| format!("the file of {} was changed", expected.key)))
-        })
-        .await
-    }
-
-    /// Reads every file of a full backup: how many there are, or what is wrong with one.
-    pub(super) async fn read_media(
-        &self,
-        target: &Target,
-        manifest: &Manifest,
-        keys: &[IdentityKey],
-    ) -> Result<Result<u64, String>, BackupError> {
-        let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(Ok(0)) };
-        let part = self.watcher().part("reading uploads, in bytes", manifest.media.bytes);
-        let mut objects = 0;
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                return Ok(Ok(objects));
-            }
-            list = rest;
-            for kept in batch.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
-                if let Some(problem) = self.stored_problem(target, manifest, kept, keys).await? {
-                    return Ok(Err(problem));
-                }
-                part.add(kept.size);
-                objects += 1;
-            }
-        }
-    }
-
-    /// Gives the object store what it lacks, or has otherwise, of the files of a backup, which were read
-    /// before; says of how many objects.
-    pub(super) async fn restore_media(
-        &self,
-        target: &Target,
-        manifest: &Manifest,
-        keys: &[IdentityKey],
-    ) -> Result<u64, BackupError> {
-        let (store, shelf) = (self.store()?, Shelf::of(manifest.encryption.as_ref()));
-        let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(0) };
-        let part = self.watcher().part("restoring uploads, in bytes", manifest.media.bytes);
-        let mut restored = 0;
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                return Ok(restored);
-            }
-            list = rest;
-            for kept in batch.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
-                part.add(kept.size);
-                let key = parsed(&kept.key)?;
-                match store.head(&key).await {
-                    Ok(info) if info.size == kept.size && hex(&store.digest(&key).await?).starts_with(&kept.sha256) => {
-                        continue;
-                    }
-                    Ok(_) => store.delete(&key).await?,
-                    Err(ObjectError::NotFound) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                let damaged =
-                    || BackupError::Damaged { id: manifest.id, problem: format!("{} can't be read", kept.key) };
-                let file = target.open_at(&shelf.path(kept), &self.settings().backup.work_folder).await?;
-                let text = pipe::unpack(file.ok_or_else(damaged)?, shelf.is_encrypted, keys).map_err(|_| damaged())?;
-                store.receive(&key, kept.size, None, chunks(text)).await?;
-                restored += 1;
             }
         }
     }

@@ -56,6 +56,8 @@ pub(crate) async fn every_row(settings: &Settings) -> Vec<String> {
             }
         }
     }
+    // The catalogue has no order, and rows that were restored have another one.
+    rows.sort_unstable();
     rows
 }
 

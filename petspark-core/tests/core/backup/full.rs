@@ -110,7 +110,7 @@ on_both! {
         let lab = Lab::with(app, settings).await;
         lab.create().await;
         let kept = lab.folder().join("media");
-        let of_the_first = "DELETE FROM uploads WHERE sha256 = (SELECT min(sha256) FROM uploads)";
+        let of_the_first = "DELETE FROM uploads WHERE id = (SELECT id FROM uploads ORDER BY id LIMIT 1)";
         crate::sql::execute(&lab.settings, of_the_first).await;
         lab.clock.advance(Duration::from_secs(2 * 86_400));
         lab.create().await;
