@@ -63,6 +63,16 @@ pub trait Check: Send + Sync {
     /// What should be so, in a few words.
     fn title(&self) -> &str;
 
+    /// Items of the production checklist that it answers, such as `2.2`.
+    fn items(&self) -> &[&str] {
+        &[]
+    }
+
+    /// Where it is explained.
+    fn docs_url(&self) -> Option<&str> {
+        None
+    }
+
     /// How bad it is when it isn't.
     fn severity(&self) -> Severity {
         Severity::Error
@@ -87,6 +97,7 @@ pub(crate) enum Status {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CheckResult {
     pub(crate) id: String,
+    pub(crate) items: Vec<String>,
     pub(crate) title: String,
     pub(crate) severity: Severity,
     pub(crate) status: Status,
@@ -97,6 +108,8 @@ pub(crate) struct CheckResult {
     pub(crate) expected: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) docs_url: Option<String>,
     pub(crate) duration_ms: u64,
 }
 
@@ -147,6 +160,7 @@ fn result(check: &dyn Check, severity: Severity, verdict: Verdict, required: boo
     };
     CheckResult {
         id: check.id().to_owned(),
+        items: check.items().iter().map(|item| (*item).to_owned()).collect(),
         title: check.title().to_owned(),
         severity,
         status,
@@ -154,6 +168,7 @@ fn result(check: &dyn Check, severity: Severity, verdict: Verdict, required: boo
         observed,
         expected,
         hint,
+        docs_url: check.docs_url().map(str::to_owned),
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -9,6 +9,29 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
+/// Whether what we run may do anything.
+#[cfg(unix)]
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_root() -> bool {
+    false
+}
+
+/// Whether a folder belongs to who runs us.
+#[cfg(unix)]
+pub(crate) fn is_ours(folder: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    folder.metadata().is_ok_and(|about| about.uid() == rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_ours(folder: &std::path::Path) -> bool {
+    folder.exists()
+}
+
 /// `cli:USER@HOST`, for the record. The user is the one the kernel knows, not what `USER` claims.
 #[cfg(unix)]
 pub(crate) fn operator() -> String {

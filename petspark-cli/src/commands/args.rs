@@ -5,14 +5,30 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use petspark_core::config::Value as _;
+use petspark_core::config::{Environment, Value as _};
 use petspark_core::{PageRequest, Timestamp};
 
+use crate::context::Context;
+use crate::exit::Exit;
 use crate::plugin::{Failure, required};
 
 /// An option that is either there or not.
 pub(super) fn flag(name: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+/// `--reason` of a command that changes what others rely on.
+pub(super) fn reason() -> Arg {
+    Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log; needed in production")
+}
+
+/// What `--reason` says. In production nothing is done without it; `question` is what is asked then.
+pub(super) fn reason_given(cx: &Context, args: &ArgMatches, question: &str) -> Result<Option<String>, Failure> {
+    let reason = args.get_one::<String>("reason").cloned();
+    if reason.is_none() && cx.settings()?.core.environment == Environment::Production {
+        return Err(Failure::new(Exit::Usage, format!("production needs --reason: {question}")));
+    }
+    Ok(reason)
 }
 
 /// For `value_parser`: a duration as settings have it.

@@ -3,9 +3,9 @@
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
-use petspark_core::UploadId;
 use petspark_core::media::objects::{Copied, ObjectStore, StoreKind};
 use petspark_core::media::{Collected, MediaCount, Reread};
+use petspark_core::{Caller, UploadId};
 use serde::Serialize;
 
 use crate::commands::args::{flag, one_of};
@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, Plugin, required};
+use crate::signals::{Stop, stoppable};
 
 pub(crate) struct Media;
 
@@ -114,22 +115,49 @@ const CLEARED: &[Column<Cleared>] = &[
     ("missing", |cleared| cleared.collected.missing.len().to_string()),
 ];
 
+const STOPPED: &str = "Stopped; these are the numbers until then, and the same command again does the rest.";
+
+/// Removes about so many objects. Ends between two of them when a signal asks for it, and says how the
+/// process ends then.
+async fn remove(cx: &Context, caller: &Caller, count: u64) -> Result<Result<(Collected, Option<Exit>), Exit>, Failure> {
+    let (media, stop) = (cx.petspark().await?.media(), Stop::default());
+    let mut progress = Progress::start(cx, "removing objects", count);
+    let go_on = |so_far: &Collected| {
+        progress.at(so_far.leftovers.min(count));
+        stop.asked().is_none()
+    };
+    let removing = async { Ok(media.collect(caller, false, go_on).await?) };
+    Ok(stoppable(&stop, removing).await?.map(|collected| (collected, stop.asked())))
+}
+
 async fn gc(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (caller, petspark, dry_run) = (cx.caller(), cx.petspark().await?, args.get_flag("dry-run"));
-    let mut collected = petspark.media().collect(&caller, true).await?;
-    let changed = !dry_run && collected.leftovers > 0;
+    // Nothing is lost when this is ended in the middle, nor while somebody is asked.
+    let (mut collected, mut stopped) = (petspark.media().collect(&caller, true, |_| true).await?, None);
+    let mut changed = !dry_run && collected.leftovers > 0;
     if changed {
         let Collected { leftovers, leftover_bytes, .. } = collected;
         let what = format!("This removes {leftovers} objects of {leftover_bytes} bytes that belong to nothing.");
         cx.confirm(&what, "--yes", args.get_flag("yes"))?;
-        collected = petspark.media().collect(&caller, false).await?;
+        (collected, stopped) = match remove(cx, &caller, leftovers).await? {
+            Ok(done) => done,
+            Err(exit) => return Ok(Outcome::done().exit(exit)),
+        };
+        changed = collected.leftovers > 0;
     }
-    let exit = if collected.missing.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = match stopped {
+        Some(exit) => exit,
+        None if collected.missing.is_empty() => Exit::Done,
+        None => Exit::Failed,
+    };
     let missing: Vec<_> = collected.missing.iter().map(|id| format!("Something is missing of upload {id}.")).collect();
     let mut outcome =
         Outcome::record("petspark.media.gc/v1", &Cleared { changed, dry_run, collected }, CLEARED).exit(exit);
     for line in missing {
         outcome = outcome.note(line);
+    }
+    if stopped.is_some() {
+        return Ok(outcome.note(STOPPED));
     }
     Ok(if dry_run { outcome.note("This is what would be removed; nothing was changed.") } else { outcome })
 }
@@ -165,9 +193,20 @@ async fn reprocess(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> 
         }
         cx.confirm("This has all photos made anew.", "--yes", args.get_flag("yes"))?;
     }
-    let photos = cx.petspark().await?.media().reprocess(&cx.caller(), photo).await?;
+    let (caller, media, stop) = (cx.caller(), cx.petspark().await?.media(), Stop::default());
+    let go_on = |_| stop.asked().is_none();
+    let enqueuing = async { Ok(media.reprocess(&caller, photo, go_on).await?) };
+    let photos = match stoppable(&stop, enqueuing).await? {
+        Ok(photos) => photos,
+        Err(exit) => return Ok(Outcome::done().exit(exit)),
+    };
     let enqueued = Enqueued { changed: photos > 0, photos };
-    Ok(Outcome::record("petspark.media.reprocess/v1", &enqueued, &[("photos", |enqueued| enqueued.photos.to_string())]))
+    let fields: &[Column<Enqueued>] = &[("photos", |enqueued| enqueued.photos.to_string())];
+    let outcome = Outcome::record("petspark.media.reprocess/v1", &enqueued, fields);
+    Ok(match stop.asked() {
+        Some(exit) => outcome.exit(exit).note("Stopped; the same command again begins at the first photo."),
+        None => outcome,
+    })
 }
 
 #[derive(Serialize)]

@@ -109,7 +109,7 @@ const DESCRIBED: &[Column<Described>] = &[
 fn describe(cx: &Context, name: &str) -> Result<Outcome, Failure> {
     let missing = || Failure::new(Exit::NotFound, format!("there is no external command {name}; see `plugin list`"));
     let Program { name, path, .. } = external::find(cx, name)?.ok_or_else(missing)?;
-    let Some(description) = external::describe([&*path].into_iter()).pop().flatten() else {
+    let Some(description) = external::ask_one(cx.command().get_name(), &path) else {
         let message = format!("{} doesn't answer --petspark-describe as docs/PLUGINS.md has it", path.display());
         return Err(Failure::new(Exit::Failed, message));
     };

@@ -8,6 +8,26 @@ use crate::context::Context;
 use crate::options::Format;
 use crate::output;
 
+/// How it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Bar,
+    Lines,
+    Silent,
+}
+
+impl Manner {
+    pub(crate) fn of(cx: &Context) -> Self {
+        if cx.options.quiet {
+            Self::Silent
+        } else if cx.format() == Format::Table && std::io::stderr().is_terminal() {
+            Self::Bar
+        } else {
+            Self::Lines
+        }
+    }
+}
+
 pub(crate) enum Progress {
     Bar(ProgressBar),
     Lines { what: &'static str, total: u64, tenths: u64 },
@@ -16,18 +36,23 @@ pub(crate) enum Progress {
 
 impl Progress {
     pub(crate) fn start(cx: &Context, what: &'static str, total: u64) -> Self {
-        if cx.options.quiet || total == 0 {
-            return Self::Silent;
+        Self::shown(Manner::of(cx), what, total)
+    }
+
+    pub(crate) fn shown(manner: Manner, what: &'static str, total: u64) -> Self {
+        match manner {
+            _ if total == 0 => Self::Silent,
+            Manner::Silent => Self::Silent,
+            Manner::Lines => Self::Lines { what, total, tenths: 0 },
+            Manner::Bar => {
+                let bar = ProgressBar::new(total).with_message(what);
+                let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left");
+                Self::Bar(match style {
+                    Ok(style) => bar.with_style(style),
+                    Err(_) => bar,
+                })
+            }
         }
-        if cx.format() != Format::Table || !std::io::stderr().is_terminal() {
-            return Self::Lines { what, total, tenths: 0 };
-        }
-        let bar = ProgressBar::new(total).with_message(what);
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left");
-        Self::Bar(match style {
-            Ok(style) => bar.with_style(style),
-            Err(_) => bar,
-        })
     }
 
     pub(crate) fn at(&mut self, done: u64) {

@@ -10,7 +10,7 @@ use petspark_core::auth::{AuthError, ClientKind, SessionInfo, SessionSelection};
 use petspark_core::{SessionId, Timestamp, UserId};
 use serde::Serialize;
 
-use crate::commands::args::{duration, flag, one_of};
+use crate::commands::args::{duration, flag, one_of, reason_given};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -62,7 +62,7 @@ impl Plugin for Session {
                             .required(true)
                             .multiple(true),
                     )
-                    .arg(option("reason", "TEXT", "Why, for the audit log"))
+                    .arg(option("reason", "TEXT", "Why, for the audit log; --all needs it in production"))
                     .arg(flag("yes", "Don't ask"))
                     .arg(option("confirm", "all", "For --all: the word all, instead of being asked for it"))
                     .arg(flag("dry-run", "Only say how many it would be")),
@@ -148,14 +148,17 @@ async fn revoke(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     if dry_run {
         return Ok(outcome(true, count).note(format!("Would end {}.", sessions(count))));
     }
+    let why = match args.get_flag("all") {
+        true => reason_given(cx, args, "why is everybody signed out?")?,
+        false => args.get_one::<String>("reason").cloned(),
+    };
     let what = format!("This ends {}.", sessions(count));
     if args.get_flag("all") {
         cx.confirm_by_name(&what, "all", args.get_one::<String>("confirm").map(String::as_str))?;
     } else {
         cx.confirm(&what, "--yes", args.get_flag("yes"))?;
     }
-    let why = args.get_one::<String>("reason").map(String::as_str);
-    let ended = auth.revoke_sessions(&cx.caller(), &which, why).await?;
+    let ended = auth.revoke_sessions(&cx.caller(), &which, why.as_deref()).await?;
     Ok(outcome(false, ended).note(format!("Ended {}; running servers know within two seconds.", sessions(ended))))
 }
 

@@ -7,10 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::remembered::Remembered;
 
 /// The answer to `--petspark-describe`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Description {
     /// Of this interface: 1.
     api: u32,
@@ -24,15 +26,52 @@ pub(crate) struct Description {
 }
 
 /// How long all of them together may take: somebody waits for the help.
-const LIMIT: Duration = Duration::from_secs(1);
+const LIMIT: Duration = Duration::from_millis(300);
+/// And one that somebody asks for by its name.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer in bytes.
 const MAX_ANSWER: u64 = 16 * 1024;
 
-/// Asks programs at the same time, and gives the answers in their order.
-pub(crate) fn describe<'a>(programs: impl Iterator<Item = &'a Path>) -> Vec<Option<Description>> {
+/// What programs say of themselves, in their order. Those that said it before, and are the same still,
+/// aren't asked again; the others are all asked at the same time.
+pub(crate) fn describe(tool: &str, programs: &[&Path]) -> Vec<Option<Description>> {
+    let mut remembered = Remembered::read(tool);
     let started = Instant::now();
-    let asked: Vec<_> = programs.map(Asked::ask).collect();
-    asked.into_iter().map(|asked| asked?.answer(started)).collect()
+    let asked: Vec<_> = programs
+        .iter()
+        .map(|path| match remembered.get(path) {
+            Some(description) => Known::Already(description),
+            None => Known::Asked(Asked::ask(path)),
+        })
+        .collect();
+    let told: Vec<_> = asked
+        .into_iter()
+        .zip(programs)
+        .map(|(known, path)| match known {
+            Known::Already(description) => Some(description),
+            Known::Asked(asked) => {
+                let description = asked?.answer(LIMIT.saturating_sub(started.elapsed()))?;
+                remembered.set(path, &description);
+                Some(description)
+            }
+        })
+        .collect();
+    remembered.write();
+    told
+}
+
+enum Known {
+    Already(Description),
+    Asked(Option<Asked>),
+}
+
+/// Asks one program, whatever it said before, and with more patience.
+pub(crate) fn ask_one(tool: &str, path: &Path) -> Option<Description> {
+    let description = Asked::ask(path)?.answer(PATIENCE)?;
+    let mut remembered = Remembered::read(tool);
+    remembered.set(path, &description);
+    remembered.write();
+    Some(description)
 }
 
 /// A program that was asked, and where its answer comes.
@@ -62,8 +101,8 @@ impl Asked {
         Some(Self { child, told })
     }
 
-    fn answer(mut self, started: Instant) -> Option<Description> {
-        let answer = self.told.recv_timeout(LIMIT.saturating_sub(started.elapsed()));
+    fn answer(mut self, limit: Duration) -> Option<Description> {
+        let answer = self.told.recv_timeout(limit);
         // It has said what it had to, or is too late.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -74,7 +113,7 @@ impl Asked {
 
 impl Description {
     /// As a terminal may have it: a line each, without anything that moves the cursor.
-    fn without_controls(self) -> Self {
+    pub(super) fn without_controls(self) -> Self {
         let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
         Self { about: line(&self.about), version: line(&self.version), usage: line(&self.usage), ..self }
     }

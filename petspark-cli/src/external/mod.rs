@@ -2,6 +2,7 @@
 //! name, or on the search path. Which there are, and which to trust, is decided here.
 
 mod describe;
+mod remembered;
 mod run;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use petspark_core::config::Loader;
 
-pub(crate) use describe::{Description, describe};
+pub(crate) use describe::{Description, ask_one, describe};
 pub(crate) use run::run;
 
 use crate::app::is_reserved;
@@ -105,7 +106,7 @@ pub(crate) fn declare(cx: &Context) -> clap::Command {
         return root;
     }
     let header = root.get_styles().get_header();
-    let abouts = describe(programs.values().map(|program| &*program.path));
+    let abouts = describe(root.get_name(), &programs.values().map(|program| &*program.path).collect::<Vec<_>>());
     let width = programs.keys().map(String::len).max().unwrap_or(0);
     let line = |(name, about): (&String, Option<Description>)| {
         let about = about.map(|it| it.about).unwrap_or_default();
@@ -133,10 +134,11 @@ fn settings(cx: &Context) -> PluginSettings {
 }
 
 /// The configured folders, and the search path without entries that mean the working folder or
-/// depend on it.
+/// depend on it. Root runs what somebody put into a configured folder, never what lies on a path.
 fn folders(settings: &PluginSettings) -> Vec<(Source, PathBuf)> {
     let configured = settings.dirs.iter().map(|folder| (Source::Configured, folder.clone()));
-    let path = if settings.path { os::variable("PATH").unwrap_or_default() } else { Default::default() };
+    let path =
+        if settings.path && !os::is_root() { os::variable("PATH").unwrap_or_default() } else { Default::default() };
     let on_path = std::env::split_paths(&path).map(|folder| (Source::SearchPath, folder));
     configured.chain(on_path).filter(|(_, folder)| folder.is_absolute()).collect()
 }

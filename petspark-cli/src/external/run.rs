@@ -7,10 +7,13 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, ExitStatus};
+use std::time::Duration;
 
 use clap::ArgMatches;
-use petspark_core::JobId;
+use petspark_core::audit::record_program;
 use petspark_core::config::{DatabaseUrl, Loader, Resolved, Settings};
+use petspark_core::database::Database;
+use petspark_core::{Clock, JobId, chain};
 use serde::Serialize;
 
 use super::Program;
@@ -51,6 +54,8 @@ pub(crate) async fn run(cx: &Context, program: &Program, args: &ArgMatches) -> R
         process.env("PETSPARK_CONFIG", std::path::absolute(config).map_err(refused)?);
     }
 
+    record(cx, program).await;
+
     // From here on Ctrl-C doesn't end us: the terminal sends it to the program as well, and how
     // that ends is how we end.
     let mut signals = Signals::listen().map_err(refused)?;
@@ -65,6 +70,32 @@ pub(crate) async fn run(cx: &Context, program: &Program, args: &ArgMatches) -> R
             }
             signal = signals.next() => if signal == Exit::Terminated { terminate(pid) },
         }
+    }
+}
+
+/// How long a program waits for its row in the audit log.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Writes down that it is run, where there is a database to write it to. One that is away holds nobody up:
+/// the program may be there to mend it.
+async fn record(cx: &Context, program: &Program) {
+    let Ok(loaded) = cx.settings() else { return };
+    let mut settings = loaded.core.database.clone();
+    settings.connect_timeout = settings.connect_timeout.min(PATIENCE);
+    if matches!(&settings.url, DatabaseUrl::Sqlite(path) if !path.exists()) {
+        return;
+    }
+    let recorded = async {
+        let bytes = std::fs::read(&program.path).map_err(|error| error.to_string())?;
+        let database = Database::open(&settings).await.map_err(|error| chain(&error))?;
+        let now = Clock::system().now();
+        let recorded = record_program(&database, now, &cx.caller(), &program.name, &bytes).await;
+        database.close().await;
+        recorded.map_err(|error| chain(&error))
+    };
+    let recorded = tokio::time::timeout(PATIENCE, recorded).await;
+    if let Err(reason) = recorded.unwrap_or_else(|_| Err("the database doesn't answer".to_owned())) {
+        tracing::warn!(command = program.name, reason, "the audit log doesn't have that this is run");
     }
 }
 

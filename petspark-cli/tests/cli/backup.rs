@@ -93,6 +93,37 @@ on_both! {
         place.ok("backup prune --yes");
     }
 
+    fn why_backups_were_restored_or_removed_is_in_the_audit_log(place) {
+        let place = with_people(place)
+            .with("PETSPARK__BACKUP__KEEP_LAST", "1")
+            .with("PETSPARK__BACKUP__KEEP_DAILY", "0")
+            .with("PETSPARK__BACKUP__KEEP_WEEKLY", "0")
+            .with("PETSPARK__BACKUP__KEEP_MONTHLY", "0");
+        create(&place);
+        create(&place);
+        place.ok("backup prune --yes --reason spring");
+        let told = place.ok("audit list --action sys_backups_pruned --json").json();
+        assert_eq!(told["entries"][0]["reason"], "spring");
+        place.ok(&format!("backup restore latest --in-place --confirm {} --reason ticket-4711", name(&place)));
+        let told = place.ok("audit list --action sys_backup_restored --json").json();
+        assert_eq!(told["entries"][0]["reason"], "ticket-4711");
+    }
+
+    fn a_full_backup_gives_uploads_back(place) {
+        let place = with_people(place);
+        let photo = crate::media::uploaded(&place);
+        let made = place.ok("backup create --media full --json").json();
+        assert!(made["media_objects"].as_u64().unwrap() > 1, "{made}");
+        place.ok("backup verify");
+        std::fs::remove_dir_all(place.settings().objects.folder).unwrap();
+        place.run("media verify --all").expect(1).says(&photo.id.to_string());
+        let line = format!("backup restore latest --in-place --confirm {} --media --json", name(&place));
+        assert_eq!(place.ok(&line).json()["media_objects"], made["media_objects"]);
+        place.ok("media verify --all");
+        create(&place);
+        place.run("backup restore latest --to elsewhere.db --media").expect(2).says("it isn't a full one");
+    }
+
     fn a_killed_backup_leaves_nothing_that_looks_like_one(place) {
         let place = with_people(place);
         place.ok("seed --users 100 --pets 6000 --yes");
@@ -134,6 +165,41 @@ on_both! {
         assert_eq!(fs::read_dir(place.path().join("petspark-data/backup-work")).unwrap().count(), 0);
         create(&place);
     }
+}
+
+#[test]
+fn production_wants_to_know_why_the_live_database_is_replaced() {
+    let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
+    let place = with_people(Place::sqlite()).with("PETSPARK_ENV", "production").with("JWT_SECRET", strong);
+    create(&place);
+    place.run("backup restore latest --in-place --confirm petspark.db").expect(2).says("production needs --reason");
+    place.ok("backup restore latest --to beside.db");
+    place.ok("backup restore latest --in-place --confirm petspark.db --reason ticket");
+}
+
+#[test]
+fn how_far_it_is_is_told_unless_nobody_wants_to_know() {
+    let place = with_people(Place::sqlite());
+    place.ok("backup create").says("packing, in bytes: 100 %");
+    place.ok("backup verify --json").says("reading, in bytes: 100 %").says("restoring, in bytes: 100 %");
+    place.ok("backup restore latest --to new.db").says("restoring, in bytes: 100 %");
+    assert!(!place.ok("backup create -q").stderr.contains("bytes"));
+}
+
+#[test]
+fn another_programs_archive_is_looked_at_by_that_program() {
+    let place = with_people(Place::sqlite())
+        .with("PETSPARK__BACKUP__EXTERNAL", "litestream")
+        .with("PETSPARK__BACKUP__EXTERNAL_PROGRAM", "/nowhere/litestream");
+    place.run("backup check").expect(3).says("backup.external_name");
+    let place = place.with("PETSPARK__BACKUP__EXTERNAL_NAME", "/var/lib/petspark/petspark.db");
+    let ran = place.run("backup check").expect(7);
+    assert!(ran.stdout.contains("can't start /nowhere/litestream"), "{ran:#?}");
+    let told = place.run("backup check --json").expect(7).json();
+    assert_eq!(
+        (&told["findings"][0]["items"][0], &told["findings"][0]["target"]),
+        (&"2.3".into(), &"litestream".into())
+    );
 }
 
 #[test]

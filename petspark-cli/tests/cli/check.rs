@@ -105,3 +105,47 @@ fn json_lines_are_a_check_a_line() {
     assert_eq!(lines.last().unwrap()["summary"]["count"], lines.len() - 1);
     assert!(lines[0]["duration_ms"].is_u64());
 }
+
+#[cfg(feature = "serve")]
+#[test]
+fn a_check_says_what_it_answers_and_where_it_is_explained() {
+    let place = Place::sqlite();
+    let guide = crate::docs::document("docs/OPERATING.md");
+    let (_, section) = guide.split_once("\n### What check looks at\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for check in place.ok("check --list --json").json()["checks"].as_array().unwrap() {
+        let id = check["id"].as_str().unwrap();
+        assert!(section.contains(&format!("| `{id}` |")), "{id} is not in the guide");
+        assert!(check["docs_url"].as_str().unwrap().ends_with("/docs/OPERATING.md#what-check-looks-at"), "{check}");
+        let items = check["items"].as_array().unwrap();
+        assert!(!items.is_empty() || id == "mail.transport", "{check}");
+    }
+    let run = place.run("check --only config.complete --json").json();
+    assert_eq!((&run["checks"][0]["items"][0], run["checks"][0]["docs_url"].is_string()), (&"1.1".into(), true));
+}
+
+#[test]
+fn the_mail_server_is_reached_without_a_mail_and_one_that_is_away_is_told() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = Place::sqlite().with("SMTP_URL", &format!("smtp://{}", server.local_addr().unwrap()));
+    let heard = std::thread::spawn(move || {
+        let mut stream = BufReader::new(server.accept().unwrap().0);
+        stream.get_mut().write_all(b"220 ready\r\n").unwrap();
+        let (mut heard, mut line) = (Vec::new(), String::new());
+        while stream.read_line(&mut line).unwrap() > 0 {
+            heard.push(line.split_whitespace().next().unwrap().to_owned());
+            let answer: &[u8] = if line.starts_with("QUIT") { b"221 bye\r\n" } else { b"250 go on\r\n" };
+            // Who said good-bye need not wait for the answer.
+            let _ = stream.get_mut().write_all(answer);
+            line.clear();
+        }
+        heard
+    });
+    let results = place.run("check --only mail.transport --json").expect(0).json();
+    assert_eq!(status(&results, "mail.transport"), "pass", "{results}");
+    assert_eq!(heard.join().unwrap(), ["EHLO", "NOOP", "QUIT"]);
+    let results = place.run("check --only mail.transport --json").expect(0).json();
+    assert_eq!(status(&results, "mail.transport"), "warn");
+    assert!(results["checks"][0]["observed"].as_str().unwrap().contains("no connection"), "{results}");
+}

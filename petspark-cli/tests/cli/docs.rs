@@ -124,6 +124,8 @@ fn every_section_of_the_operating_guide_works() {
     bash(&place, &section(&guide, "A leaked token")).expect(0);
     let left = place.ok("session list ada@example.org --json").json();
     assert_eq!(left["sessions"].as_array().unwrap().len(), 0, "{left}");
+    let ran = bash(&place, &section(&guide, "A release that brings migrations")).expect(0);
+    assert!(ran.stderr.contains("0 would be applied"), "{ran:#?}");
     bash(&place, &section(&guide, "A migration that doesn't go on")).expect(0);
     let target = Place::postgres();
     let moving = format!(
@@ -146,7 +148,7 @@ fn every_command_that_the_guides_name_exists() {
             prose.split('`').skip(1).step_by(2).map(|quoted| quoted.strip_prefix("petspark-cli ").unwrap_or(quoted));
         let commands: std::collections::BTreeSet<&str> = [
             "migrate", "user", "mfa", "token", "session", "key", "apikey", "throttle", "admin", "check", "plugin",
-            "audit",
+            "audit", "backup", "media", "mail", "config",
         ]
         .into();
         let mut named = 0;

@@ -7,12 +7,23 @@ use rustix::process::Signal;
 use crate::support::{Place, Ran, exit_code, signal, wait_for};
 
 /// A place whose `bin` folder is the search path, behind entries that must be skipped.
-fn place() -> Place {
+fn with_path() -> Place {
     let place = Place::sqlite();
     std::fs::create_dir(place.path().join("bin")).unwrap();
     mode(&place.path().join("bin"), 0o755);
     let path = format!(":.:bin:{}", place.path().join("bin").display());
     place.with("PATH", &path)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The same, where programs in `bin` are commands: for root they are so in configured folders only.
+fn place() -> Place {
+    let place = with_path();
+    let bin = place.path().join("bin");
+    if is_root() { place.with("PETSPARK__PLUGINS__DIRS", bin.to_str().unwrap()) } else { place }
 }
 
 fn program(place: &Place, name: &str, script: &str) {
@@ -31,6 +42,38 @@ fn a_program_on_the_search_path_is_a_command_and_its_exit_code_is_ours() {
     let ran = Ran::of(place.command(["hello", "--json", "a b", "", "-c", "--", "x"]).output().unwrap()).expect(77);
     assert_eq!(ran.stdout, "[--json]\n[a b]\n[]\n[-c]\n[--]\n[x]\n");
     assert_eq!(ran.stderr, "oops\n");
+}
+
+#[test]
+fn the_search_path_is_for_everybody_but_root() {
+    let place = with_path();
+    program(&place, "petspark-cli-hello", "echo hello");
+    let place = place.with("PETSPARK__PLUGINS__PATH", "true");
+    let ran = place.run("hello");
+    assert_eq!((ran.code, &*ran.stdout), if is_root() { (2, "") } else { (0, "hello\n") }, "{ran:#?}");
+    assert_eq!(place.ok("plugin list --json").json()["plugins"].as_array().unwrap().is_empty(), is_root());
+    let bin = place.path().join("bin").display().to_string();
+    assert_eq!(place.with("PETSPARK__PLUGINS__DIRS", &bin).ok("hello").stdout, "hello\n");
+}
+
+#[test]
+fn that_a_program_was_run_is_in_the_audit_log() {
+    let place = place();
+    program(&place, "petspark-cli-hello", "exit 77");
+    place.run("hello").expect(77);
+    assert!(!place.path().join("petspark-data").exists(), "nothing is made for it");
+    place.ok("migrate run");
+    place.run("hello --secret hunter2").expect(77);
+    let told = place.ok("audit list --action sys_plugin_exec --json").json();
+    let [entry] = &told["entries"].as_array().unwrap()[..] else { panic!("{told}") };
+    assert_eq!(
+        (&entry["details"]["command"], entry["details"]["sha256"].as_str().unwrap().len()),
+        (&"hello".into(), 64)
+    );
+    assert!(entry["actor"].as_str().unwrap().starts_with("cli:") && !told.to_string().contains("hunter2"), "{told}");
+    // A database that is away holds nobody up.
+    let away = place.with("DATABASE_URL", "postgres://me@127.0.0.1:1/petspark");
+    away.run("hello").expect(77).says("the audit log doesn't have");
 }
 
 #[test]
@@ -113,12 +156,19 @@ fn configured_folders_come_first_and_production_looks_nowhere_else() {
     std::fs::write(folder.join("petspark-cli-hello"), "#!/bin/sh\necho configured\n").unwrap();
     mode(&folder.join("petspark-cli-hello"), 0o755);
     assert_eq!(place.ok("hello").stdout, "path\n");
-    let place = place.with("PETSPARK__PLUGINS__DIRS", folder.to_str().unwrap());
+    let list = |first: &Path| match is_root() {
+        true => format!("{},{}", first.display(), place.path().join("bin").display()),
+        false => first.display().to_string(),
+    };
+    let dirs = list(&folder);
+    let place = place.with("PETSPARK__PLUGINS__DIRS", &dirs);
     assert_eq!(place.ok("hello").stdout, "configured\n");
     let list = place.ok("plugin list --json").json();
     assert_eq!(list["plugins"][0]["source"], "configured folder");
     assert_eq!(place.ok("--env production hello").stdout, "configured\n");
-    place.run("--env production other").expect(2);
+    if !is_root() {
+        place.run("--env production other").expect(2);
+    }
     assert_eq!(place.ok("other").stdout, "path\n");
     mode(&folder, 0o777);
     place.run("hello").expect(126).says("changed by others");
@@ -128,16 +178,31 @@ fn configured_folders_come_first_and_production_looks_nowhere_else() {
 #[test]
 fn a_program_that_describes_itself_is_shown_with_it_and_one_that_hangs_holds_nobody_up() {
     let place = place();
-    let describe = r#"[ "$1" = --petspark-describe ] && echo '{"api":1,"name":"hello","version":"2.1","about":"Greets\u001b[2J","usage":"hello [NAME]"}'"#;
+    let cache = place.path().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    let place = place.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    let describe = r#"[ "$1" = --petspark-describe ] && echo asked >&2 && echo '{"api":1,"name":"hello","version":"2.1","about":"Greets\u001b[2J","usage":"hello [NAME]"}' && echo . >> "${0%/*}/../asked""#;
     program(&place, "petspark-cli-hello", describe);
     program(&place, "petspark-cli-hangs", "exec /bin/sleep 60");
     program(&place, "petspark-cli-odd", "echo '{\"api\":2,\"about\":\"From the future\"}'");
+    // Asked by name there is time; what it says is remembered.
+    let described = place.ok("plugin describe hello --json").json();
+    assert_eq!((&described["version"], &described["usage"]), (&"2.1".into(), &"hello [NAME]".into()));
+    let asked = || std::fs::read_to_string(place.path().join("asked")).unwrap().len();
+    let before = asked();
     let started = std::time::Instant::now();
     let help = place.ok("--help").stdout;
     assert!(help.ends_with("\n\nExternal commands:\n  hangs\n  hello  Greets [2J\n  odd\n"), "{help}");
     assert!(started.elapsed() < std::time::Duration::from_secs(30), "waited for the one that hangs");
-    let described = place.ok("plugin describe hello --json").json();
-    assert_eq!((&described["version"], &described["usage"]), (&"2.1".into(), &"hello [NAME]".into()));
+    assert_eq!(asked(), before, "not asked again");
+    let file = cache.join("petspark/petspark-cli-commands.json");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    // Another program of that name is asked what it is.
+    program(&place, "petspark-cli-hello", "echo '{\"api\":1,\"about\":\"Another one\"}'");
+    assert_eq!(place.ok("plugin describe hello --json").json()["about"], "Another one");
+    assert!(place.ok("--help").stdout.contains("hello  Another one\n"));
+    std::fs::write(&file, "nonsense").unwrap();
+    place.ok("--help");
     place.run("plugin describe odd").expect(1).says("--petspark-describe");
     place.run("plugin describe nobody").expect(4);
 }
@@ -157,6 +222,10 @@ fn the_sample_of_the_examples_calls_back() {
     let told = place.ok("--json newcomers").json();
     assert_eq!((&told["schema"], &told["count"]), (&"example.newcomers/v1".into(), &2.into()));
     place.run("newcomers soon").expect(64).says("whole number");
+    // Asked by name there is more time than the help has, and it is remembered.
+    let cache = place.path().to_str().unwrap().to_owned();
+    let place = place.with("XDG_CACHE_HOME", &cache);
+    assert_eq!(place.ok("plugin describe newcomers --json").json()["about"], "Count who registered lately");
     assert!(place.ok("--help").stdout.contains("newcomers  Count who registered lately"));
 }
 
@@ -213,7 +282,7 @@ fn a_built_in_or_reserved_name_is_never_given_away() {
 
 #[test]
 fn relative_entries_of_the_search_path_and_odd_names_are_skipped() {
-    let place = place().with("PATH", ":.:bin");
+    let place = with_path().with("PATH", ":.:bin");
     program(&place, "petspark-cli-hello", "echo hello");
     std::fs::copy(place.path().join("bin/petspark-cli-hello"), place.path().join("petspark-cli-hello")).unwrap();
     place.run("hello").expect(2);
@@ -228,8 +297,11 @@ fn the_list_says_which_are_run_and_why_others_are_not() {
     let second = place.path().join("second");
     std::fs::create_dir(&second).unwrap();
     mode(&second, 0o755);
-    let path = format!("{}:{}", place.path().join("bin").display(), second.display());
-    let place = place.with("PATH", &path);
+    let (bin, second_text) = (place.path().join("bin").display().to_string(), second.display().to_string());
+    let place = match is_root() {
+        true => place.with("PETSPARK__PLUGINS__DIRS", &format!("{bin},{second_text}")),
+        false => place.with("PATH", &format!("{bin}:{second_text}")),
+    };
     for name in ["fine", "open", "user"] {
         program(&place, &format!("petspark-cli-{name}"), "");
     }

@@ -9,12 +9,12 @@ use petspark_core::{Migrate, PetSpark};
 use crate::support::{Place, block_on, on_both};
 
 /// A picture of a person who just registered.
-fn uploaded(place: &Place) -> Photo {
+pub(crate) fn uploaded(place: &Place) -> Photo {
     block_on(async {
         let petspark =
             PetSpark::open_with(place.settings(), Migrate::Never, petspark_core::Clock::system()).await.unwrap();
         let account = NewAccount {
-            email: "ada@example.org".to_owned(),
+            email: "pia@example.org".to_owned(),
             password: Password::new("correct horse battery"),
             display_name: "Ada".to_owned(),
         };
@@ -63,4 +63,56 @@ on_both! {
         place.run("media migrate --from folder --to folder").expect(2).says("the same store");
         place.run("media migrate --from folder --to s3").expect(2).says("AWS_S3_BUCKET");
     }
+}
+
+/// Objects of uploads that nobody knows, made long ago.
+fn leftovers(place: &Place, count: usize) {
+    let objects = place.settings().objects;
+    let store = petspark_core::media::objects::ObjectStore::open(&objects).unwrap();
+    block_on(async {
+        for _ in 0..count {
+            let key = format!("{}/{}/original.pdf", petspark_core::UserId::new(), petspark_core::UploadId::new());
+            store.put(&key.parse().unwrap(), "stray".into()).await.unwrap();
+        }
+    });
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let mut folders = vec![objects.folder];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                std::fs::File::open(path).unwrap().set_modified(old).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_signal_ends_clearing_away_between_two_objects() {
+    use rustix::process::Signal;
+    use std::io::Read as _;
+    let place = Place::sqlite();
+    place.ok("migrate run");
+    let count = 6000;
+    leftovers(&place, count);
+    let mut removed = 0;
+    for (kind, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut child = place.start("media gc --yes --json", std::process::Stdio::null());
+        let mut lines = std::io::BufReader::new(child.stderr.take().unwrap());
+        crate::support::wait_for(&mut lines, "removing objects: 10 %");
+        crate::support::signal(&child, kind);
+        let mut told = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!(crate::support::exit_code(child.wait().unwrap()), code, "{told}");
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["changed"], true);
+        removed += told["leftovers"].as_u64().unwrap();
+    }
+    let rest = place.ok("media gc --yes --json").json()["leftovers"].as_u64().unwrap();
+    assert!(rest > 0, "the signals came too late to prove anything");
+    assert_eq!(removed + rest, count as u64);
+    let audit = place.ok("audit list --action sys_media_collected --json").json();
+    assert_eq!(audit["entries"].as_array().unwrap().len(), 3, "each time what was done is written down");
 }

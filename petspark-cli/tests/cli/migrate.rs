@@ -131,6 +131,55 @@ on_both! {
         place.run("migrate run --to 4711").expect(4).says("4711");
     }
 
+    fn a_backup_comes_first_when_it_is_asked_for_and_is_the_way_back(place) {
+        place.ok("migrate run --backup-first").says("nothing to back up");
+        assert_eq!(place.ok("backup list --json").json()["backups"].as_array().unwrap().len(), 0);
+        // As if an older release had made it.
+        let older = match place.database_url() {
+            Some(_) => Place::postgres(),
+            None => Place::sqlite(),
+        };
+        older.ok("migrate run --to 21");
+        let plan = older.ok("migrate run --backup-first --dry-run").says("A backup would be made first");
+        assert!(plan.stdout.contains("CREATE TABLE operations"), "{plan:#?}");
+        assert_eq!(older.ok("backup list --json").json()["backups"].as_array().unwrap().len(), 0);
+        let ran = older.ok("migrate run --backup-first").says("is of before").says("--in-place --confirm");
+        let backups = older.ok("backup list --json").json();
+        let manifest = &backups["backups"][0]["manifest"];
+        assert_eq!((&manifest["migrations"]["version"], &manifest["label"]), (&21.into(), &"before 0022_operations".into()));
+        older.ok("migrate status");
+        older.ok("backup verify");
+        // The line that was told, word by word.
+        let (_, line) = ran.stderr.split_once("`petspark-cli ").unwrap();
+        older.ok(line.split('`').next().unwrap());
+        older.run("migrate status").expect(5).says("1 pending");
+        older.ok("migrate run");
+        older.ok("migrate run --backup-first").says("up to date");
+        let made = older.ok("backup list --json").json()["backups"].as_array().unwrap().len();
+        assert_eq!(made, 2, "the one before, and the safety backup of restoring it");
+    }
+
+    fn without_a_good_backup_nothing_is_applied(place) {
+        place.ok("migrate run --to 21");
+        // A file where the folder should be.
+        let place = place.with("PETSPARK__BACKUP__FOLDER", "blocked/backups");
+        place.write("blocked", "");
+        place.run("migrate run --backup-first").expect(7).says("nothing was applied");
+        place.run("migrate status").expect(5).says("1 pending");
+    }
+
+    fn a_dry_run_says_what_is_locked_and_how_large_that_is(place) {
+        place.ok("migrate run --to 20");
+        let told = place.ok("migrate run --to 21 --dry-run").stdout;
+        assert!(told.contains("\n-- locks users, "), "{told}");
+        let pending = place.ok("migrate run --to 21 --dry-run --json").json();
+        let locks = pending["pending"][0]["locks"].as_array().unwrap();
+        let users = locks.iter().find(|lock| lock["table"] == "users").unwrap();
+        let expected = if place.database_url().is_some() { "share row exclusive" } else { "writer" };
+        assert_eq!(users["lock"], expected, "{pending}");
+        place.run("migrate status").expect(5).says("2 pending");
+    }
+
     fn a_modified_migration_is_a_conflict(place) {
         place.ok("migrate run");
         edit_history(&place);

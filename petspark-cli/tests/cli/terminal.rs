@@ -62,3 +62,13 @@ fn production_is_typed_out() {
         at_a_terminal(&place, "seed --users 1 --pets 0", answer).expect(code);
     }
 }
+
+#[test]
+fn a_backup_writes_no_lines_of_progress_to_a_terminal() {
+    let place = Place::sqlite();
+    place.user("ada@example.org", "");
+    let ran = at_a_terminal(&place, "backup create", "").expect(0);
+    assert!(!ran.stdout.contains("packing, in bytes: "), "{ran:#?}");
+    // Where nobody looks it does.
+    place.ok("backup create").says("packing, in bytes: 100 %");
+}

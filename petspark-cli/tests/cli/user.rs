@@ -190,3 +190,19 @@ fn emails(ran: &Ran) -> Vec<String> {
     let users = ran.json()["users"].as_array().unwrap().clone();
     users.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect()
 }
+
+#[test]
+fn a_role_is_given_with_a_reason_and_in_production_not_without() {
+    let place = Place::sqlite();
+    place.user("ada@example.org", "");
+    place.ok("user set-role ada@example.org moderator --reason on-call");
+    let told = place.ok("audit list --action authz_change --json").json();
+    assert_eq!(told["entries"][0]["reason"], "on-call");
+    let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
+    let place = place.with("PETSPARK_ENV", "production").with("JWT_SECRET", strong);
+    place.run("user set-role ada@example.org user").expect(2).says("production needs --reason");
+    place.ok("user set-role ada@example.org user --dry-run");
+    place.ok("user set-role ada@example.org user --reason off-duty");
+    place.run("session revoke --all --confirm all").expect(2).says("production needs --reason");
+    place.ok("session revoke --all --confirm all --reason leak");
+}

@@ -137,6 +137,8 @@ text_enum! {
         MigrationUnlocked = "sys_migration_unlocked",
         /// An operator copied an installation to another database.
         InstallationCopied = "sys_installation_copied",
+        /// An operator ran a program that is a command.
+        PluginExecuted = "sys_plugin_exec",
         /// A backup was made.
         BackupCreated = "sys_backup_created",
         /// Backups were removed by the rules of how many stay.

@@ -4,11 +4,13 @@
 
 mod action;
 mod log;
+mod programs;
 mod retention;
 mod store;
 
 pub use action::Action;
 pub use log::{Audit, AuditError, AuditFilter, Entry};
+pub use programs::{NotRecorded, record_program};
 pub use retention::AuditSettings;
 pub(crate) use retention::Retain;
 

@@ -19,6 +19,8 @@ use crate::mail::{self, Mail, Recipient, Template};
 pub struct UserChange {
     /// The new role.
     pub role: Option<Role>,
+    /// Why they get it, for the audit log: 1 to 500 characters in one line.
+    pub role_reason: Option<String>,
     /// The new status.
     pub status: Option<StatusChange>,
 }
@@ -52,11 +54,15 @@ impl StatusChange {
     /// Longest reason, in characters.
     pub const MAX_REASON: usize = 500;
 
+    fn clean(reason: &str) -> Result<String, &'static str> {
+        crate::text::one_line(reason, Self::MAX_REASON).ok_or("must have 1 to 500 characters in one line")
+    }
+
     fn check(&self, now: Timestamp) -> Result<Option<String>, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let reason = self.reason.as_deref().map(|reason| crate::text::one_line(reason, Self::MAX_REASON));
+        let reason = self.reason.as_deref().map(Self::clean);
         match (&reason, self.status) {
-            (Some(None), _) => errors.add("reason", "must have 1 to 500 characters in one line"),
+            (Some(Err(problem)), _) => errors.add("reason", *problem),
             (None, UserStatus::Suspended | UserStatus::Banned) => errors.add("reason", "is needed"),
             _ => {}
         }
@@ -67,7 +73,7 @@ impl StatusChange {
             (Some(until), UserStatus::Suspended) if until <= now => errors.add("until", "must be in the future"),
             _ => {}
         }
-        errors.finish(Some(reason.flatten()))
+        errors.finish(Some(reason.and_then(Result::ok)))
     }
 }
 
@@ -157,6 +163,8 @@ impl Auth {
         caller.require(Permission::ManageUsers)?;
         let now = self.0.clock.now();
         let reason = change.status.as_ref().map(|status| status.check(now)).transpose().map_err(AuthError::Invalid)?;
+        let role_reason = change.role_reason.as_deref().map(StatusChange::clean).transpose();
+        let role_reason = role_reason.map_err(|problem| AuthError::Invalid(FieldErrors::one("reason", problem)))?;
         let mut tx = self.0.db.begin().await?;
         // Two administrators who demote each other at the same moment take turns here.
         tx.take_turns("administrators").await?;
@@ -177,7 +185,7 @@ impl Auth {
         if let Some(why) = why_sessions_end(&old.user, &new.user) {
             done.sessions_ended = store::revoke_sessions_of(&mut tx, user, why, now).await?;
         }
-        for event in events(&old, &new, reason) {
+        for event in events(&old, &new, reason, role_reason.as_deref()) {
             audit::record(&mut tx, now, caller, event).await?;
         }
         if old.user.status == UserStatus::Active && new.user.status != UserStatus::Active {
@@ -206,11 +214,11 @@ fn why_sessions_end(old: &User, new: &User) -> Option<&'static str> {
     }
 }
 
-fn events(old: &Standing, new: &Standing, reason: Option<String>) -> Vec<Event> {
+fn events(old: &Standing, new: &Standing, reason: Option<String>, role_reason: Option<&str>) -> Vec<Event> {
     let subject = Subject::User(new.user.id);
     let mut events = Vec::new();
     if old.user.role != new.user.role {
-        let event = Event::new(Action::RoleChanged).on(subject);
+        let event = Event::new(Action::RoleChanged).on(subject).because(role_reason);
         events.push(event.detail("from", old.user.role.as_str()).detail("to", new.user.role.as_str()));
     }
     if !new.has_status_of(old) {

@@ -173,7 +173,7 @@ impl Auth {
         role: Role,
         even_the_last_admin: bool,
     ) -> Result<u64, AuthError> {
-        let change = UserChange { role: Some(role), status: None };
+        let change = UserChange { role: Some(role), ..UserChange::default() };
         Ok(self.change_user(caller, user, &change, even_the_last_admin).await?.sessions_ended)
     }
 

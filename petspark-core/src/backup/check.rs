@@ -1,9 +1,12 @@
 //! A cheap look at the backups: is the newest there, fresh, complete, unaltered, readable, of this
 //! installation, and elsewhere too? Whether it can be restored is for drills to prove.
 
+mod external;
 mod files;
 mod media;
+mod says;
 mod state;
+mod tool;
 
 use serde::Serialize;
 use serde_json::json;
@@ -11,6 +14,7 @@ use serde_json::json;
 use super::{BackupError, Backups, IdentityKey, OperationKind};
 use crate::auth::Permission;
 use crate::caller::Caller;
+use crate::clock::Timestamp;
 use crate::database::text_enum;
 use crate::id::BackupId;
 pub(super) use files::Examined;
@@ -48,11 +52,15 @@ text_enum! {
 pub struct Finding {
     /// Which check: `backup.fresh` and the like.
     pub id: &'static str,
+    /// Items of the production checklist that it answers.
+    pub items: &'static [&'static str],
+    /// Where it is explained.
+    pub docs_url: &'static str,
     /// How bad it would be.
     pub severity: Severity,
     /// What came of it.
     pub status: Status,
-    /// In which of the two places.
+    /// Where: `folder`, `bucket`, or another program's archive, by its name.
     pub target: &'static str,
     /// About which backup, if about one.
     pub backup: Option<BackupId>,
@@ -73,13 +81,27 @@ pub struct Checked {
 
 /// Checks whose failing means that a backup is no good, or can't be read; the others say that there
 /// should be more, or newer ones.
-const INVALID: [&str; 5] = ["backup.valid", "backup.schema", "backup.encrypted", "backup.keys", "backup.media"];
+const INVALID: [&str; 6] =
+    ["backup.valid", "backup.schema", "backup.encrypted", "backup.keys", "backup.media", "backup.external"];
+
+const DOCS_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/OPERATING.md#by-itself");
 
 impl Finding {
     pub(super) fn pass(id: &'static str, observed: impl Into<String>) -> Self {
         let severity = if matches!(id, "backup.offsite") { Severity::Warn } else { Severity::Error };
         let (observed, expected, hint) = (observed.into(), String::new(), String::new());
-        Self { id, severity, status: Status::Pass, target: "folder", backup: None, observed, expected, hint }
+        Self {
+            id,
+            items: &["2.3"],
+            docs_url: DOCS_URL,
+            severity,
+            status: Status::Pass,
+            target: "folder",
+            backup: None,
+            observed,
+            expected,
+            hint,
+        }
     }
 
     pub(super) fn of(self, status: Status, expected: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -141,6 +163,14 @@ impl Backups {
         if id.is_some_and(|id| !ids.contains(&id)) {
             return Err(BackupError::NotFound);
         }
+        let external = match &self.settings().backup.external {
+            Some(external) => self.external(external, all).await,
+            None => Vec::new(),
+        };
+        if ids.is_empty() && !external.is_empty() {
+            // Another program makes the backups, and nobody wants ours.
+            return Ok(self.checked(id, external, started).await);
+        }
         let mut findings = vec![self.is_configured(), self.has_tools().await];
         let chosen: Vec<BackupId> = match id {
             Some(id) => vec![id],
@@ -155,12 +185,17 @@ impl Backups {
         }
         findings.extend(self.state(&ids, &examined).await?);
         if let Some(manifest) = examined.last().and_then(|one| one.manifest.as_ref()) {
-            findings.push(self.has_media(manifest).await);
+            findings.push(self.has_media(manifest, keys).await);
         }
         findings.push(self.is_elsewhere(ids.last().copied()).await);
+        findings.extend(external);
+        Ok(self.checked(id, findings, started).await)
+    }
+
+    async fn checked(&self, id: Option<BackupId>, findings: Vec<Finding>, started: Timestamp) -> Checked {
         let checked = Checked { findings };
         let failed: Vec<_> = checked.failed().map(|finding| finding.id).collect();
         self.log(OperationKind::Check, id, failed.is_empty(), json!({ "failed": failed }), started).await;
-        Ok(checked)
+        checked
     }
 }

@@ -96,6 +96,19 @@ impl Backups {
         made
     }
 
+    /// Makes a backup and reads it again: what changes the database may begin only after that.
+    ///
+    /// # Errors
+    /// As [`Backups::create`]; [`BackupError::Damaged`] if it isn't what was written.
+    pub async fn create_and_read(&self, caller: &Caller, new: &NewBackup) -> Result<Manifest, BackupError> {
+        let made = self.create(caller, new).await?;
+        let examined = self.examine(self.folder(), made.id, &[]).await?;
+        match examined.problem() {
+            None => Ok(made),
+            Some(problem) => Err(BackupError::Damaged { id: made.id, problem }),
+        }
+    }
+
     /// Nobody else may be at the backups of this database.
     pub(super) async fn take_turn(&self) -> Result<Turn, BackupError> {
         Turn::take(&self.settings().database.url).await?.ok_or(BackupError::Locked)
@@ -113,6 +126,11 @@ impl Backups {
             DatabaseUrl::Postgres(url) => self.dump_postgres(url.expose(), &staged.0, &work.0, mode).await?,
         };
         let mut manifest = self.describe(id, new, mode, copied).await?;
+        if let (BackupMedia::Full, Some(file)) = (mode, manifest.inventory_file()) {
+            // After the database; what was deleted meanwhile is noted as lacking.
+            manifest.media.lacking = self.keep_media(&staged.0.join(&file.path), id).await?;
+            manifest.finished_at = self.clock().now();
+        }
         let text = manifest.seal()?;
         write_whole(&staged.0.join(manifest::FILE), &text)?;
         sync_folder(&staged.0).map_err(BackupError::io)?;
@@ -131,7 +149,13 @@ impl Backups {
 
     async fn copy_to(&self, bucket: &Target, manifest: &Manifest, place: &Path) -> Result<(), BackupError> {
         let names: Vec<&str> = manifest.files.iter().map(|file| &*file.path).collect();
-        bucket.receive(manifest.id, place, &names).await.map_err(|error| match error {
+        let sent = async {
+            if let (BackupMedia::Full, Target::Bucket(store)) = (manifest.media.mode, bucket) {
+                self.send_media(store, manifest).await?;
+            }
+            bucket.receive(manifest.id, place, &names).await
+        };
+        sent.await.map_err(|error| match error {
             BackupError::Fault(fault) => BackupError::NotCopied { id: manifest.id, reason: fault.chain() },
             error => error,
         })
@@ -159,7 +183,9 @@ impl Backups {
         let server_version = direct.version().await?;
         direct.close().await;
         let (contents, history, inventory) = copied?;
-        let written = self.pack(File::open(&copy).map_err(BackupError::io)?, staged).await?;
+        let file = File::open(&copy).map_err(BackupError::io)?;
+        let length = file.metadata().map_err(BackupError::io)?.len();
+        let written = self.pack(file, length, staged).await?;
         Ok(Copied {
             created_at,
             database: ManifestDatabase {
@@ -194,7 +220,7 @@ impl Backups {
         let mut dump = tools.dump(url, &schema, &snapshot).map_err(BackupError::Tools)?;
         let output = dump.output().map_err(BackupError::Tools)?;
         // The tool reads the same moment in a session of its own, while we count.
-        let (written, read) = tokio::join!(self.pack(output, staged), self.read(&mut live, staged, work, mode));
+        let (written, read) = tokio::join!(self.pack(output, bytes, staged), self.read(&mut live, staged, work, mode));
         let ended = blocking(move || dump.finish().map_err(|said| Fault::unavailable(said).into())).await;
         live.close().await;
         // What the tool said explains more than that there was nothing to read.
@@ -228,7 +254,9 @@ impl Backups {
         let (contents, history) = (Contents::read(from).await?, from.history().await?);
         let has_uploads = contents.tables.iter().any(|table| table.name == "uploads");
         let inventory = match mode {
-            BackupMedia::Inventory if has_uploads => Some(self.list_uploads(from, staged, work).await?),
+            BackupMedia::Inventory | BackupMedia::Full if has_uploads => {
+                Some(self.list_uploads(from, staged, work).await?)
+            }
             _ => None,
         };
         Ok((contents, history, inventory))
@@ -255,7 +283,13 @@ impl Backups {
         Ok(Listed { written: packed.await?, objects, bytes })
     }
 
-    async fn pack(&self, from: impl std::io::Read + Send + 'static, staged: &Path) -> Result<Written, BackupError> {
+    async fn pack(
+        &self,
+        from: impl std::io::Read + Send + 'static,
+        bytes: u64,
+        staged: &Path,
+    ) -> Result<Written, BackupError> {
+        let from = self.watcher().part("packing, in bytes", bytes).of(from);
         let recipients = self.settings().backup.recipients.clone();
         let path = staged.join(database_file(!recipients.is_empty()));
         blocking(move || Ok(pipe::pack(from, &path, &recipients)?)).await
@@ -306,7 +340,7 @@ impl Backups {
             tables: copied.contents.tables,
             snapshot: copied.snapshot,
             files,
-            media: ManifestMedia { mode, objects, bytes },
+            media: ManifestMedia { mode, objects, bytes, lacking: Vec::new() },
             encryption,
             keys_required: sealing.into_iter().take(1).collect(),
             tools: copied.tools,

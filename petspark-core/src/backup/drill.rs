@@ -12,16 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::create::Scratch;
 use super::manifest::Manifest;
 use super::restore::{self, Place};
+use super::settings::BackupMedia;
 use super::target::{Note, Target, blocking};
 use super::{BackupError, Backups, IdentityKey, OperationKind, find, pipe, store};
 use crate::auth::{Client, NewAccount, Password, Permission, Registered, stored_jwt_secret};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::config::{DatabaseUrl, Settings};
+use crate::database::scratch::{self, Claim};
 use crate::database::{Contents, Direct};
-use crate::error::{Fault, chain};
+use crate::error::{Failure, Fault, Kind, chain};
 use crate::id::BackupId;
-use crate::media::objects::{ObjectError, ObjectStore};
+use crate::media::objects::ObjectError;
 use crate::media::read_inventory;
 use crate::page::PageRequest;
 use crate::pets::PetFilter;
@@ -61,6 +63,10 @@ pub struct Drill {
 
 /// What the names of folders begin with that drills work in.
 pub(super) const DRILL: &str = "drill-";
+/// What the names of their databases begin with.
+const SCRATCH: &str = "petspark_drill_";
+/// And of those that are to stay.
+const KEPT: &str = "petspark_kept_drill_";
 /// Objects of uploads that a drill looks for.
 const MEDIA: u64 = 20;
 
@@ -68,6 +74,16 @@ const MEDIA: u64 = 20;
 enum Stop {
     At(&'static str, String),
     Untried(BackupError),
+}
+
+impl Stop {
+    /// A server that went away says nothing about the backup.
+    fn by(error: &dyn Failure, phase: &'static str, problem: String) -> Self {
+        match error.kind() {
+            Kind::Unavailable => Self::Untried(Fault::unavailable(problem).into()),
+            _ => Self::At(phase, problem),
+        }
+    }
 }
 
 impl From<BackupError> for Stop {
@@ -153,7 +169,8 @@ impl Backups {
         restore::require_known(&manifest)?;
         let name = BackupId::new();
         let work = Scratch::new(self.settings().backup.work_folder.join(format!("{DRILL}{name}")))?;
-        let place = self.scratch(&manifest, name, &work).await?;
+        self.drop_dead_drills().await;
+        let (place, claim) = self.scratch(&manifest, name, keep, &work).await?;
         let ran = self.run_in(&place, target, &manifest, keys, &work, drill).await;
         if keep {
             tracing::info!(place = place.told(), "the scratch database is kept");
@@ -161,13 +178,35 @@ impl Backups {
         } else if let Err(fault) = place.remove().await {
             tracing::warn!(place = place.told(), reason = fault.chain(), "the scratch database could not be removed");
         }
+        if let Some(claim) = claim {
+            claim.release().await;
+        }
         ran
     }
 
-    /// A new database, that can be no other than a scratch one.
-    async fn scratch(&self, manifest: &Manifest, name: BackupId, work: &Scratch) -> Result<Place, BackupError> {
+    /// Drops scratch databases of drills that were killed. One that can't be dropped is in nobody's way.
+    pub(super) async fn drop_dead_drills(&self) {
+        let settings = self.settings();
+        let base = settings.backup.drill_database.as_ref().unwrap_or(&settings.database.url);
+        let DatabaseUrl::Postgres(url) = base else { return };
+        match scratch::drop_unclaimed(url.expose(), SCRATCH).await {
+            Ok(0) => {}
+            Ok(databases) => tracing::info!(databases, "scratch databases were dropped that killed drills had left"),
+            Err(fault) => tracing::warn!(reason = fault.chain(), "nobody looked for what killed drills left"),
+        }
+    }
+
+    /// A new database, that can be no other than a scratch one; on PostgreSQL with a claim to it, which
+    /// ends with this process: what nobody claims is dropped by the next drill.
+    async fn scratch(
+        &self,
+        manifest: &Manifest,
+        name: BackupId,
+        keep: bool,
+        work: &Scratch,
+    ) -> Result<(Place, Option<Claim>), BackupError> {
         if manifest.database.engine == "sqlite" {
-            return Ok(Place::File(work.0.join("drill.sqlite")));
+            return Ok((Place::File(work.0.join("drill.sqlite")), None));
         }
         let settings = self.settings();
         let base = settings.backup.drill_database.as_ref().unwrap_or(&settings.database.url);
@@ -175,8 +214,16 @@ impl Backups {
             let problem = "this is a backup of PostgreSQL: set backup.drill_database_url for drills";
             return Err(BackupError::Settings(problem.to_owned()));
         };
-        let database = format!("petspark_drill_{}", name.to_string().replace('-', ""));
-        Place::make_database(url.expose(), &database, &manifest.database.schema).await
+        let beginning = if keep { KEPT } else { SCRATCH };
+        let database = format!("{beginning}{}", name.to_string().replace('-', ""));
+        let claim = match Claim::to(url.expose(), &database).await {
+            Ok(claim) => Some(claim),
+            Err(fault) => {
+                tracing::warn!(reason = fault.chain(), "the scratch database can't be claimed, nor dropped later");
+                None
+            }
+        };
+        Ok((Place::make_database(url.expose(), &database, &manifest.database.schema).await?, claim))
     }
 
     async fn run_in(
@@ -205,12 +252,12 @@ impl Backups {
         let settings = self.scratch_settings(place.url(), work.0.clone())?;
         let started = Instant::now();
         let opened = PetSpark::open_with(settings, Migrate::Always, self.clock().clone()).await;
-        let petspark = opened.map_err(|error| Stop::At("migrate", chain(&error)))?;
+        let petspark = opened.map_err(|error| Stop::by(&error, "migrate", chain(&error)))?;
         drill.migrate_seconds = started.elapsed().as_secs_f64();
         let used = self.use_it(&petspark).await;
         petspark.close().await;
         used?;
-        drill.media_objects = self.find_media(manifest).await?;
+        drill.media_objects = self.find_media(target, manifest, keys).await?;
         Ok(())
     }
 
@@ -231,7 +278,8 @@ impl Backups {
 
     /// Signs somebody up and in, and asks for pets.
     async fn use_it(&self, petspark: &PetSpark) -> Result<(), Stop> {
-        let stopped = |what: &str, problem: String| Stop::At("services", format!("{what}: {problem}"));
+        let stopped =
+            |what: &str, error: &dyn Failure| Stop::by(error, "services", format!("{what}: {}", chain(error)));
         let email = format!("drill-{}@drill.invalid", BackupId::new());
         let password = Secret::generate()?;
         let account = NewAccount {
@@ -240,15 +288,15 @@ impl Backups {
             display_name: "Drill".to_owned(),
         };
         let registered = petspark.auth().register(account, Client::default()).await;
-        let Registered::SignedIn(_) = registered.map_err(|error| stopped("registering", chain(&error)))? else {
-            return Err(stopped("registering", "nobody was signed in".to_owned()));
+        let Registered::SignedIn(_) = registered.map_err(|error| stopped("registering", &error))? else {
+            return Err(Stop::At("services", "registering: nobody was signed in".to_owned()));
         };
         let signed_in = petspark.auth().login(&email, Password::new(password.expose()), Client::default()).await;
-        let signed_in = signed_in.map_err(|error| stopped("signing in", chain(&error)))?;
+        let signed_in = signed_in.map_err(|error| stopped("signing in", &error))?;
         let caller = petspark.auth().authenticate(signed_in.tokens.access.expose()).await;
-        let caller = caller.map_err(|error| stopped("the access token", chain(&error)))?;
+        let caller = caller.map_err(|error| stopped("the access token", &error))?;
         let pets = petspark.pets().list(&caller, PetFilter::default(), &PageRequest::default()).await;
-        pets.map(drop).map_err(|error| stopped("listing pets", chain(&error)))
+        pets.map(drop).map_err(|error| stopped("listing pets", &error))
     }
 
     /// What the restored rows say of uploads is what the list says.
@@ -282,11 +330,15 @@ impl Backups {
         Err(damaged("the uploads of the database are not those of the list"))
     }
 
-    /// Some of the objects are there, by name and length.
-    async fn find_media(&self, manifest: &Manifest) -> Result<u64, Stop> {
+    /// Some of the objects are there, by name and length; or all files of a full backup, every byte.
+    async fn find_media(&self, target: &Target, manifest: &Manifest, keys: &[IdentityKey]) -> Result<u64, Stop> {
+        if manifest.media.mode == BackupMedia::Full {
+            let read = self.read_media(target, manifest, keys).await?;
+            return read.map_err(|problem| Stop::At("media", problem));
+        }
         let every = (manifest.media.objects / MEDIA).max(1);
-        let sample = self.inventory(manifest, every).await?;
-        let store = ObjectStore::open(&self.settings().objects).map_err(BackupError::Settings)?;
+        let sample = self.sample(target, manifest, every).await?;
+        let store = self.store()?;
         for kept in &sample {
             let there = store.head(&kept.key.parse().map_err(Fault::internal)?).await;
             match there {
@@ -312,9 +364,12 @@ impl Place {
     pub(super) async fn compare(&self, manifest: &Manifest) -> Result<u64, BackupError> {
         let damaged = |problem: String| BackupError::Damaged { id: manifest.id, problem };
         let mut direct = self.open().await?;
-        // Pages that make no sense are the backup's fault, not that of whoever reads them.
         let read = async { Ok::<_, Fault>((direct.damage().await?, Contents::read(&mut direct).await?)) }.await;
-        let (damage, contents) = read.map_err(|fault| damaged(fault.chain()))?;
+        let (damage, contents) = read.map_err(|fault| match (self, fault.kind()) {
+            (Self::Database { .. }, Kind::Unavailable) => BackupError::Fault(fault),
+            // Pages that make no sense are the backup's fault, not that of whoever reads them.
+            _ => damaged(fault.chain()),
+        })?;
         direct.close().await;
         if !damage.is_empty() {
             return Err(damaged(damage.join("; ")));

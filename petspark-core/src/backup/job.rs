@@ -36,7 +36,7 @@ impl Handler for MakeBackup {
             let (backups, caller) = (&self.0, Caller::system());
             let made = backups.create(&caller, &NewBackup::default()).await;
             let pruned = match made {
-                Ok(_) => backups.prune(&caller, false).await.map(drop),
+                Ok(_) => backups.prune(&caller, false, None).await.map(drop),
                 // An operator is at it by hand: so there is one.
                 Err(BackupError::Locked) => Ok(()),
                 Err(error) => Err(error),

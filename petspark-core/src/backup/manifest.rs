@@ -115,6 +115,9 @@ pub struct ManifestMedia {
     pub objects: u64,
     /// Bytes of those.
     pub bytes: u64,
+    /// Objects that a full backup lacks: the store didn't have them as the database says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<String>,
 }
 
 /// Who can decrypt a backup.
@@ -247,7 +250,7 @@ pub(super) mod tests {
             tables: vec![TableContents { name: "pets".to_owned(), rows: 3, digest: "sha256:00".to_owned() }],
             snapshot: None,
             files: Vec::new(),
-            media: ManifestMedia { mode: BackupMedia::Nothing, objects: 0, bytes: 0 },
+            media: ManifestMedia { mode: BackupMedia::Nothing, objects: 0, bytes: 0, lacking: Vec::new() },
             encryption: None,
             keys_required: Vec::new(),
             tools: BTreeMap::new(),

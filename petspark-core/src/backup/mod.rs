@@ -9,12 +9,15 @@ mod check;
 mod create;
 mod drill;
 mod error;
+mod inventory;
 mod job;
 mod keys;
 mod manifest;
+mod media;
 mod metrics;
 mod operation;
 mod pipe;
+mod progress;
 mod prune;
 mod restore;
 mod settings;
@@ -30,9 +33,10 @@ pub use keys::{IdentityKey, RecipientKey};
 pub use manifest::{Manifest, ManifestDatabase, ManifestEncryption, ManifestFile, ManifestMedia, ManifestMigrations};
 pub use metrics::write_metrics;
 pub use operation::{LastOperations, Operation, OperationKind};
+pub use progress::BackupProgress;
 pub use prune::{Kept, Pruned};
-pub use restore::{Destination, Restored};
-pub use settings::{BackupMedia, BackupSettings, Retention};
+pub use restore::{Destination, Restore, Restored};
+pub use settings::{BackupMedia, BackupSettings, External, ExternalTool, Retention};
 
 use std::sync::Arc;
 
@@ -45,11 +49,12 @@ use crate::config::Settings;
 use crate::database::Database;
 use crate::id::BackupId;
 use crate::media::objects::{ObjectSettings, ObjectStore, StoreKind};
+use progress::Watcher;
 use target::{Note, Target};
 
 /// The backups of a database; see the [module](self). Cheap to clone.
 #[derive(Clone)]
-pub struct Backups(Arc<Inner>);
+pub struct Backups(Arc<Inner>, Watcher);
 
 struct Inner {
     settings: Settings,
@@ -90,7 +95,14 @@ impl Backups {
                 Some(Target::Bucket(ObjectStore::open(&objects).map_err(BackupError::Settings)?))
             }
         };
-        Ok(Self(Arc::new(Inner { settings: settings.clone(), clock, database, folder, bucket })))
+        let inner = Inner { settings: settings.clone(), clock, database, folder, bucket };
+        Ok(Self(Arc::new(inner), Watcher::default()))
+    }
+
+    /// The same, telling `watch` how far long operations are.
+    #[must_use]
+    pub fn watched(self, watch: impl Fn(BackupProgress) + Send + Sync + 'static) -> Self {
+        Self(self.0, Watcher::new(watch))
     }
 
     /// Every backup of the folder, or of the bucket, the newest first.
@@ -155,6 +167,10 @@ impl Backups {
 
     fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    fn watcher(&self) -> &Watcher {
+        &self.1
     }
 
     fn clock(&self) -> &Clock {

@@ -36,6 +36,8 @@ pub struct Pruned {
     pub dry_run: bool,
     /// How many went, or would.
     pub removed: u64,
+    /// Files of uploads that went, or would: no backup needs them any more.
+    pub media_files: u64,
     /// Every backup, the newest first.
     pub backups: Vec<Kept>,
 }
@@ -45,25 +47,31 @@ impl Backups {
     ///
     /// # Errors
     /// [`BackupError::Damaged`] if the newest is no good: then nothing goes. [`BackupError::Locked`].
-    pub async fn prune(&self, caller: &Caller, dry_run: bool) -> Result<Pruned, BackupError> {
+    pub async fn prune(&self, caller: &Caller, dry_run: bool, reason: Option<&str>) -> Result<Pruned, BackupError> {
         caller.require(Permission::ManageStaff)?;
         let turn = self.take_turn().await?;
         let pruned = async {
-            let mut backups = Vec::new();
+            let (mut backups, mut media_files) = (Vec::new(), 0);
             for target in self.targets() {
-                backups.extend(self.prune_target(target, dry_run).await?);
+                let kept = self.prune_target(target, dry_run).await?;
+                let gone = kept.iter().filter(|kept| !kept.keep).map(|kept| kept.id).collect();
+                media_files += self.sweep_media(target, &gone, dry_run).await?;
+                backups.extend(kept);
             }
-            Ok::<_, BackupError>(backups)
+            if !dry_run {
+                self.drop_dead_drills().await;
+            }
+            Ok::<_, BackupError>((backups, media_files))
         };
         let pruned = pruned.await;
         turn.release().await;
-        let backups = pruned?;
+        let (backups, media_files) = pruned?;
         let removed = backups.iter().filter(|kept| !kept.keep).count() as u64;
         if let (Some(db), true) = (self.database(), removed > 0 && !dry_run) {
-            let event = Event::new(Action::BackupsPruned).detail("backups", removed);
+            let event = Event::new(Action::BackupsPruned).because(reason).detail("backups", removed);
             audit::record_now(db, self.clock().now(), caller, event).await?;
         }
-        Ok(Pruned { dry_run, removed, backups })
+        Ok(Pruned { dry_run, removed, media_files, backups })
     }
 
     async fn prune_target(&self, target: &Target, dry_run: bool) -> Result<Vec<Kept>, BackupError> {

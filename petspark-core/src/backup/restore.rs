@@ -16,13 +16,14 @@ pub(super) use place::Place;
 
 use super::manifest::Manifest;
 use super::pipe::{self, Meter, Unreadable};
+use super::settings::BackupMedia;
 use super::target::{Target, blocking};
 use super::{BackupError, Backups, IdentityKey, OperationKind, find, keys};
 use crate::audit::{self, Action, Event};
 use crate::auth::{Permission, end_all_sessions};
 use crate::caller::Caller;
 use crate::config::DatabaseUrl;
-use crate::database::{Database, Migration};
+use crate::database::{Database, Migration, ToolFailed};
 use crate::error::Fault;
 use crate::id::BackupId;
 use crate::private;
@@ -37,6 +38,31 @@ pub enum Destination {
     InPlace,
     /// The live database, of which no backup can be made any more.
     InPlaceOfDamaged,
+}
+
+/// What to restore, and how.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// Which backup; `None` is the newest.
+    pub id: Option<BackupId>,
+    /// Whether to take it from the bucket.
+    pub in_bucket: bool,
+    /// Where to.
+    pub destination: Destination,
+    /// Whether sessions that were alive stay alive: some of them may have been revoked since.
+    pub keep_sessions: bool,
+    /// Whether the object store gets back what it lacks of uploads; only full backups have that.
+    pub with_media: bool,
+    /// Why, in the words of who asks.
+    pub reason: Option<String>,
+}
+
+impl Restore {
+    /// The newest of the folder, without its sessions.
+    #[must_use]
+    pub fn to(destination: Destination) -> Self {
+        Self { id: None, in_bucket: false, destination, keep_sessions: false, with_media: false, reason: None }
+    }
 }
 
 /// What was restored.
@@ -56,11 +82,12 @@ pub struct Restored {
     pub safety_backup: Option<BackupId>,
     /// Where that is besides: a file, or a schema.
     pub set_aside: Option<String>,
+    /// Objects that the store was given back; `None` if nobody asked for that.
+    pub media_objects: Option<u64>,
 }
 
 impl Backups {
-    /// Restores a backup, and compares what came of it with the manifest. Sessions that were alive in
-    /// it are ended unless `keep_sessions` is said: some of them may have been revoked since.
+    /// Restores a backup, and compares what came of it with the manifest.
     ///
     /// # Errors
     /// [`BackupError::Damaged`], [`BackupError::Key`], [`BackupError::Newer`],
@@ -69,15 +96,12 @@ impl Backups {
     pub async fn restore(
         &self,
         caller: &Caller,
-        id: Option<BackupId>,
-        in_bucket: bool,
+        wanted: &Restore,
         keys: &[IdentityKey],
-        destination: &Destination,
-        keep_sessions: bool,
     ) -> Result<Restored, BackupError> {
         caller.require(Permission::ManageStaff)?;
-        let (target, started_at, started) = (self.target(in_bucket)?, self.clock().now(), Instant::now());
-        let id = find(target, id).await?;
+        let (target, started_at, started) = (self.target(wanted.in_bucket)?, self.clock().now(), Instant::now());
+        let id = find(target, wanted.id).await?;
         let examined = self.examine(target, id, keys).await?;
         let manifest = match (examined.problem(), examined.manifest) {
             (None, Some(manifest)) => manifest,
@@ -85,7 +109,15 @@ impl Backups {
         };
         require_key(&manifest, keys)?;
         require_known(&manifest)?;
-        let done = match destination {
+        if wanted.with_media && manifest.media.mode != BackupMedia::Full {
+            return Err(BackupError::Settings("this backup has no files of uploads: it isn't a full one".to_owned()));
+        }
+        if wanted.with_media {
+            // Before anything is replaced.
+            let read = self.read_media(target, &manifest, keys).await?;
+            read.map_err(|problem| BackupError::Damaged { id, problem })?;
+        }
+        let done = match &wanted.destination {
             Destination::New(url) => self.restore_beside(target, &manifest, keys, url).await?,
             Destination::InPlace => self.restore_in_place(target, &manifest, keys, true).await?,
             Destination::InPlaceOfDamaged => self.restore_in_place(target, &manifest, keys, false).await?,
@@ -94,12 +126,15 @@ impl Backups {
         settings.url = done.place.url();
         let db = Database::open(&settings).await.map_err(Fault::unavailable)?;
         let now = self.clock().now();
-        let sessions_ended = if keep_sessions { None } else { Some(end_all_sessions(&db, now).await?) };
+        let sessions_ended = if wanted.keep_sessions { None } else { Some(end_all_sessions(&db, now).await?) };
         let event = Event::new(Action::BackupRestored)
+            .because(wanted.reason.as_deref())
             .detail("backup", id.to_string())
             .detail("sessions_ended", sessions_ended.unwrap_or(0));
         audit::record_now(&db, now, caller, event).await?;
         db.close().await;
+        let media_objects =
+            if wanted.with_media { Some(self.restore_media(target, &manifest, keys).await?) } else { None };
         let restored = Restored {
             backup_id: id,
             place: done.place.told(),
@@ -108,6 +143,7 @@ impl Backups {
             sessions_ended,
             safety_backup: done.safety_backup,
             set_aside: done.set_aside,
+            media_objects,
         };
         let details = json!({ "rows": restored.rows, "seconds": restored.seconds });
         self.log(OperationKind::Restore, Some(id), true, details, started_at).await;
@@ -171,13 +207,13 @@ impl Backups {
             Place::File(_) => None,
             Place::Database { .. } => Some(self.tools(&place.version().await?).await?),
         };
-        let place = place.clone();
+        let (place, part) = (place.clone(), self.watcher().part("restoring, in bytes", file.plain_bytes));
         blocking(move || {
             let from = pipe::unpack(opened, is_encrypted, &keys).map_err(|error| match error {
                 Unreadable::Key => BackupError::Key("none of the keys opens this backup".to_owned()),
                 Unreadable::Damaged(problem) => damaged(problem),
             })?;
-            let mut from = Meter::new(from);
+            let mut from = Meter::new(part.of(from));
             match (&place, tools) {
                 (Place::File(path), _) => write_database(&mut from, path).map_err(|error| match error.kind() {
                     // The disk's fault, not the backup's.
@@ -187,7 +223,10 @@ impl Backups {
                 })?,
                 (Place::Database { url, schema }, Some(tools)) => {
                     let tool = tools.restore(url, schema).map_err(BackupError::Tools)?;
-                    tool.feed(&mut from).map_err(damaged)?;
+                    tool.feed(&mut from).map_err(|failed| match failed {
+                        ToolFailed::Surroundings(said) => Fault::unavailable(said).into(),
+                        ToolFailed::Input(said) => damaged(said),
+                    })?;
                     // The tool may stop before the last bytes, which belong to it all the same.
                     pipe::copy(&mut from, &mut std::io::sink()).map_err(|error| damaged(error.to_string()))?;
                 }

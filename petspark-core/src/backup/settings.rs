@@ -14,9 +14,34 @@ text_enum! {
     pub enum BackupMedia {
         /// A list of everything that belongs to them, with lengths and checksums.
         Inventory = "inventory",
+        /// That list, and beside the backups the files themselves, each once.
+        Full = "full",
         /// Nothing.
         Nothing = "none",
     }
+}
+
+text_enum! {
+    /// Another program that backs the database up, whose archive can be looked at.
+    pub enum ExternalTool {
+        /// pgBackRest.
+        PgBackRest = "pgbackrest",
+        /// Barman.
+        Barman = "barman",
+        /// Litestream.
+        Litestream = "litestream",
+    }
+}
+
+/// Where another program has its backups of the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Which.
+    pub tool: ExternalTool,
+    /// What it calls the database.
+    pub name: String,
+    /// The program, if it isn't on the search path by its name.
+    pub program: Option<PathBuf>,
 }
 
 /// How backups are made, kept and proven.
@@ -52,6 +77,8 @@ pub struct BackupSettings {
     pub min_keep: u32,
     /// Which stay.
     pub retention: Retention,
+    /// Another program that makes backups.
+    pub external: Option<External>,
     /// Where figures for Prometheus are written after each job.
     pub metrics_file: Option<PathBuf>,
 }
@@ -96,7 +123,7 @@ impl BackupSettings {
             key: "backup.media",
             env: None,
             default: BackupMedia::Inventory,
-            about: "What backups have of uploads: inventory, a list with checksums, or none.",
+            about: "What backups have of uploads: inventory, a list with checksums; full, the files too, each once in the folder media beside the backups; or none.",
         });
         let recipients = from.get(Setting {
             key: "backup.recipients",
@@ -172,6 +199,7 @@ impl BackupSettings {
             "File that figures about backups are written to for Prometheus' node exporter, after each job.",
         );
         Self {
+            external: external(from),
             bucket: bucket(from, uploads),
             folder,
             work_folder,
@@ -190,6 +218,28 @@ impl BackupSettings {
             metrics_file,
         }
     }
+}
+
+/// Another program, whose name for the database is needed then.
+fn external(from: &mut Loader) -> Option<External> {
+    let tool = from.find(
+        "backup.external",
+        None,
+        "Another program whose backups of the database `backup check` looks at, by that program: pgbackrest, barman or litestream.",
+    );
+    let name: Option<String> = from.find(
+        "backup.external_name",
+        None,
+        "What it calls the database: pgBackRest's stanza, Barman's server, or for litestream the database's path or the replica's URL.",
+    );
+    let program =
+        from.find("backup.external_program", None, "That program, if it isn't on the search path by its name.");
+    let tool = tool?;
+    let name = name.filter(|name| !name.is_empty() && !name.starts_with('-'));
+    if name.is_none() {
+        from.problem("backup.external_name", "is missing, and backup.external says who has backups");
+    }
+    Some(External { tool, name: name?, program })
 }
 
 /// A bucket for copies. What isn't said of it is as with uploads.

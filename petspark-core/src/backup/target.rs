@@ -107,13 +107,18 @@ impl Target {
 
     /// A file of a backup, to be read. From the bucket it comes by way of `work`.
     pub(super) async fn open(&self, id: BackupId, name: &str, work: &Path) -> Result<Option<File>, BackupError> {
+        self.open_at(&format!("{id}/{name}"), work).await
+    }
+
+    /// The same for any file, by its path.
+    pub(super) async fn open_at(&self, path: &str, work: &Path) -> Result<Option<File>, BackupError> {
         match self {
-            Self::Folder(root) => match File::open(root.join(id.to_string()).join(name)) {
+            Self::Folder(root) => match File::open(root.join(path)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 file => file.map(Some).map_err(BackupError::io),
             },
             Self::Bucket(store) => {
-                let mut body = match store.get(&key(id, name)?, None).await {
+                let mut body = match store.get(&parsed(path)?, None).await {
                     Ok((_, body)) => body,
                     Err(ObjectError::NotFound) => return Ok(None),
                     Err(error) => return Err(error.into()),
@@ -200,7 +205,11 @@ impl Target {
 }
 
 fn key(id: BackupId, name: &str) -> Result<ObjectKey, BackupError> {
-    format!("{id}/{name}").parse().map_err(|error| Fault::internal(error).into())
+    parsed(&format!("{id}/{name}"))
+}
+
+pub(super) fn parsed(path: &str) -> Result<ObjectKey, BackupError> {
+    path.parse().map_err(|error| Fault::internal(error).into())
 }
 
 fn note_key(note: Note, id: BackupId) -> Result<ObjectKey, BackupError> {
@@ -267,9 +276,11 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(Fault::internal)?
 }
 
-/// A file piece by piece.
-fn chunks(file: File) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send {
-    futures_util::stream::try_unfold(file, |mut file| async move {
+/// A file, or what is in one, piece by piece.
+pub(super) fn chunks(
+    from: impl io::Read + Send + 'static,
+) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send {
+    futures_util::stream::try_unfold(from, |mut file| async move {
         let read = tokio::task::spawn_blocking(move || {
             let mut chunk = Vec::with_capacity(CHUNK);
             (&mut file).take(CHUNK as u64).read_to_end(&mut chunk)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Environment, Synchronous};
 use crate::auth::{RegisterMode, SecondFactorFor};
-use crate::backup::BackupMedia;
+use crate::backup::{BackupMedia, ExternalTool};
 use crate::media::ModerationPolicy;
 use crate::media::objects::StoreKind;
 use crate::secret::Secret;
@@ -44,7 +44,8 @@ values_from_str! {
     bool: "true or false",
     u16: "a whole number from 0 to 65535",
     u32: "a whole number",
-    BackupMedia: "inventory or none",
+    BackupMedia: "inventory, full or none",
+    ExternalTool: "pgbackrest, barman or litestream",
     IpAddr: "an IP address such as 127.0.0.1",
     ipnet::IpNet: "a network such as 10.0.0.0/8",
     Environment: "development or production",

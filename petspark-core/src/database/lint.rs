@@ -168,7 +168,7 @@ fn lint_statement(
     found
 }
 
-fn created_table(text: &str) -> Option<String> {
+pub(super) fn created_table(text: &str) -> Option<String> {
     let rest = text.strip_prefix("CREATE TABLE ")?;
     let rest = rest.strip_prefix("IF NOT EXISTS ").unwrap_or(rest);
     rest.split([' ', '(']).next().map(str::to_owned)
@@ -176,7 +176,7 @@ fn created_table(text: &str) -> Option<String> {
 
 /// The statements of a script in capitals, without comments and texts. What stands in the body of
 /// a trigger or function is left out: it isn't run by the migration.
-fn statements(sql: &str) -> Vec<String> {
+pub(super) fn statements(sql: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut text = String::new();
     let mut rest = sql;

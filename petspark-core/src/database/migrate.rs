@@ -273,6 +273,10 @@ impl<'a> Migrations<'a> {
         Self(database)
     }
 
+    pub(super) fn database(&self) -> &'a Database {
+        self.0
+    }
+
     /// Every migration that the build or the database knows, by number.
     ///
     /// # Errors

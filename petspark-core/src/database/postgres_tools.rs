@@ -74,7 +74,8 @@ impl PostgresTools {
         for name in ["PGSERVICE", "PGSERVICEFILE", "PGOPTIONS", "PGHOSTADDR", "PGTARGETSESSIONATTRS"] {
             command.env_remove(name);
         }
-        command.envs(environment(url)?).stderr(Stdio::piped());
+        // In English, whatever the operator speaks: see `ToolFailed`.
+        command.env("LC_ALL", "C").envs(environment(url)?).stderr(Stdio::piped());
         Ok(command)
     }
 }
@@ -174,18 +175,63 @@ impl Running {
     ///
     /// # Errors
     /// What it said, if it failed; or why there was no more to feed.
-    pub(crate) fn feed(mut self, from: &mut impl Read) -> Result<(), String> {
-        let Some(mut into) = self.child.stdin.take() else { return Err(format!("{} can't be fed", self.name)) };
+    pub(crate) fn feed(mut self, from: &mut impl Read) -> Result<(), ToolFailed> {
+        let Some(mut into) = self.child.stdin.take() else {
+            return Err(ToolFailed::Surroundings(format!("{} can't be fed", self.name)));
+        };
         match std::io::copy(from, &mut into).and_then(|_| into.flush()) {
             // What it has may look like all there is: it must not end as if it were.
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 let _ = self.child.kill();
-                Err(error.to_string())
+                Err(ToolFailed::Input(error.to_string()))
             }
             _ => {
                 drop(into);
-                self.finish()
+                let status = self.child.wait();
+                let was_killed = status.is_ok_and(|status| status.code().is_none());
+                self.finish().map_err(|said| ToolFailed::of(said, was_killed))
             }
+        }
+    }
+}
+
+/// Whose fault it is that a tool failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ToolFailed {
+    /// That of what it was fed with.
+    Input(String),
+    /// The server's, the disk's, the role's: about what it was fed with nothing is known.
+    Surroundings(String),
+}
+
+/// What tool and server say when they can't go on, whatever it is that they are to restore.
+const SURROUNDINGS: [&str; 18] = [
+    "No space left on device",
+    "could not extend file",
+    "could not write to file",
+    "Disk quota exceeded",
+    "ERROR:  out of memory",
+    "out of shared memory",
+    "could not connect",
+    "connection to server",
+    "connection to database",
+    "server closed the connection",
+    "terminating connection",
+    "the database system is",
+    "too many clients",
+    "too many connections",
+    "remaining connection slots",
+    "permission denied",
+    "must be owner of",
+    "lock timeout",
+];
+
+impl ToolFailed {
+    fn of(said: String, was_killed: bool) -> Self {
+        if was_killed || SURROUNDINGS.iter().any(|words| said.contains(words)) {
+            Self::Surroundings(said)
+        } else {
+            Self::Input(said)
         }
     }
 }

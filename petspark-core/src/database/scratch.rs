@@ -71,6 +71,59 @@ pub(crate) async fn drop_database(url: &str) -> Result<(), Fault> {
     run_at(&maintenance, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&name))).await
 }
 
+/// "dril" in ASCII: the first half of the advisory lock's key, the second is the database's name.
+const ADVISORY_LOCK: i32 = 0x6472_696c;
+
+/// Held as long as somebody needs a scratch database. A process that dies gives it back.
+pub(crate) struct Claim(Box<PgConnection>);
+
+impl Claim {
+    /// Claims a database that is yet to be made, on the server of this address. Locks are those of a
+    /// database, so that everybody takes them in the one that every server has.
+    pub(crate) async fn to(url: &str, name: &str) -> Result<Self, Fault> {
+        let mut connection = open(&with_database(url, "postgres").map_err(Fault::internal)?).await?;
+        sqlx::query("SELECT pg_advisory_lock($1, hashtext($2))")
+            .bind(ADVISORY_LOCK)
+            .bind(name)
+            .execute(&mut *connection)
+            .await?;
+        Ok(Self(connection))
+    }
+
+    pub(crate) async fn release(self) {
+        Direct::Postgres(self.0).close().await;
+    }
+}
+
+/// Drops databases of ours whose name begins like this, that nobody claims and nobody is in; says how
+/// many.
+pub(crate) async fn drop_unclaimed(url: &str, beginning: &str) -> Result<u64, Fault> {
+    let mut connection = open(&with_database(url, "postgres").map_err(Fault::internal)?).await?;
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT datname::text FROM pg_database d WHERE starts_with(datname::text, $1) \
+            AND datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) \
+            AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)",
+    )
+    .bind(beginning)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut dropped = 0;
+    for name in names {
+        let is_free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, hashtext($2))")
+            .bind(ADVISORY_LOCK)
+            .bind(&name)
+            .fetch_one(&mut *connection)
+            .await?;
+        if is_free {
+            // Somebody else may be at the same.
+            run(&mut connection, format!("DROP DATABASE IF EXISTS {}", quoted(&name))).await?;
+            dropped += 1;
+        }
+    }
+    Direct::Postgres(connection).close().await;
+    Ok(dropped)
+}
+
 /// Makes a schema, unless it is there.
 pub(crate) async fn create_schema(url: &str, schema: &str) -> Result<(), Fault> {
     run_at(url, format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema))).await

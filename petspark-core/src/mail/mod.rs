@@ -6,6 +6,7 @@ mod folder;
 mod letter;
 mod old_mails;
 mod outbox;
+mod reach;
 mod settings;
 mod smtp;
 mod store;
@@ -13,6 +14,7 @@ mod template;
 mod test_mail;
 
 pub(crate) use old_mails::OldMails;
+pub use reach::reach;
 pub use settings::{MailSettings, Sender, SmtpServer};
 pub use template::Template;
 pub use test_mail::{HandedOver, TestMailError};

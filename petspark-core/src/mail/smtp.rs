@@ -64,6 +64,25 @@ impl Smtp {
         }
     }
 
+    /// Connects, asks for nothing, and leaves.
+    pub(super) async fn reach(&self, limit: Duration) -> Result<(), Undelivered> {
+        let reached = async {
+            let mut connection = self.connect().await?;
+            let answers = connection.test_connected().await;
+            // What it says to a good-bye changes nothing.
+            let _ = connection.quit().await;
+            if answers {
+                Ok(())
+            } else {
+                Err(Undelivered::NotNow("the mail server let us in and fell silent".to_owned()))
+            }
+        };
+        match tokio::time::timeout(limit, reached).await {
+            Ok(result) => result,
+            Err(_) => Err(Undelivered::NotNow(format!("the mail server took more than {limit:?}"))),
+        }
+    }
+
     async fn attempt(&self, message: &Message) -> Result<(), Undelivered> {
         let mut connection = match self.idle().await {
             Some(connection) => connection,

@@ -76,45 +76,67 @@ impl Media {
     }
 
     /// Compares what is kept with what is written down, both ways. Objects older than an hour that
-    /// belong to nothing are removed; `dry_run` only counts them.
+    /// belong to nothing are removed; `dry_run` only counts them. `go_on` is told how far it is and may
+    /// end it between two objects: what was done until then is told.
     ///
     /// # Errors
     /// [`MediaError::Denied`] unless an administrator asks.
-    pub async fn collect(&self, caller: &Caller, dry_run: bool) -> Result<Collected, MediaError> {
+    pub async fn collect(
+        &self,
+        caller: &Caller,
+        dry_run: bool,
+        mut go_on: impl FnMut(&Collected) -> bool + Send,
+    ) -> Result<Collected, MediaError> {
         caller.require(Permission::ManageStaff)?;
         let mut collected = Collected::default();
+        let compared = self.compare(dry_run, &mut collected, &mut go_on).await;
+        // Also when it was ended, or the store went away in the middle.
+        if !dry_run && collected.leftovers > 0 {
+            let event = Event::new(Action::MediaCollected).detail("objects", collected.leftovers);
+            audit::record_now(&self.db, self.clock.now(), caller, event).await?;
+        }
+        compared.map(|()| collected)
+    }
+
+    async fn compare(
+        &self,
+        dry_run: bool,
+        collected: &mut Collected,
+        go_on: &mut (impl FnMut(&Collected) -> bool + Send),
+    ) -> Result<(), MediaError> {
         let mut after: Option<ObjectKey> = None;
         loop {
             let objects = self.objects.list("", after.as_ref(), LISTED).await?;
             let Some(last) = objects.last() else { break };
             after = Some(last.key.clone());
-            collected.objects += objects.len() as u64;
             for objects in objects.chunks(BATCH) {
                 for leftover in self.leftovers(objects).await? {
-                    collected.leftovers += 1;
-                    collected.leftover_bytes += leftover.size;
+                    if !go_on(collected) {
+                        return Ok(());
+                    }
                     if !dry_run {
                         self.objects.delete(&leftover.key).await?;
                     }
+                    collected.leftovers += 1;
+                    collected.leftover_bytes += leftover.size;
                 }
+                collected.objects += objects.len() as u64;
             }
         }
         let mut last = None;
         loop {
             let uploads = store::uploads_after(&self.db, last, BATCH).await?;
-            let Some(next) = uploads.last().map(|upload| upload.id) else { break };
+            let Some(next) = uploads.last().map(|upload| upload.id) else { return Ok(()) };
             for upload in &uploads {
+                if !go_on(collected) {
+                    return Ok(());
+                }
                 if collected.missing.len() < MAX_TOLD && !self.has_all(upload).await? {
                     collected.missing.push(upload.id);
                 }
             }
             last = Some(next);
         }
-        if !dry_run && collected.leftovers > 0 {
-            let event = Event::new(Action::MediaCollected).detail("objects", collected.leftovers);
-            audit::record_now(&self.db, self.clock.now(), caller, event).await?;
-        }
-        Ok(collected)
     }
 
     async fn leftovers(&self, objects: &[ObjectInfo]) -> Result<Vec<ObjectInfo>, MediaError> {
@@ -214,11 +236,17 @@ impl Media {
         Ok(true)
     }
 
-    /// Has photos made anew from what was uploaded, by jobs: one, or all. Says how many.
+    /// Has photos made anew from what was uploaded, by jobs: one, or all. Says how many. `go_on` is told
+    /// how many so far, and may end it between two photos.
     ///
     /// # Errors
     /// [`MediaError::PhotoNotFound`]; [`MediaError::Denied`] unless an administrator asks.
-    pub async fn reprocess(&self, caller: &Caller, photo: Option<UploadId>) -> Result<u64, MediaError> {
+    pub async fn reprocess(
+        &self,
+        caller: &Caller,
+        photo: Option<UploadId>,
+        mut go_on: impl FnMut(u64) -> bool + Send,
+    ) -> Result<u64, MediaError> {
         caller.require(Permission::ManageStaff)?;
         let (mut count, mut last) = (0, None);
         loop {
@@ -228,7 +256,12 @@ impl Media {
             };
             let now = self.clock.now();
             let mut tx = self.db.begin().await?;
+            let mut is_stopped = false;
             for upload in uploads.iter().filter(|upload| is_settled(upload) && upload.purpose.is_shown()) {
+                is_stopped = !go_on(count);
+                if is_stopped {
+                    break;
+                }
                 // What was given up before it was made is made for the first time, and shown if it may be.
                 let job = match store::begin_again(&mut tx, upload.id, now).await? {
                     true => Process::job(upload.id),
@@ -240,6 +273,7 @@ impl Media {
             tx.commit().await?;
             last = uploads.last().map(|upload| upload.id);
             match photo {
+                _ if is_stopped => return Ok(count),
                 Some(_) if count == 0 => return Err(MediaError::PhotoNotFound),
                 Some(_) => return Ok(count),
                 None if last.is_none() => return Ok(count),

@@ -46,9 +46,22 @@ on_both! {
         assert_eq!(entry.at, app.clock.now());
     }
 
+    async fn why_somebody_got_a_role_is_written_down_with_it(app: TestApp) {
+        let ada = app.register("ada").await;
+        let change = UserChange {
+            role: Some(Role::Admin),
+            role_reason: Some(" on call this week ".to_owned()),
+            ..UserChange::default()
+        };
+        app.petspark.auth().change_user(&operator(), ada.id, &change, false).await.unwrap();
+        assert_eq!(list(&app, only(Action::RoleChanged)).await[0].reason.as_deref(), Some("on call this week"));
+        let change = UserChange { role: Some(Role::User), role_reason: Some("a\nb".to_owned()), ..UserChange::default() };
+        assert!(app.petspark.auth().change_user(&operator(), ada.id, &change, true).await.is_err());
+    }
+
     async fn what_is_undone_is_not_written_down(app: TestApp) {
         let ada = app.register("ada").await;
-        let change = UserChange { role: Some(Role::Admin), status: None };
+        let change = UserChange { role: Some(Role::Admin), ..UserChange::default() };
         app.petspark.auth().preview_change(&operator(), ada.id, &change, false).await.unwrap();
         assert!(list(&app, only(Action::RoleChanged)).await.is_empty());
     }

@@ -84,6 +84,7 @@ async fn happens(app: &TestApp, users: &[TestUser], n: usize) {
     let status = |status: PetStatus| PetFields { status: Patch::Set(status.to_string()), ..PetFields::default() };
     let standing = |status| UserChange {
         role: None,
+        role_reason: None,
         status: Some(StatusChange { status, reason: Some("test".to_owned()), until: None }),
     };
     match n % 16 {

@@ -276,3 +276,28 @@ async fn production_with_a_mail_server_needs_a_sender_and_a_place_for_links() {
     settings.mail.smtp_ca = None;
     PetSpark::open(settings).await.unwrap();
 }
+
+#[tokio::test]
+async fn whether_the_mail_server_lets_us_in_is_found_out_without_a_mail() {
+    let app = TestApp::open(petspark_core::testing::Engine::Sqlite).await;
+    let limit = Duration::from_secs(20);
+    for (tls, url) in [
+        (Tls::Never, PLAIN),
+        (Tls::Upgrade, "smtp://LOGIN@localhost:PORT?tls=required"),
+        (Tls::Always, "smtps://LOGIN@localhost:PORT"),
+    ] {
+        let sink = Sink::start(tls).await;
+        let petspark = sending_by(&app, &sink, url).await;
+        let settings = &petspark.settings().mail;
+        petspark_core::mail::reach(settings, limit).await.unwrap_or_else(|problem| panic!("{url}: {problem}"));
+        assert_eq!((sink.connections(), sink.taken().len()), (1, 0));
+        petspark.close().await;
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = app.petspark.settings().mail.clone();
+    settings.smtp = Some(SmtpServer::parse(&format!("smtp://{}", nobody.local_addr().unwrap())).unwrap());
+    let problem = petspark_core::mail::reach(&settings, Duration::from_millis(50)).await.unwrap_err();
+    assert!(problem.contains("took more than"), "it listens and says nothing: {problem}");
+    drop(nobody);
+    assert!(petspark_core::mail::reach(&settings, limit).await.unwrap_err().contains("no connection"));
+}

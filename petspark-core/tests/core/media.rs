@@ -428,8 +428,8 @@ on_both! {
             later(&app, 2 * HOUR).await;
             assert_eq!(files(&app), 0, "{way}");
         }
-        assert_eq!(media.collect(&operator(), true).await.unwrap(), Default::default());
-        assert!(matches!(media.collect(&bob.caller, true).await, Err(MediaError::Denied(_))));
+        assert_eq!(media.collect(&operator(), true, |_| true).await.unwrap(), Default::default());
+        assert!(matches!(media.collect(&bob.caller, true, |_| true).await, Err(MediaError::Denied(_))));
     }
 
     async fn what_belongs_to_nothing_is_found_and_what_is_missing_too(app: TestApp) {
@@ -455,19 +455,30 @@ on_both! {
         store.put(&stray.parse().unwrap(), Bytes::from_static(b"stray")).await.unwrap();
         // Of the file system, not of the test's clock.
         app.clock.advance(Duration::from_secs(10 * 365 * 24 * 3600));
-        let planned = media.collect(&operator(), true).await.unwrap();
+        let planned = media.collect(&operator(), true, |_| true).await.unwrap();
         assert_eq!((planned.leftovers, planned.leftover_bytes, planned.missing.len()), (1, 5, 0));
-        assert_eq!(media.collect(&operator(), false).await.unwrap().leftovers, 1);
-        assert_eq!(media.collect(&operator(), false).await.unwrap().leftovers, 0);
+        for n in 1..3 {
+            let stray = format!("{}/{}/thumb-{n}.jpg", PetId::new(), PetId::new());
+            store.put(&stray.parse().unwrap(), Bytes::from_static(b"stray")).await.unwrap();
+        }
+        // Ended between two of three: what was done is told, and written down.
+        let stopped = media.collect(&operator(), false, |so_far| so_far.leftovers < 2).await.unwrap();
+        assert_eq!(stopped.leftovers, 2);
+        let only = petspark_core::audit::AuditFilter { action: Some(petspark_core::audit::Action::MediaCollected), ..Default::default() };
+        let told = app.petspark.audit().list(&operator(), only, &petspark_core::PageRequest::default()).await.unwrap();
+        assert_eq!(told.items[0].details, serde_json::json!({ "objects": 2 }));
+        assert_eq!(media.collect(&operator(), false, |_| true).await.unwrap().leftovers, 1);
+        assert_eq!(media.reprocess(&operator(), None, |so_far| so_far < 1).await.unwrap(), 1, "one of two");
+        assert_eq!(media.collect(&operator(), false, |_| true).await.unwrap().leftovers, 0);
 
         let (key, _) = key_of(&photo.variants[0].url);
         store.put(&key.parse().unwrap(), Bytes::from_static(b"rotten")).await.unwrap();
         assert_eq!(media.reread(&operator(), Some(5)).await.unwrap().damaged, [photo.id]);
-        assert_eq!(media.reprocess(&operator(), Some(photo.id)).await.unwrap(), 1);
+        assert_eq!(media.reprocess(&operator(), Some(photo.id), |_| true).await.unwrap(), 1);
         app.run_jobs().await;
         assert_eq!(media.reread(&operator(), None).await.unwrap().damaged, []);
         store.delete(&key.parse().unwrap()).await.unwrap();
-        assert_eq!(media.collect(&operator(), true).await.unwrap().missing, [photo.id]);
+        assert_eq!(media.collect(&operator(), true, |_| true).await.unwrap().missing, [photo.id]);
         assert!(folder.exists());
     }
 
@@ -507,12 +518,12 @@ on_both! {
         assert_eq!(media.reread(&operator(), None).await.unwrap().damaged, []);
         media.delete(&ada.caller, photo.id).await.unwrap();
         petspark.jobs().run_due().await.unwrap();
-        assert_eq!(media.collect(&operator(), true).await.unwrap().objects, 0);
+        assert_eq!(media.collect(&operator(), true, |_| true).await.unwrap().objects, 0);
         assert_eq!(files(&app), 0, "nothing of it in the folder");
         let foreign = s3.folder().join("uploads/test/logo.png");
         std::fs::write(&foreign, "somebody else's").unwrap();
         app.clock.advance(365 * 24 * HOUR);
-        assert_eq!(media.collect(&operator(), false).await.unwrap().leftovers, 0);
+        assert_eq!(media.collect(&operator(), false, |_| true).await.unwrap().leftovers, 0);
         assert!(foreign.exists(), "what isn't named as we name things isn't ours to remove");
     }
 
@@ -550,7 +561,7 @@ on_both! {
         let photo = petspark.media().get(&ada.caller, photo.id).await.unwrap();
         assert_eq!(photo.status, UploadStatus::Rejected);
         assert!(photo.reason.is_some_and(|reason| reason.contains("upload it again")), "its owner can read why");
-        assert_eq!(petspark.media().reprocess(&operator(), Some(photo.id)).await.unwrap(), 1);
+        assert_eq!(petspark.media().reprocess(&operator(), Some(photo.id), |_| true).await.unwrap(), 1);
         assert!(petspark.jobs().run_due().await.unwrap().is_empty());
         assert_eq!(status(photo.id).await, UploadStatus::Approved, "made after all, and shown");
     }

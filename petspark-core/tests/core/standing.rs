@@ -15,7 +15,7 @@ fn operator() -> Caller {
 
 fn status(status: UserStatus, reason: &str) -> UserChange {
     let reason = (!reason.is_empty()).then(|| reason.to_owned());
-    UserChange { role: None, status: Some(StatusChange { status, reason, until: None }) }
+    UserChange { role: None, role_reason: None, status: Some(StatusChange { status, reason, until: None }) }
 }
 
 fn suspended() -> UserChange {
@@ -29,7 +29,7 @@ async fn admin(app: &TestApp, name: &str) -> UserId {
 }
 
 async fn refused_fields(app: &TestApp, user: UserId, change: StatusChange) -> Vec<String> {
-    let change = UserChange { role: None, status: Some(change) };
+    let change = UserChange { role: None, role_reason: None, status: Some(change) };
     match app.petspark.auth().change_user(&operator(), user, &change, false).await {
         Err(AuthError::Invalid(fields)) => fields.iter().map(|(name, _)| name.to_owned()).collect(),
         other => panic!("{other:?}"),
@@ -100,7 +100,7 @@ on_both! {
     async fn what_somebody_is_already_is_no_change(app: TestApp) {
         let ada = app.register("ada").await;
         let auth = app.petspark.auth();
-        let same = UserChange { role: Some(Role::User), status: Some(StatusChange { status: UserStatus::Active, reason: None, until: None }) };
+        let same = UserChange { role: Some(Role::User), role_reason: None, status: Some(StatusChange { status: UserStatus::Active, reason: None, until: None }) };
         let done = auth.change_user(&operator(), ada.id, &same, false).await.unwrap();
         assert_eq!((done.changed, done.sessions_ended, done.before == done.after), (false, 0, true));
         assert!(auth.authenticate(ada.signed_in.tokens.access.expose()).await.is_ok());
@@ -128,7 +128,7 @@ on_both! {
         assert_eq!(refused(change(UserStatus::Suspended, Some("spam"), Some(past))).await, ["until"]);
         assert_eq!(refused(change(UserStatus::Active, None, Some(future))).await, ["until"]);
         assert_eq!(refused(change(UserStatus::Banned, Some(&"x".repeat(501)), None)).await, ["reason"]);
-        let good = UserChange { role: None, status: Some(change(UserStatus::Suspended, Some("spam"), Some(future))) };
+        let good = UserChange { role: None, role_reason: None, status: Some(change(UserStatus::Suspended, Some("spam"), Some(future))) };
         app.petspark.auth().change_user(&operator(), ada.id, &good, false).await.unwrap();
         let details = app.petspark.auth().user_details(&operator(), ada.id).await.unwrap();
         assert_eq!((details.status_reason.as_deref(), details.suspended_until), (Some("spam"), Some::<Timestamp>(future)));
@@ -137,7 +137,7 @@ on_both! {
     async fn nobody_takes_the_last_administrator_away(app: TestApp) {
         let ada = admin(&app, "ada").await;
         let auth = app.petspark.auth();
-        for change in [suspended(), status(UserStatus::Banned, "spam"), UserChange { role: Some(Role::Moderator), status: None }] {
+        for change in [suspended(), status(UserStatus::Banned, "spam"), UserChange { role: Some(Role::Moderator), ..UserChange::default() }] {
             assert!(matches!(auth.change_user(&operator(), ada, &change, false).await, Err(AuthError::LastAdmin)));
         }
         // A second one who can't sign in is none.
@@ -152,7 +152,7 @@ on_both! {
         for round in 0..5 {
             let (ada, bob) = (admin(&app, &format!("ada{round}")).await, admin(&app, &format!("bob{round}")).await);
             let (by_ada, by_bob) = (app.sign_in(&format!("ada{round}")).await.caller, app.sign_in(&format!("bob{round}")).await.caller);
-            let demoted = UserChange { role: Some(Role::User), status: None };
+            let demoted = UserChange { role: Some(Role::User), ..UserChange::default() };
             let suspended = suspended();
             let (first, second) = tokio::join!(
                 auth.change_user(&by_ada, bob, &suspended, false),
@@ -177,7 +177,7 @@ on_both! {
             assert!(matches!(auth.change_user(&service, staff, &suspended(), false).await, Err(AuthError::Forbidden)));
             assert!(matches!(auth.end_sessions(&service, staff).await, Err(AuthError::Forbidden)));
         }
-        let promotion = UserChange { role: Some(Role::Admin), status: None };
+        let promotion = UserChange { role: Some(Role::Admin), ..UserChange::default() };
         assert!(matches!(auth.change_user(&service, eve.id, &promotion, false).await, Err(AuthError::Forbidden)));
         let account = petspark_core::auth::NewAccount {
             email: "mole@example.org".into(),

@@ -368,6 +368,7 @@ on_both! {
         let until = Some(app.clock.now().after(MINUTE));
         let change = UserChange {
             role: None,
+            role_reason: None,
             status: Some(StatusChange { status: UserStatus::Suspended, until, reason: Some("spam".to_owned()) }),
         };
         app.petspark.auth().change_user(&Caller::operator("test"), ada.id, &change, false).await.unwrap();

@@ -65,11 +65,11 @@ impl UserPatch {
                     errors.add(name, "goes with a status");
                 }
             }
-            let change = UserChange { role: self.role, status: None };
+            let change = UserChange { role: self.role, ..UserChange::default() };
             return errors.finish(Some(change)).map_err(|fields| ApiError::invalid_fields(&fields));
         };
         let status = StatusChange { status, reason: self.reason, until: self.until };
-        Ok(UserChange { role: self.role, status: Some(status) })
+        Ok(UserChange { role: self.role, role_reason: None, status: Some(status) })
     }
 }
 

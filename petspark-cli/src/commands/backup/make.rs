@@ -5,7 +5,7 @@ use petspark_core::backup::{BackupMedia, Backups, Manifest, NewBackup};
 use petspark_core::{BackupId, Clock, Timestamp};
 use serde::Serialize;
 
-use super::{metrics_file, size, tell_metrics};
+use super::{metrics_file, size, tell_metrics, watched};
 use crate::commands::args::{flag, one_of};
 use crate::context::{Context, Missing};
 use crate::outcome::{Column, Outcome};
@@ -55,7 +55,7 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
     // Whichever migrations it has: before migrating is when one wants a backup.
     let database = cx.database(Missing::Refuse).await?;
     let core = &cx.settings()?.core;
-    let backups = Backups::open(core, Some(database.clone()), Clock::system())?;
+    let backups = watched(cx, Backups::open(core, Some(database.clone()), Clock::system())?);
     let new = NewBackup {
         label: args.get_one("label").cloned(),
         media: args.get_one("media").copied(),

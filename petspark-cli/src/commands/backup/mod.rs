@@ -7,6 +7,7 @@ mod list;
 mod make;
 mod prune;
 mod restore;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use petspark_core::backup::{BackupError, Backups, Checked, IdentityKey, write_me
 use petspark_core::config::DatabaseUrl;
 use petspark_core::database::Database;
 use petspark_core::{BackupId, Clock, chain};
+pub(crate) use restore::name_of;
+pub(crate) use watch::watched;
 
 use crate::commands::args::flag;
 use crate::context::Context;
@@ -121,7 +124,7 @@ fn keys(cx: &Context, args: &ArgMatches) -> Result<Vec<IdentityKey>, Failure> {
 
 /// The backups alone: for looking at them, when there may be nothing else left.
 fn backups(cx: &Context) -> Result<Backups, Failure> {
-    Ok(Backups::open(&cx.settings()?.core, None, Clock::system())?)
+    Ok(watched(cx, Backups::open(&cx.settings()?.core, None, Clock::system())?))
 }
 
 /// A database that is away is not waited for: backups are there for just that.
@@ -145,7 +148,7 @@ async fn backups_and_database(cx: &Context) -> Result<(Backups, Option<Database>
         }
         None => None,
     };
-    Ok((Backups::open(core, database.clone(), Clock::system())?, database))
+    Ok((watched(cx, Backups::open(core, database.clone(), Clock::system())?), database))
 }
 
 /// Writes figures, if they are wanted.

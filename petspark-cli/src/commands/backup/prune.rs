@@ -1,8 +1,8 @@
 //! `backup prune` and `backup pin`.
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use petspark_core::BackupId;
-use petspark_core::backup::Kept;
+use petspark_core::backup::{Kept, Pruned};
 use serde::Serialize;
 
 use super::{backups, backups_and_database, chosen, close, dry_run, id};
@@ -15,6 +15,7 @@ pub(super) fn command() -> Command {
     Command::new("prune")
         .about("Remove backups that no rule keeps; never the newest, nor the newest that was proven")
         .arg(flag("yes", "Don't ask"))
+        .arg(Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log"))
         .arg(dry_run())
 }
 
@@ -36,23 +37,34 @@ const COLUMNS: &[Column<Kept>] = &[
 pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (backups, database) = backups_and_database(cx).await?;
     let pruned = async {
-        let plan = backups.prune(&cx.caller(), true).await?;
-        if args.get_flag("dry-run") || plan.removed == 0 {
+        let plan = backups.prune(&cx.caller(), true, None).await?;
+        if args.get_flag("dry-run") || plan.removed + plan.media_files == 0 {
             return Ok::<_, Failure>(plan);
         }
-        let what = format!("This removes {} backups for good.", plan.removed);
+        let what = format!(
+            "This removes {} backups, and {} files of uploads that no other backup needs, for good.",
+            plan.removed, plan.media_files
+        );
         cx.confirm(&what, "--yes", args.get_flag("yes"))?;
-        Ok(backups.prune(&cx.caller(), false).await?)
+        let reason = args.get_one::<String>("reason").map(String::as_str);
+        Ok(backups.prune(&cx.caller(), false, reason).await?)
     };
     let pruned = pruned.await;
     close(database).await;
     let pruned = pruned?;
     let outcome = Outcome::list("petspark.backup.prune/v1", "backups", &pruned.backups, COLUMNS);
     Ok(if args.get_flag("dry-run") {
-        outcome.note(format!("{} would be removed; nothing was changed.", pruned.removed))
+        outcome.note(format!("{} would be removed; nothing was changed.", told(&pruned)))
     } else {
-        outcome.note(format!("{} removed.", pruned.removed))
+        outcome.note(format!("{} removed.", told(&pruned)))
     })
+}
+
+fn told(pruned: &Pruned) -> String {
+    match pruned.media_files {
+        0 => pruned.removed.to_string(),
+        files => format!("{}, and {files} files of uploads,", pruned.removed),
+    }
 }
 
 #[derive(Serialize)]

@@ -1,11 +1,11 @@
 //! `backup restore`.
 
 use clap::{Arg, ArgGroup, ArgMatches, Command};
-use petspark_core::backup::{Destination, Restored};
+use petspark_core::backup::{Destination, Restore, Restored};
 use petspark_core::config::{DatabaseUrl, Value as _};
 
 use super::{backups, identity, in_bucket, keys, no_backup, target, which};
-use crate::commands::args::flag;
+use crate::commands::args::{flag, reason_given};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -38,6 +38,13 @@ pub(super) fn command() -> Command {
                 .requires("in-place"),
         )
         .arg(flag("keep-sessions", "Don't end the sessions in the backup"))
+        .arg(flag("media", "Also give the store of uploads what it lacks of them; the backup must be a full one"))
+        .arg(
+            Arg::new("reason")
+                .long("reason")
+                .value_name("TEXT")
+                .help("Why, for the audit log of what is restored; needed in production to restore in place"),
+        )
         .arg(target())
         .arg(identity())
 }
@@ -50,6 +57,7 @@ const FIELDS: &[Column<Restored>] = &[
     ("sessions_ended", |restored| restored.sessions_ended.map(|ended| ended.to_string()).unwrap_or_default()),
     ("safety_backup", |restored| restored.safety_backup.map(|id| id.to_string()).unwrap_or_default()),
     ("set_aside", |restored| restored.set_aside.clone().unwrap_or_default()),
+    ("media_objects", |restored| restored.media_objects.map(|objects| objects.to_string()).unwrap_or_default()),
 ];
 
 pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
@@ -58,20 +66,27 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
     let (keys, backups) = (keys(cx, args)?, backups(cx)?);
     let id = required::<super::Which>(args, "id")?.0;
     let listed = backups.get(&cx.caller(), id, in_bucket(args)).await?;
-    let destination = match to {
-        Some(url) => Destination::New(url),
+    let (reason, destination) = match to {
+        Some(url) => (args.get_one::<String>("reason").cloned(), Destination::New(url)),
         None => {
+            let reason = reason_given(cx, args, "why is the live database replaced?")?;
             let live = &cx.settings()?.core.database.url;
             let made = listed.manifest.as_ref().ok_or_else(no_backup)?.created_at;
             let what = format!("This replaces the database {} by what it was at {made}.", live.render());
             cx.confirm_by_name(&what, &name_of(live), args.get_one::<String>("confirm").map(String::as_str))?;
-            if args.get_flag("without-safety-backup") { Destination::InPlaceOfDamaged } else { Destination::InPlace }
+            let is_damaged = args.get_flag("without-safety-backup");
+            (reason, if is_damaged { Destination::InPlaceOfDamaged } else { Destination::InPlace })
         }
     };
-    let keep_sessions = args.get_flag("keep-sessions");
-    let caller = cx.caller();
-    let restored =
-        backups.restore(&caller, Some(listed.id), in_bucket(args), &keys, &destination, keep_sessions).await?;
+    let wanted = Restore {
+        id: Some(listed.id),
+        in_bucket: in_bucket(args),
+        destination,
+        keep_sessions: args.get_flag("keep-sessions"),
+        with_media: args.get_flag("media"),
+        reason,
+    };
+    let restored = backups.restore(&cx.caller(), &wanted, &keys).await?;
     let outcome = Outcome::record("petspark.backup.restore/v1", &restored, FIELDS);
     Ok(outcome.note(
         "What happened since the backup is not in it: people who were deleted since are there again, and so are API \
@@ -94,7 +109,7 @@ fn address(text: &str) -> Result<DatabaseUrl, Failure> {
 }
 
 /// What an operator types to confirm.
-fn name_of(url: &DatabaseUrl) -> String {
+pub(crate) fn name_of(url: &DatabaseUrl) -> String {
     match url {
         DatabaseUrl::Sqlite(path) => {
             path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()

@@ -1,18 +1,28 @@
 //! The built-in checks: settings, database, migrations, schema, uploads, mails.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use petspark_core::chain;
 use petspark_core::config::Environment;
 use petspark_core::database::{Database, DifferenceKind, MigrationError};
+use petspark_core::mail::reach;
 use petspark_core::media::objects::ObjectStore;
 
 use crate::check::{Check, Severity, SkipReason, Verdict};
 use crate::context::{Context, Missing};
 
+/// Within the time that a check has.
+const REACHED_WITHIN: Duration = Duration::from_secs(4);
+
 type Look = for<'a> fn(&'a Context) -> BoxFuture<'a, Verdict>;
+
+/// Where all of them are explained.
+const DOCS_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/OPERATING.md#what-check-looks-at");
 
 struct BuiltIn {
     id: &'static str,
+    items: &'static [&'static str],
     title: &'static str,
     severity: Severity,
     look: Look,
@@ -21,6 +31,14 @@ struct BuiltIn {
 impl Check for BuiltIn {
     fn id(&self) -> &str {
         self.id
+    }
+
+    fn items(&self) -> &[&str] {
+        self.items
+    }
+
+    fn docs_url(&self) -> Option<&str> {
+        Some(DOCS_URL)
     }
 
     fn title(&self) -> &str {
@@ -37,28 +55,30 @@ impl Check for BuiltIn {
 }
 
 pub(super) fn all() -> Vec<Box<dyn Check>> {
-    let check = |id, title, severity, look: Look| -> Box<dyn Check> { Box::new(BuiltIn { id, title, severity, look }) };
+    let check = |id, items, title, severity, look: Look| -> Box<dyn Check> {
+        Box::new(BuiltIn { id, items, title, severity, look })
+    };
     let error = Severity::Error;
     vec![
-        check("config.complete", "every setting is valid", error, |cx| Box::pin(async { settings(cx) })),
-        check("db.connect", "the database answers", error, |cx| Box::pin(connect(cx))),
-        check("db.migrations", "every migration is applied, and none was changed", error, |cx| {
+        check("config.complete", &["1.1"], "every setting is valid", error, |cx| Box::pin(async { settings(cx) })),
+        check("db.connect", &["2.1"], "the database answers", error, |cx| Box::pin(connect(cx))),
+        check("db.migrations", &["2.2"], "every migration is applied, and none was changed", error, |cx| {
             Box::pin(migrations(cx))
         }),
-        check("db.schema", "tables, columns and triggers are what the migrations make", error, |cx| {
+        check("db.schema", &["2.2"], "tables, columns and triggers are what the migrations make", error, |cx| {
             Box::pin(schema(
                 cx,
                 &[DifferenceKind::Table, DifferenceKind::Column, DifferenceKind::PrimaryKey, DifferenceKind::Trigger],
             ))
         }),
-        check("db.indexes", "every index is there and valid", error, |cx| {
+        check("db.indexes", &["2.5"], "every index is there and valid", error, |cx| {
             Box::pin(schema(cx, &[DifferenceKind::Index]))
         }),
-        check("db.foreign_keys", "every foreign key is there, valid and indexed", error, |cx| {
+        check("db.foreign_keys", &["2.6"], "every foreign key is there, valid and indexed", error, |cx| {
             Box::pin(schema(cx, &[DifferenceKind::ForeignKey]))
         }),
-        check("media.store", "uploads can be kept", error, |cx| Box::pin(media(cx))),
-        check("mail.transport", "mails leave", Severity::Warn, |cx| Box::pin(async { mail(cx) })),
+        check("media.store", &["1.6"], "uploads can be kept", error, |cx| Box::pin(media(cx))),
+        check("mail.transport", &[], "mails leave", Severity::Warn, |cx| Box::pin(mail(cx))),
     ]
 }
 
@@ -171,10 +191,15 @@ async fn media(cx: &Context) -> Verdict {
     }
 }
 
-fn mail(cx: &Context) -> Verdict {
+async fn mail(cx: &Context) -> Verdict {
     let Ok(settings) = cx.settings() else { return no_settings() };
     match (&settings.core.mail.smtp, settings.core.environment) {
-        (Some(_), _) => Verdict::Pass("by SMTP; `mail test` sends one".to_owned()),
+        (Some(_), _) => match reach(&settings.core.mail, REACHED_WITHIN).await {
+            Ok(()) => Verdict::Pass("the mail server lets us in; `mail test` sends one".to_owned()),
+            Err(problem) => {
+                fail(problem, "a mail server that lets us in", "Look at SMTP_URL; `mail test` tries it too.")
+            }
+        },
         (None, Environment::Development) => {
             Verdict::Skip(SkipReason::FeatureOff, "SMTP_URL is not set: mails become files".to_owned())
         }

@@ -81,14 +81,23 @@ fn chosen<'a>(all: &'a [Box<dyn Check>], args: &ArgMatches) -> Result<Vec<&'a dy
 #[derive(Serialize)]
 struct Listed {
     id: String,
+    items: Vec<String>,
     severity: Severity,
     title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    docs_url: Option<String>,
 }
 
 fn listed(checks: &[&dyn Check]) -> Outcome {
     let listed: Vec<_> = checks
         .iter()
-        .map(|check| Listed { id: check.id().to_owned(), severity: check.severity(), title: check.title().to_owned() })
+        .map(|check| Listed {
+            id: check.id().to_owned(),
+            items: check.items().iter().map(|item| (*item).to_owned()).collect(),
+            severity: check.severity(),
+            title: check.title().to_owned(),
+            docs_url: check.docs_url().map(str::to_owned),
+        })
         .collect();
     let columns: &[Column<Listed>] = &[
         ("id", |it| it.id.clone()),

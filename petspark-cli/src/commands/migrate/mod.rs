@@ -41,6 +41,7 @@ impl Plugin for Migrate {
                             .help("Only up to this one, its number"),
                     )
                     .arg(flag("dry-run", "Only print the SQL that would be run"))
+                    .arg(flag("backup-first", "Back the database up first; without a good backup nothing is applied"))
                     .arg(flag("allow-out-of-order", "Also apply what is older than something that was applied"))
                     .arg(reason())
                     .arg(lock_timeout()),

@@ -2,14 +2,17 @@
 
 use clap::ArgMatches;
 use petspark_core::Clock;
-use petspark_core::database::{Database, Run, State};
+use petspark_core::backup::{Backups, Manifest, NewBackup};
+use petspark_core::database::{Database, Run, State, TableLock};
 use serde::Serialize;
 
 use super::{COLUMNS, Step, patience};
+use crate::commands::backup::{name_of, watched};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::Format;
 use crate::outcome::Outcome;
+use crate::output;
 use crate::plugin::Failure;
 
 pub(super) async fn status(database: &Database) -> Result<Outcome, Failure> {
@@ -41,10 +44,20 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
         by: Some(cx.caller()),
         reason: args.get_one::<String>("reason").cloned(),
     };
+    let backup_first = args.get_flag("backup-first");
     if args.get_flag("dry-run") {
-        return dry_run(cx, database, &run).await;
+        let outcome = dry_run(cx, database, &run).await?;
+        return Ok(if backup_first { outcome.note("A backup would be made first.") } else { outcome });
     }
-    let applied = database.migrations().run_as(&run, Clock::system().now(), patience(args)?).await?;
+    let backup = if backup_first { back_up(cx, database, &run).await? } else { None };
+    let applied = database.migrations().run_as(&run, Clock::system().now(), patience(args)?).await;
+    let applied = applied.map_err(|error| match &backup {
+        Some(backup) => {
+            let failure = Failure::from(error);
+            Failure::new(failure.exit(), format!("{}; {}", failure.message(), way_back(cx, backup)))
+        }
+        None => error.into(),
+    })?;
     let steps: Vec<_> = applied.iter().map(Step::of).collect();
     if steps.is_empty() && cx.format() == Format::Table {
         return Ok(Outcome::done().note("The database is up to date."));
@@ -52,24 +65,78 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
     Ok(Outcome::list("petspark.migrate.run/v1", "applied", &steps, COLUMNS))
 }
 
+/// A backup of what is there, made and read again; `None` if there is nothing to apply, or nothing that
+/// could be lost. Where it is, is said at once: whoever is needed afterwards may find nothing else.
+async fn back_up(cx: &Context, database: &Database, run: &Run) -> Result<Option<Manifest>, Failure> {
+    let migrations = database.migrations();
+    let (pending, states) = (migrations.plan(run).await?, migrations.status().await?);
+    let Some(last) = pending.last() else { return Ok(None) };
+    if states.iter().all(|state| state.is_pending()) {
+        say(cx, "There is nothing to back up: the database is new.");
+        return Ok(None);
+    }
+    let backups = Backups::open(&cx.settings()?.core, Some(database.clone()), Clock::system())?;
+    let new = NewBackup { label: Some(format!("before {}", last.name)), ..NewBackup::default() };
+    let made = watched(cx, backups).create_and_read(&cx.caller(), &new).await.map_err(|error| {
+        let failure = Failure::from(error);
+        Failure::new(failure.exit(), format!("{}; nothing was applied", failure.message()))
+    })?;
+    say(cx, &way_back(cx, &made));
+    Ok(Some(made))
+}
+
+fn say(cx: &Context, text: &str) {
+    if !cx.options.quiet {
+        output::remark(text);
+    }
+}
+
+fn way_back(cx: &Context, backup: &Manifest) -> String {
+    let (tool, id) = (cx.command().get_name(), backup.id);
+    let Ok(settings) = cx.settings() else { return format!("backup {id} is of before") };
+    let folder = settings.core.backup.folder.join(id.to_string());
+    let name = name_of(&settings.core.database.url);
+    format!(
+        "backup {id} is of before, in {}; the way back, with the server stopped, is `{tool} backup restore {id} --in-place \
+         --confirm {name}`, and then the release of before",
+        folder.display()
+    )
+}
+
 #[derive(Serialize)]
 struct Sql {
     version: i64,
     name: String,
     sql: &'static str,
+    locks: Vec<TableLock>,
 }
 
 async fn dry_run(cx: &Context, database: &Database, run: &Run) -> Result<Outcome, Failure> {
-    let pending: Vec<_> = database
-        .migrations()
-        .plan(run)
-        .await?
+    let migrations = database.migrations();
+    let steps = migrations.plan(run).await?;
+    let locks = migrations.locks(&steps).await?;
+    let pending: Vec<_> = steps
         .into_iter()
-        .map(|step| Sql { version: step.version, name: step.name.to_owned(), sql: step.sql(database) })
+        .zip(locks)
+        .map(|(step, locks)| Sql { version: step.version, name: step.name.to_owned(), sql: step.sql(database), locks })
         .collect();
     if cx.format() == Format::Table {
-        let scripts = pending.iter().map(|step| format!("-- {}\n{}\n", step.name, step.sql.trim_end()));
-        return Ok(Outcome::text(scripts.collect::<String>()).note(format!("{} would be applied.", pending.len())));
+        return Ok(Outcome::text(pending.iter().map(script).collect::<String>())
+            .note(format!("{} would be applied.", pending.len())));
     }
     Ok(Outcome::list("petspark.migrate.dry-run/v1", "pending", &pending, &[]))
+}
+
+/// A step with its locks as comments, so that the whole is still SQL.
+fn script(step: &Sql) -> String {
+    let lock = |lock: &TableLock| {
+        let rows = match lock.rows {
+            Some(1) => "about 1 row".to_owned(),
+            Some(rows) => format!("about {rows} rows"),
+            None => "rows not counted".to_owned(),
+        };
+        format!("-- locks {}, {} ({}), {rows}\n", lock.table, lock.lock, lock.lock.about())
+    };
+    let locks: String = step.locks.iter().map(lock).collect();
+    format!("-- {}\n{locks}{}\n", step.name, step.sql.trim_end())
 }

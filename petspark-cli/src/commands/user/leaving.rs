@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use petspark_core::config::{Environment, Value as _};
+use petspark_core::config::Value as _;
 use petspark_core::people::When;
 use petspark_core::{Failure as _, Kind, Timestamp, UserId};
 use serde::Serialize;
 
 use super::{flag, selector};
+use crate::commands::args::{reason, reason_given};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -37,12 +38,7 @@ pub(super) fn commands() -> [Command; 3] {
                     .requires("hard")
                     .help("Their address, to erase them without being asked"),
             )
-            .arg(
-                Arg::new("reason")
-                    .long("reason")
-                    .value_name("TEXT")
-                    .help("Why, for the audit log; needed in production"),
-            )
+            .arg(reason())
             .arg(flag("force", "Even if nobody is left who can administer"))
             .arg(flag("ignore-missing", "Succeed if there is no such user"))
             .arg(flag("yes", "Don't ask, unless with --hard"))
@@ -85,10 +81,7 @@ const DELETE: &str = "petspark.user.delete/v1";
 pub(super) async fn delete(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (caller, people) = (cx.caller(), cx.petspark().await?.people());
     let (force, dry_run) = (args.get_flag("force"), args.get_flag("dry-run"));
-    let reason = args.get_one::<String>("reason");
-    if reason.is_none() && !dry_run && cx.settings()?.core.environment == Environment::Production {
-        return Err(Failure::new(Exit::Usage, "production needs --reason: why is this user deleted?"));
-    }
+    let reason = if dry_run { None } else { reason_given(cx, args, "why is this user deleted?")? };
     let when = match args.get_one::<Duration>("grace") {
         _ if args.get_flag("hard") => When::Now,
         Some(grace) => When::After(*grace),
@@ -126,7 +119,7 @@ pub(super) async fn delete(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
                 cx.confirm(&what, "--yes", args.get_flag("yes"))?;
             }
         }
-        people.delete(&caller, known.user.id, when, reason.map(String::as_str), force).await?
+        people.delete(&caller, known.user.id, when, reason.as_deref(), force).await?
     };
     let deletion = Deletion {
         changed: !dry_run,

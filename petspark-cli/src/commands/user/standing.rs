@@ -7,7 +7,7 @@ use petspark_core::{Timestamp, UserId};
 use serde::Serialize;
 
 use super::{flag, role, selector};
-use crate::commands::args::{End, end};
+use crate::commands::args::{self, End, end, reason_given};
 use crate::context::Context;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, required};
@@ -24,6 +24,7 @@ pub(super) fn commands() -> [Command; 5] {
             .about("Give a user another role, and end their sessions")
             .arg(selector())
             .arg(Arg::new("role").value_name("ROLE").required(true).value_parser(role()).help("The new role"))
+            .arg(args::reason())
             .arg(force.clone())
             .arg(dry_run.clone()),
         Command::new("suspend")
@@ -73,11 +74,12 @@ struct RoleSet {
 }
 
 pub(super) async fn set_role(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (force, dry_run) = (args.get_flag("force"), args.get_flag("dry-run"));
+    let role_reason = if dry_run { None } else { reason_given(cx, args, "why is this role given?")? };
     let (caller, auth) = (cx.caller(), cx.petspark().await?.auth());
     let user = auth.get_user(&caller, required::<String>(args, "user")?).await?;
     let to: Role = *required(args, "role")?;
-    let (force, dry_run) = (args.get_flag("force"), args.get_flag("dry-run"));
-    let change = UserChange { role: Some(to), status: None };
+    let change = UserChange { role: Some(to), role_reason, status: None };
     let done = if dry_run {
         auth.preview_change(&caller, user.id, &change, force).await?
     } else {
@@ -129,7 +131,7 @@ pub(super) async fn set_status(cx: &Context, args: &ArgMatches, status: UserStat
     let user = auth.get_user(&caller, required::<String>(args, "user")?).await?;
     let until = args.try_get_one::<End>("until").ok().flatten().map(|end| end.after(petspark.clock().now()));
     let reason = args.get_one::<String>("reason").cloned();
-    let change = UserChange { role: None, status: Some(StatusChange { status, reason, until }) };
+    let change = UserChange { role: None, role_reason: None, status: Some(StatusChange { status, reason, until }) };
     let given = |name| args.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false);
     let (force, dry_run) = (given("force"), given("dry-run"));
     let plan = auth.preview_change(&caller, user.id, &change, force).await?;

@@ -17,7 +17,7 @@ pub(in crate::backup) struct Examined {
 }
 
 /// Tables that every database of ours has.
-const REQUIRED: [&str; 4] = ["petspark_migrations", "users", "sessions", "pets"];
+pub(super) const REQUIRED: [&str; 4] = ["petspark_migrations", "users", "sessions", "pets"];
 /// Fewer rows than that may come and go.
 const FEW: u64 = 100;
 
@@ -72,6 +72,7 @@ impl Backups {
         if manifest.database_file().is_none() {
             problems.push("it has no database".to_owned());
         }
+        let part = self.watcher().part("reading, in bytes", manifest.bytes());
         for file in &manifest.files {
             let size = there.iter().find(|(name, _)| *name == file.path).map(|(_, size)| *size);
             match size {
@@ -83,6 +84,7 @@ impl Backups {
                 Some(_) => {
                     let work = &self.settings().backup.work_folder;
                     let Some(opened) = target.open(manifest.id, &file.path, work).await? else { continue };
+                    let opened = part.of(opened);
                     let measured = blocking(move || pipe::measure(opened).map_err(BackupError::io)).await?;
                     if measured.sha256 != file.sha256 {
                         problems.push(format!("{} was changed: its SHA-256 differs", file.path));

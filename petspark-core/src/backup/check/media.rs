@@ -1,15 +1,12 @@
 //! Whether what a backup knows of uploads is still in the object store: restored without its photos,
 //! a database is worth less.
 
-use std::io::{BufRead as _, BufReader};
-
 use super::{Finding, Status};
 use crate::backup::manifest::Manifest;
-use crate::backup::target::blocking;
-use crate::backup::{BackupError, Backups, pipe};
+use crate::backup::settings::BackupMedia;
+use crate::backup::{BackupError, Backups, IdentityKey};
 use crate::error::{Fault, chain};
-use crate::media::Kept;
-use crate::media::objects::{ObjectError, ObjectStore};
+use crate::media::objects::ObjectError;
 use crate::text::hex;
 
 /// At least so many objects are read; of many, one in a hundred.
@@ -19,10 +16,30 @@ const MAX_NAMES: u64 = 200_000;
 const LISTED: usize = 10_000;
 
 impl Backups {
-    pub(super) async fn has_media(&self, manifest: &Manifest) -> Finding {
+    pub(super) async fn has_media(&self, manifest: &Manifest, keys: &[IdentityKey]) -> Finding {
         let finding = |observed: String| Finding::pass("backup.media", observed).about(manifest.id, "folder");
         if manifest.inventory_file().is_none() {
             return finding("it has no list of uploads".to_owned()).of(Status::Skip, "feature_off", "");
+        }
+        if manifest.media.mode == BackupMedia::Full {
+            return match self.compare_own(manifest, keys).await {
+                Ok((observed, problems)) if problems.is_empty() && manifest.media.lacking.is_empty() => {
+                    finding(observed)
+                }
+                Ok((observed, problems)) if problems.is_empty() => {
+                    let lacking = manifest.media.lacking.len();
+                    finding(format!("{observed}; {lacking} were not there when it was made")).of(
+                        Status::Warn,
+                        "every object that the database knew",
+                        "find out what became of them: `media verify`",
+                    )
+                }
+                Ok((_, problems)) => finding(problems.join("; ")).fail(
+                    "the file of every object beside the backups",
+                    "make another full backup while the uploads are still there",
+                ),
+                Err(error) => finding(chain(&error)).of(Status::Error, "a list of uploads that can be read", ""),
+            };
         }
         match self.compare(manifest).await {
             Ok((sampled, problems)) if problems.is_empty() => {
@@ -47,12 +64,27 @@ impl Backups {
         }
     }
 
+    /// Reads some of the backup's own files, spread over all; what is to be told, and what is wrong.
+    async fn compare_own(
+        &self,
+        manifest: &Manifest,
+        keys: &[IdentityKey],
+    ) -> Result<(String, Vec<String>), BackupError> {
+        let objects = manifest.media.objects;
+        let sample = self.sample(self.folder(), manifest, every(objects)).await?;
+        let mut problems = Vec::new();
+        for kept in sample.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
+            problems.extend(self.stored_problem(self.folder(), manifest, kept, keys).await?);
+        }
+        let how = if manifest.encryption.is_some() && keys.is_empty() { "there" } else { "as they were" };
+        Ok((format!("{} of {objects} files of objects are {how}", sample.len()), problems))
+    }
+
     /// Reads some objects, spread over all; says how many, and what is wrong with which.
     async fn compare(&self, manifest: &Manifest) -> Result<(u64, Vec<String>), BackupError> {
-        let store = ObjectStore::open(&self.settings().objects).map_err(BackupError::Settings)?;
+        let store = self.store()?;
         let objects = manifest.media.objects;
-        let every = (objects / SAMPLE.max(objects / 100)).max(1);
-        let sample: Vec<_> = self.inventory(manifest, every).await?;
+        let sample = self.sample(self.folder(), manifest, every(objects)).await?;
         let mut problems = Vec::new();
         for kept in &sample {
             let key = kept.key.parse().map_err(Fault::internal)?;
@@ -68,37 +100,13 @@ impl Backups {
         Ok((sample.len() as u64, problems))
     }
 
-    /// Every so-manieth line of the list of uploads.
-    pub(in crate::backup) async fn inventory(&self, manifest: &Manifest, every: u64) -> Result<Vec<Kept>, BackupError> {
-        let Some(file) = manifest.inventory_file() else { return Ok(Vec::new()) };
-        let work = &self.settings().backup.work_folder;
-        let Some(file) = self.folder().open(manifest.id, &file.path, work).await? else { return Ok(Vec::new()) };
-        let id = manifest.id;
-        blocking(move || {
-            let damaged = |problem: String| BackupError::Damaged { id, problem };
-            let text =
-                pipe::unpack(file, false, &[]).map_err(|_| damaged("the list of uploads is damaged".to_owned()))?;
-            let mut chosen = Vec::new();
-            for (n, line) in BufReader::new(text).lines().enumerate() {
-                let line = line.map_err(|error| damaged(format!("the list of uploads: {error}")))?;
-                if (n as u64).is_multiple_of(every) {
-                    let kept: Kept = serde_json::from_str(&line)
-                        .map_err(|error| damaged(format!("the list of uploads: {error}")))?;
-                    chosen.push(kept);
-                }
-            }
-            Ok(chosen)
-        })
-        .await
-    }
-
     /// Objects that were there when the backup was made, and that it doesn't know.
     async fn orphans(&self, manifest: &Manifest) -> Result<u64, BackupError> {
         if manifest.media.objects > MAX_NAMES {
             return Ok(0);
         }
-        let store = ObjectStore::open(&self.settings().objects).map_err(BackupError::Settings)?;
-        let known = self.inventory(manifest, 1).await?;
+        let store = self.store()?;
+        let known = self.sample(self.folder(), manifest, 1).await?;
         let known: std::collections::HashSet<&str> = known.iter().map(|kept| &*kept.key).collect();
         let (mut orphans, mut last) = (0, None);
         loop {
@@ -111,4 +119,9 @@ impl Backups {
             orphans += page.iter().filter(is_orphan).count() as u64;
         }
     }
+}
+
+/// Every how-manieth object is read.
+fn every(objects: u64) -> u64 {
+    (objects / SAMPLE.max(objects / 100)).max(1)
 }

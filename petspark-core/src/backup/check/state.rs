@@ -15,7 +15,7 @@ use crate::id::BackupId;
 use crate::private;
 
 /// Clocks of two machines may differ by that much.
-const SKEW: Duration = Duration::from_secs(300);
+pub(super) const SKEW: Duration = Duration::from_secs(300);
 
 impl Backups {
     /// There is a place for backups, it can be written to, and it isn't the database's own disk.
@@ -93,7 +93,10 @@ impl Backups {
             }
         }
         let newest = valid.iter().max_by_key(|(_, at)| *at).copied();
-        let mut findings = vec![fresh(newest, now, settings.max_age)];
+        let mut findings = vec![match newest {
+            Some((id, at)) => Finding { backup: Some(id), ..fresh(Some(at), now, settings.max_age) },
+            None => fresh(None, now, settings.max_age),
+        }];
         let count = Finding::pass("backup.count", valid.len().to_string());
         findings.push(if (valid.len() as u64) < u64::from(settings.min_keep) {
             count.fail(format!("at least {}", settings.min_keep), "make more, by `backup create` or backup.every")
@@ -166,13 +169,14 @@ impl Backups {
     }
 }
 
-fn fresh(newest: Option<(BackupId, Timestamp)>, now: Timestamp, max_age: Duration) -> Finding {
+/// Whether the newest was complete lately.
+pub(super) fn fresh(newest: Option<Timestamp>, now: Timestamp, max_age: Duration) -> Finding {
     let expected = format!("within {}", max_age.render());
     let hint = "make one: `backup create`; and by itself: backup.every";
-    let Some((id, at)) = newest else {
+    let Some(at) = newest else {
         return Finding::pass("backup.fresh", "there is no good backup").fail(expected, hint);
     };
-    let finding = Finding::pass("backup.fresh", at.to_string()).about(id, "folder");
+    let finding = Finding::pass("backup.fresh", at.to_string());
     if at > now.after(SKEW) {
         return finding.fail("not in the future", "whose clock is wrong, this one's or that of who made it?");
     }

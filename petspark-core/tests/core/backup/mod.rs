@@ -1,7 +1,10 @@
 //! Backups: what comes back is what was there, what was tampered with is found out, and nothing
 //! that goes wrong half-way looks like a backup.
 
+mod drills;
 mod encrypted;
+mod external;
+mod full;
 mod lab;
 mod matrix;
 mod places;

@@ -25,10 +25,10 @@ on_both! {
         let offsite = checked.findings.iter().find(|finding| finding.id == "backup.offsite").unwrap();
         assert_eq!(offsite.status, Status::Pass, "{checked:#?}");
         // In the folder nothing was proven, so the older one goes; in the bucket it was, and stays.
-        let plan = lab.backups.prune(&operator(), true).await.unwrap();
+        let plan = lab.backups.prune(&operator(), true, None).await.unwrap();
         assert_eq!(plan.removed, 1);
         assert_eq!(lab.ids().await, 2, "a dry run");
-        let pruned = lab.backups.prune(&operator(), false).await.unwrap();
+        let pruned = lab.backups.prune(&operator(), false, None).await.unwrap();
         assert_eq!(pruned.backups, plan.backups);
         assert_eq!(lab.ids().await, 1);
         assert_eq!(lab.backups.list(&operator(), true).await.unwrap().len(), 2);
@@ -44,11 +44,11 @@ on_both! {
         lab.create().await;
         let newest = lab.create().await;
         tamper(&lab.database_file(&newest), |bytes| bytes[99] ^= 1);
-        let refused = lab.backups.prune(&operator(), false).await.unwrap_err();
+        let refused = lab.backups.prune(&operator(), false, None).await.unwrap_err();
         assert!(matches!(refused, BackupError::Damaged { .. }), "{refused}");
         assert_eq!(lab.ids().await, 2);
         lab.create().await;
-        assert_eq!(lab.backups.prune(&operator(), false).await.unwrap().removed, 2);
+        assert_eq!(lab.backups.prune(&operator(), false, None).await.unwrap().removed, 2);
     }
 }
 

@@ -1,12 +1,15 @@
 //! Restoring: to a new place, in place, and what is refused.
 
 use std::fs;
+use std::time::Duration;
 
 use petspark_core::Failure as _;
-use petspark_core::backup::{Backups, Destination, NewBackup};
+use petspark_core::backup::{Backups, Destination, NewBackup, Restore};
 use petspark_core::config::DatabaseUrl;
+use petspark_core::database::{Database, Run};
 use petspark_core::pets::{PetFields, Species};
-use petspark_core::testing::{TestApp, on_both};
+use petspark_core::testing::{TestApp, new_postgres_schema, on_both};
+use petspark_core::{Clock, Secret};
 use serde_json::json;
 
 use super::lab::{Lab, operator, reseal, tamper};
@@ -19,7 +22,7 @@ on_both! {
         let manifest = lab.create().await;
         let url = new_place(&lab);
         let destination = Destination::New(url.clone());
-        let restored = lab.backups.restore(&operator(), None, false, &[], &destination, false).await.unwrap();
+        let restored = lab.backups.restore(&operator(), &Restore::to(destination.clone()), &[]).await.unwrap();
         assert_eq!((restored.backup_id, restored.rows), (manifest.id, manifest.rows()));
         assert_eq!(restored.sessions_ended, Some(3));
         let mut settings = lab.settings.clone();
@@ -27,7 +30,7 @@ on_both! {
         let rows = every_row(&settings).await;
         assert!(rows.iter().any(|row| row.contains("ada@example.org")));
         // Again, onto what is there now: no.
-        let refused = lab.backups.restore(&operator(), None, false, &[], &destination, false).await.unwrap_err();
+        let refused = lab.backups.restore(&operator(), &Restore::to(destination.clone()), &[]).await.unwrap_err();
         assert_eq!(refused.code(), "BACKUP_OCCUPIED", "{refused}");
         assert_eq!(every_row(&settings).await.len(), rows.len());
         let petspark = open(&lab, url.clone()).await;
@@ -46,15 +49,15 @@ on_both! {
         let destination = Destination::New(url.clone());
         // The files fit the manifest, and the rows don't: that is seen when they are there already.
         reseal(&lab.file(&manifest, "manifest.json"), |manifest| manifest["tables"][0]["digest"] = json!("sha256:00"));
-        let refused = lab.backups.restore(&operator(), None, false, &[], &destination, false).await.unwrap_err();
+        let refused = lab.backups.restore(&operator(), &Restore::to(destination.clone()), &[]).await.unwrap_err();
         assert_eq!(refused.code(), "BACKUP_DAMAGED");
         tamper(&lab.database_file(&manifest), |bytes| bytes[100] ^= 1);
-        let refused = lab.backups.restore(&operator(), None, false, &[], &destination, false).await.unwrap_err();
+        let refused = lab.backups.restore(&operator(), &Restore::to(destination.clone()), &[]).await.unwrap_err();
         assert_eq!(refused.code(), "BACKUP_DAMAGED");
         reseal(&lab.file(&manifest, "manifest.json"), |manifest| manifest["migrations"]["version"] = json!(9999));
         let newer = lab.create().await;
         reseal(&lab.file(&newer, "manifest.json"), |manifest| manifest["migrations"]["version"] = json!(9999));
-        let refused = lab.backups.restore(&operator(), None, false, &[], &destination, false).await.unwrap_err();
+        let refused = lab.backups.restore(&operator(), &Restore::to(destination.clone()), &[]).await.unwrap_err();
         assert_eq!(refused.code(), "BACKUP_NEWER", "{refused}");
         match &url {
             DatabaseUrl::Sqlite(path) => assert!(!path.exists()),
@@ -75,14 +78,14 @@ on_both! {
         // As the tool does it: without a connection of its own.
         let alone = Backups::open(&lab.settings, None, lab.clock.clone()).unwrap();
         let refused = alone
-            .restore(&operator(), Some(manifest.id), false, &[], &Destination::InPlace, false)
+            .restore(&operator(), &Restore { id: Some(manifest.id), ..Restore::to(Destination::InPlace) }, &[])
             .await
             .unwrap_err();
         assert_eq!(refused.code(), "BACKUP_IN_USE", "{refused}");
         assert_eq!(lab.ids().await, 1, "nothing was done");
         lab.app.petspark.close().await;
         let restored = alone
-            .restore(&operator(), Some(manifest.id), false, &[], &Destination::InPlace, false)
+            .restore(&operator(), &Restore { id: Some(manifest.id), ..Restore::to(Destination::InPlace) }, &[])
             .await
             .unwrap();
         assert_eq!(restored.rows, manifest.rows());
@@ -93,7 +96,7 @@ on_both! {
         let rows = every_row(&lab.settings).await;
         assert!(!rows.iter().any(|row| row.contains("Later")) && rows.iter().any(|row| row.contains("Rex")));
         // And back to where we were.
-        let back = alone.restore(&operator(), Some(safety), false, &[], &Destination::InPlaceOfDamaged, true).await.unwrap();
+        let back = alone.restore(&operator(), &Restore { id: Some(safety), keep_sessions: true, ..Restore::to(Destination::InPlaceOfDamaged) }, &[]).await.unwrap();
         assert_eq!((back.safety_backup, back.sessions_ended), (None, None));
         assert!(every_row(&lab.settings).await.iter().any(|row| row.contains("Later")));
     }
@@ -106,25 +109,40 @@ on_both! {
         let alone = Backups::open(&lab.settings, None, lab.clock.clone()).unwrap();
         let before = every_row(&lab.settings).await;
         let refused = alone
-            .restore(&operator(), Some(manifest.id), false, &[], &Destination::InPlace, false)
+            .restore(&operator(), &Restore { id: Some(manifest.id), ..Restore::to(Destination::InPlace) }, &[])
             .await
             .unwrap_err();
         assert_eq!(refused.code(), "BACKUP_DAMAGED", "{refused}");
         assert_eq!(every_row(&lab.settings).await, before);
     }
 
-    async fn one_of_an_older_release_is_proven_by_migrating_it(app: TestApp) {
-        let lab = Lab::new(app).await;
-        // As if the last migration had not been there yet.
-        crate::sql::execute(&lab.settings, "DROP INDEX uploads_created_at_idx").await;
-        crate::sql::execute(&lab.settings, "DELETE FROM petspark_migrations WHERE version = 23").await;
-        let alone = Backups::open(&lab.settings, None, lab.clock.clone()).unwrap();
-        let manifest = alone.create(&operator(), &NewBackup::default()).await.unwrap();
-        assert!(manifest.migrations.version < 23);
-        let drill = alone.verify(&operator(), None, false, &[], false).await.unwrap();
+    async fn one_of_an_older_release_is_proven_by_migrating_it_and_comes_back_as_it_was(app: TestApp) {
+        let mut settings = app.petspark.settings().clone();
+        settings.database.url = match &settings.database.url {
+            DatabaseUrl::Sqlite(_) => DatabaseUrl::Sqlite(app.folder().join("older.db")),
+            DatabaseUrl::Postgres(_) => DatabaseUrl::Postgres(Secret::new(new_postgres_schema().await)),
+        };
+        // Before there was a log of operations.
+        let database = Database::open(&settings.database).await.unwrap();
+        let run = Run { to: Some(21), ..Run::default() };
+        database.migrations().run_as(&run, app.clock.now(), Duration::from_secs(60)).await.unwrap();
+        let clock = Clock::manual(Clock::system().now());
+        let backups = Backups::open(&settings, Some(database.clone()), clock).unwrap();
+        let manifest = backups.create_and_read(&operator(), &NewBackup::default()).await.unwrap();
+        assert_eq!(manifest.migrations.version, 21);
+        let drill = backups.verify(&operator(), None, false, &[], false).await.unwrap();
         assert!(drill.ok, "{drill:?}");
-        let checked = alone.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = backups.check(&operator(), None, false, &[]).await.unwrap();
         assert!(!checked.is_invalid(), "{checked:#?}");
+        // Migrated, and back again.
+        database.migrations().run(app.clock.now(), Duration::from_secs(60)).await.unwrap();
+        database.close().await;
+        let wanted = Restore { reason: Some("it went wrong".to_owned()), ..Restore::to(Destination::InPlace) };
+        let alone = Backups::open(&settings, None, Clock::system()).unwrap();
+        let restored = alone.restore(&operator(), &wanted, &[]).await.unwrap();
+        assert_eq!((restored.backup_id, restored.rows), (manifest.id, manifest.rows()));
+        let rows = every_row(&settings).await;
+        assert!(rows.iter().any(|row| row.contains("it went wrong")) && !rows.iter().any(|row| row.contains("0022_")));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use petspark_core::Failure as _;
-use petspark_core::backup::{BackupError, Destination, NewBackup};
+use petspark_core::backup::{BackupError, Destination, NewBackup, Restore};
 use petspark_core::config::{DatabaseUrl, Settings};
 use petspark_core::pets::{PetFields, PetFilter, Species};
 use petspark_core::testing::on_both;
@@ -75,7 +75,7 @@ on_both! {
         assert!(during > before, "writers were not held up");
         let url = new_place(&lab);
         lab.backups
-            .restore(&operator(), Some(manifest.id), false, &[], &Destination::New(url.clone()), true)
+            .restore(&operator(), &Restore { id: Some(manifest.id), keep_sessions: true, ..Restore::to(Destination::New(url.clone())) }, &[])
             .await
             .unwrap();
         let restored = open(&lab, url.clone()).await;

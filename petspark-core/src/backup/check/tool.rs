@@ -1,0 +1,66 @@
+//! Running another program to be told something: with a limit, and only so much of its answer.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// Longest answer that is looked at.
+const MAX_ANSWER: u64 = 16 << 20;
+/// What is kept of what it complained about.
+const MAX_SAID: usize = 500;
+
+/// What a program answered.
+pub(super) struct Answer {
+    pub(super) succeeded: bool,
+    pub(super) stdout: String,
+    /// What it complained about, in one line.
+    pub(super) said: String,
+}
+
+/// Runs a program to its end. Blocks.
+///
+/// # Errors
+/// For a person: it can't be started, or doesn't end in time.
+pub(super) fn run(program: &Path, args: &[&str], limit: Option<Duration>) -> Result<Answer, String> {
+    let name = program.display();
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("can't start {name}: {error}"))?;
+    let (tell, told) = mpsc::channel();
+    let out = child.stdout.take().map(|from| read(from, Some(tell)));
+    let complaints = child.stderr.take().map(|from| read(from, None));
+    // It has ended when nobody holds the other end of its output any more.
+    let ended = match limit {
+        Some(limit) => told.recv_timeout(limit).is_ok(),
+        None => told.recv().is_ok(),
+    };
+    if !ended {
+        // One that is beyond that gets no more attention.
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
+    if !ended {
+        return Err(format!("{name} didn't end within {} s", limit.unwrap_or_default().as_secs()));
+    }
+    let text = |thread: Option<thread::JoinHandle<String>>| thread.and_then(|it| it.join().ok()).unwrap_or_default();
+    let said = text(complaints).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = said.chars().take(MAX_SAID).collect();
+    Ok(Answer { succeeded: status.success(), stdout: text(out), said })
+}
+
+fn read(mut from: impl Read + Send + 'static, tell: Option<mpsc::Sender<()>>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What can't be read any more ends it; the rest is read too, so that the program can end.
+        let _ = (&mut from).take(MAX_ANSWER).read_to_end(&mut bytes);
+        let _ = std::io::copy(&mut from, &mut std::io::sink());
+        if let Some(tell) = tell {
+            // Nobody waits any more after the limit.
+            let _ = tell.send(());
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

@@ -1,0 +1,77 @@
+//! The list of uploads in a backup, read a batch at a time: it may be longer than memory.
+
+use std::io::{BufRead as _, BufReader, Lines, Read};
+
+use super::manifest::Manifest;
+use super::target::{Target, blocking};
+use super::{BackupError, Backups, pipe};
+use crate::id::BackupId;
+use crate::media::Kept;
+
+const BATCH: usize = 1000;
+
+/// See the [module](self).
+pub(super) struct Inventory {
+    id: BackupId,
+    lines: Lines<BufReader<Box<dyn Read + Send>>>,
+}
+
+impl Inventory {
+    /// Of a file that is a list.
+    pub(super) fn new(id: BackupId, file: std::fs::File) -> Result<Self, BackupError> {
+        let text = pipe::unpack(file, false, &[]).map_err(|_| damaged(id, "it is no such list"))?;
+        Ok(Self { id, lines: BufReader::new(text).lines() })
+    }
+
+    /// The next of it; none at its end.
+    pub(super) async fn next(self) -> Result<(Self, Vec<Kept>), BackupError> {
+        blocking(move || {
+            let Self { id, mut lines } = self;
+            let mut batch = Vec::new();
+            for line in lines.by_ref().take(BATCH) {
+                let line = line.map_err(|error| damaged(id, &error.to_string()))?;
+                batch.push(serde_json::from_str(&line).map_err(|error| damaged(id, &error.to_string()))?);
+            }
+            Ok((Self { id, lines }, batch))
+        })
+        .await
+    }
+}
+
+fn damaged(id: BackupId, problem: &str) -> BackupError {
+    BackupError::Damaged { id, problem: format!("the list of uploads: {problem}") }
+}
+
+impl Backups {
+    /// The list of a backup, if it has one.
+    pub(super) async fn list_of(&self, target: &Target, manifest: &Manifest) -> Result<Option<Inventory>, BackupError> {
+        let Some(file) = manifest.inventory_file() else { return Ok(None) };
+        // That it is missing is found, and told, where all files are looked at.
+        let opened = target.open(manifest.id, &file.path, &self.settings().backup.work_folder).await?;
+        opened.map(|file| Inventory::new(manifest.id, file)).transpose()
+    }
+
+    /// Every so-manieth object of it.
+    pub(super) async fn sample(
+        &self,
+        target: &Target,
+        manifest: &Manifest,
+        every: u64,
+    ) -> Result<Vec<Kept>, BackupError> {
+        let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(Vec::new()) };
+        let (mut chosen, mut seen) = (Vec::new(), 0_u64);
+        loop {
+            let (rest, batch) = list.next().await?;
+            if batch.is_empty() {
+                return Ok(chosen);
+            }
+            list = rest;
+            for kept in batch {
+                if seen.is_multiple_of(every) {
+                    chosen.push(kept);
+                }
+                seen += 1;
+            }
+        }
+    }
+}

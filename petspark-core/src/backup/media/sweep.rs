@@ -1,0 +1,120 @@
+//! Removing the files of uploads that no backup needs any more.
+
+use std::collections::HashSet;
+use std::fs;
+use std::time::Duration;
+
+use super::{FOLDER, Shelf};
+use crate::backup::settings::BackupMedia;
+use crate::backup::target::{Target, blocking, folder_names, parsed};
+use crate::backup::{BackupError, Backups, read_manifest};
+use crate::clock::{DAY, Timestamp};
+use crate::id::BackupId;
+use crate::media::objects::ObjectStore;
+
+/// What is younger may belong to a backup that is being made just now.
+const YOUNG: Duration = DAY;
+/// Objects of a bucket that are listed in one go.
+const LISTED: usize = 1000;
+
+impl Backups {
+    /// Removes files that no backup needs once those are gone, and says how many; `dry_run` only counts
+    /// them. As long as one backup can't be read, nobody knows what it needs.
+    pub(in crate::backup) async fn sweep_media(
+        &self,
+        target: &Target,
+        gone: &HashSet<BackupId>,
+        dry_run: bool,
+    ) -> Result<u64, BackupError> {
+        let Some(needed) = self.needed(target, gone).await? else { return Ok(0) };
+        let before = self.clock().now().before(YOUNG);
+        match target {
+            Target::Folder(root) => {
+                let root = root.clone();
+                blocking(move || {
+                    let mut removed = 0;
+                    for shelf in folder_names(&root.join(FOLDER))? {
+                        for part in folder_names(&root.join(FOLDER).join(&shelf))? {
+                            let folder = root.join(FOLDER).join(&shelf).join(&part);
+                            for name in folder_names(&folder)? {
+                                let path = folder.join(&name);
+                                let changed = fs::metadata(&path).and_then(|file| file.modified());
+                                let is_old = changed.is_ok_and(|at| Timestamp::from(at) < before);
+                                if !is_old || needed.contains(&short(&format!("{FOLDER}/{shelf}/{part}/{name}"))) {
+                                    continue;
+                                }
+                                if !dry_run {
+                                    fs::remove_file(&path).map_err(BackupError::io)?;
+                                }
+                                removed += 1;
+                            }
+                        }
+                    }
+                    Ok(removed)
+                })
+                .await
+            }
+            Target::Bucket(store) => sweep_bucket(store, &needed, before, dry_run).await,
+        }
+    }
+
+    /// What the backups that stay need; `None` if one of them doesn't say.
+    async fn needed(&self, target: &Target, gone: &HashSet<BackupId>) -> Result<Option<HashSet<u128>>, BackupError> {
+        let mut needed = HashSet::new();
+        let stay: Vec<_> = target.ids().await?.into_iter().filter(|id| !gone.contains(id)).collect();
+        if stay.is_empty() {
+            // Somebody has put them elsewhere, and may put them back.
+            return Ok(None);
+        }
+        for id in stay {
+            let Ok(manifest) = read_manifest(target, id).await? else { return Ok(None) };
+            if manifest.media.mode != BackupMedia::Full {
+                continue;
+            }
+            let shelf = Shelf::of(manifest.encryption.as_ref());
+            let Some(mut list) = self.list_of(target, &manifest).await? else { return Ok(None) };
+            loop {
+                let (rest, batch) = match list.next().await {
+                    Err(BackupError::Damaged { .. }) => return Ok(None),
+                    next => next?,
+                };
+                if batch.is_empty() {
+                    break;
+                }
+                list = rest;
+                needed.extend(batch.iter().map(|kept| short(&shelf.path(kept))));
+            }
+        }
+        Ok(Some(needed))
+    }
+}
+
+async fn sweep_bucket(
+    store: &ObjectStore,
+    needed: &HashSet<u128>,
+    before: Timestamp,
+    dry_run: bool,
+) -> Result<u64, BackupError> {
+    let (mut removed, mut last) = (0, None);
+    loop {
+        let page = store.list(&format!("{FOLDER}/"), last.as_ref(), LISTED).await?;
+        let Some(next) = page.last() else { return Ok(removed) };
+        last = Some(next.key.clone());
+        for object in page.iter().filter(|object| object.modified_at < before) {
+            if needed.contains(&short(object.key.as_str())) {
+                continue;
+            }
+            if !dry_run {
+                store.delete(&parsed(object.key.as_str())?).await?;
+            }
+            removed += 1;
+        }
+    }
+}
+
+/// A path in sixteen bytes: there may be millions.
+fn short(path: &str) -> u128 {
+    use sha2::{Digest as _, Sha256};
+    let digest = Sha256::digest(path);
+    digest[..16].iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
