@@ -116,11 +116,22 @@ on_both! {
     async fn one_of_an_older_release_is_proven_by_migrating_it(app: TestApp) {
         let lab = Lab::new(app).await;
         // As if the last migration had not been there yet.
-        crate::sql::execute(&lab.settings, "DROP INDEX uploads_created_at_idx").await;
-        crate::sql::execute(&lab.settings, "DELETE FROM petspark_migrations WHERE version = 23").await;
+        for undone in [
+            "DROP TABLE billing_account",
+            "DROP INDEX billing_operations_object_id_idx",
+            "ALTER TABLE billing_operations DROP COLUMN object_id",
+            "ALTER TABLE billing_payments DROP COLUMN paid_at",
+            "ALTER TABLE billing_subscriptions DROP COLUMN ends_with_account",
+            "ALTER TABLE billing_events DROP COLUMN was_unavailable",
+            "DROP INDEX billing_turns_taken_at_idx",
+            "ALTER TABLE billing_turns DROP COLUMN taken_at",
+            "DELETE FROM petspark_migrations WHERE version = 24",
+        ] {
+            crate::sql::execute(&lab.settings, undone).await;
+        }
         let alone = Backups::open(&lab.settings, None, lab.clock.clone()).unwrap();
         let manifest = alone.create(&operator(), &NewBackup::default()).await.unwrap();
-        assert!(manifest.migrations.version < 23);
+        assert!(manifest.migrations.version < 24);
         let drill = alone.verify(&operator(), None, false, &[], false).await.unwrap();
         assert!(drill.ok, "{drill:?}");
         let checked = alone.check(&operator(), None, false, &[]).await.unwrap();
