@@ -52,7 +52,7 @@ mod lines;
 pub mod mail;
 pub mod media;
 pub mod moderation;
-#[cfg(feature = "hook")]
+#[cfg(any(feature = "hook", feature = "stripe"))]
 mod outgoing;
 mod page;
 pub mod people;

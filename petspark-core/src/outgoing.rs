@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::error::Fault;
 
@@ -18,25 +18,34 @@ use crate::error::Fault;
 pub(crate) struct Outgoing(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Outgoing {
-    pub(crate) fn new() -> Self {
-        let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-        Self(Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(60)).build(connector))
+    /// # Errors
+    /// For a person: why there is no TLS.
+    pub(crate) fn new() -> Result<Self, String> {
+        // By name: where two providers are linked, rustls doesn't choose, it panics.
+        let tls = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| format!("TLS can't be set up: {error}"))?;
+        let pool = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .build(tls.https_or_http().enable_http1().build());
+        Ok(Self(pool))
     }
 
-    /// Sends a request, and gives status and body of the answer, redirections included. All of it
-    /// takes at most `limit`, and the body has at most `max` bytes.
+    /// Sends a request, and gives the whole answer, redirections included. All of it takes at most
+    /// `limit`, and the body has at most `max` bytes.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,
         limit: Duration,
         max: usize,
-    ) -> Result<(StatusCode, Bytes), Fault> {
+    ) -> Result<Response<Bytes>, Fault> {
         let answer = async {
-            let response = self.0.request(request).await.map_err(Fault::unavailable)?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), max).collect().await.map_err(Fault::unavailable)?;
-            Ok((status, body.to_bytes()))
+            let (head, body) = self.0.request(request).await.map_err(Fault::unavailable)?.into_parts();
+            let body = Limited::new(body, max).collect().await.map_err(Fault::unavailable)?;
+            Ok(Response::from_parts(head, body.to_bytes()))
         };
-        tokio::time::timeout(limit, answer).await.map_err(|_| Fault::unavailable("no answer in time"))?
+        let late = |_| Fault::unavailable(format!("no answer within {}ms", limit.as_millis()));
+        tokio::time::timeout(limit, answer).await.map_err(late)?
     }
 }

@@ -183,7 +183,8 @@ impl PetSpark {
         let objects = ObjectStore::open(&settings.objects).map_err(StartError::Objects)?;
         let links = media::Links::new(auth.media_signer(), &settings.media);
         let (db, at, of) = (database.clone(), clock.clone(), settings.media.clone());
-        let media = Media::open(db, at, auth.cursors(), pets.clone(), entitled.clone(), objects, links, of);
+        let media = Media::open(db, at, auth.cursors(), pets.clone(), entitled.clone(), objects, links, of)
+            .map_err(StartError::Objects)?;
         jobs.handle(media::Process(media.clone()));
         jobs.handle(media::Sweep(media.clone()));
         jobs.handle(media::Remake(media.clone()));
@@ -195,6 +196,7 @@ impl PetSpark {
             .map_err(StartError::Billing)?;
         jobs.handle(billing::Process(billing.clone()));
         jobs.handle(billing::FollowEmail(billing.clone()));
+        jobs.handle(billing::FollowAccount(billing.clone()));
         jobs.handle(billing::Forget(billing.clone()));
         jobs.handle(billing::Sweep(billing.clone()));
         jobs.handle(billing::Reconcile(billing.clone()));

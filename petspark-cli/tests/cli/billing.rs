@@ -6,13 +6,13 @@ use petspark_core::{Clock, Timestamp};
 use crate::support::{Place, on_both};
 
 /// A Stripe that outlives this test's commands, with a plan to be sold.
-struct Stripe {
-    stripe: TestStripe,
-    _runtime: tokio::runtime::Runtime,
+pub(crate) struct Stripe {
+    pub(crate) stripe: TestStripe,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Stripe {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let clock = Clock::manual(Timestamp::from_micros(Clock::system().now().as_micros()));
         let stripe = runtime.block_on(TestStripe::start(clock));
@@ -24,10 +24,21 @@ impl Stripe {
             ("product_data[name]", "Premium"),
         ];
         assert_eq!(stripe.ask("POST", "/v1/prices", &price).0, 200);
-        Self { stripe, _runtime: runtime }
+        Self { stripe, runtime }
     }
 
-    fn keys(&self, place: Place) -> Place {
+    /// The price of the plan.
+    pub(crate) fn price(&self) -> String {
+        self.stripe.objects("price")[0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Until a call is held that a fault delays.
+    pub(crate) fn wait_for_a_held_call(&self) {
+        let held = async { tokio::time::timeout(std::time::Duration::from_secs(120), self.stripe.delayed()).await };
+        self.runtime.block_on(held).expect("no such call came");
+    }
+
+    pub(crate) fn keys(&self, place: Place) -> Place {
         place
             .with("STRIPE_SECRET_KEY", self.stripe.secret_key().expose())
             .with("STRIPE_WEBHOOK_SECRET", self.stripe.webhook_secret().expose())
@@ -51,6 +62,29 @@ on_both! {
         assert_eq!(place.ok("billing sync --json").json()["differences"], serde_json::json!([]));
     }
 
+    fn a_key_of_another_account_changes_nothing_until_that_is_accepted(place) {
+        let stripe = Stripe::start();
+        let place = stripe.keys(place);
+        place.ok("migrate run");
+        assert_eq!(place.ok("billing status --json").json()["account"], serde_json::Value::Null);
+        place.ok("billing sync");
+        let first = place.ok("billing account --json").json();
+        assert_eq!((&first["same"], &first["kept"]), (&true.into(), &first["key"]));
+        stripe.stripe.set_account("acct_another");
+        place.run("billing sync").expect(7).says("another account");
+        let found = place.ok("billing account --json").json();
+        assert_eq!((&found["same"], &found["kept"], &found["key"]), (&false.into(), &first["kept"], &"acct_another".into()));
+        place.run("billing account --accept").expect(2).says("--reason");
+        place.run("billing account --accept --reason moved").expect(6).says("--yes");
+        place.ok("billing account --accept --reason moved --dry-run");
+        place.run("billing sync").expect(7);
+        place.ok("billing account --accept --reason moved --yes");
+        assert_eq!(place.ok("billing status --json").json()["account"], "acct_another");
+        place.ok("billing sync");
+        place.run("billing sync --although-gone").expect(6).says("--yes");
+        place.ok("billing sync --although-gone --yes");
+    }
+
     fn a_plan_is_given_and_taken_back(place) {
         place.ok("migrate run");
         let user = place.user("ada@example.org", "");
@@ -61,6 +95,9 @@ on_both! {
         assert_eq!(given["user_id"], user["id"]);
         assert!(given["until"].is_string(), "{given}");
         let id = given["id"].as_str().unwrap();
+        let listed = place.ok("billing grants ada@example.org --json").json();
+        assert_eq!((&listed["grants"][0]["id"], listed["grants"].as_array().unwrap().len()), (&given["id"], 1), "{listed}");
+        place.run("billing grants eve@example.org").expect(4);
         place.run("billing grant ada@example.org --plan platinum --reason x").expect(2).says("plan");
         place.run("billing grant eve@example.org --plan pro --reason x").expect(4);
         place.run("billing grant ada@example.org --plan pro").expect(2).says("--reason");
@@ -95,6 +132,7 @@ on_both! {
         let listed = place.ok("billing events --status dead --json").json();
         assert_eq!(listed["events"], serde_json::json!([]));
         place.run("billing replay evt_nothing").expect(4).says("no such event");
+        place.run("billing replay evt_nothing --dry-run").expect(4).says("no such event");
         place.run("billing replay").expect(2);
         assert_eq!(place.ok("billing replay --all-dead --dry-run --json").json()["events"], 0);
         for line in [

@@ -1,14 +1,16 @@
-//! A server that is killed at the worst moment: in the middle of a job, and between a renewed
-//! session and the answer that tells of it.
+//! A server that is killed at the worst moment: in the middle of a job, between a renewed session and
+//! the answer that tells of it, and between what Stripe did and our writing it down.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use petspark_core::testing::stripe::Fault;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::billing::Stripe;
 use crate::durability::{ADA, Client};
 use crate::serve::start;
 use crate::support::{Place, on_both, signal};
@@ -85,6 +87,45 @@ on_both! {
         signal(&other, Signal::TERM);
         other.wait().unwrap();
         assert_eq!(states(&place), [""; 0]);
+    }
+
+    fn who_was_subscribing_when_the_server_died_has_one_subscription_and_one_customer(place) {
+        let stripe = Stripe::start();
+        let place = stripe.keys(place.unlimited()).with("PETSPARK__BILLING__STRIPE__TIMEOUT", "2m");
+        let (victim, address) = start(&place, "--migrate");
+        place.ok("billing sync");
+        let ada: Value = serde_json::from_str(ADA).unwrap();
+        let (_, session) = Client::connect(&address).call("POST", "/api/v1/auth/register", "", &ada).unwrap();
+        let token = session["data"]["accessToken"].as_str().unwrap().to_owned();
+        let wanted = json!({ "priceId": stripe.price() });
+        let subscribe = |address: &str| Client::connect(address).call("POST", "/api/v1/payments/subscription", &token, &wanted);
+        let mut victim = Some(victim);
+        let mut address = address;
+        // First between making the customer there and knowing it here, then the same with the subscription.
+        for (n, call) in ["POST /v1/customers", "POST /v1/subscriptions"].into_iter().enumerate() {
+            stripe.stripe.fail_next_at(call, 1, Fault::DoneThenDelayed);
+            std::thread::scope(|scope| {
+                let asking = scope.spawn(|| subscribe(&address));
+                stripe.wait_for_a_held_call();
+                let mut dying = victim.take().unwrap();
+                signal(&dying, Signal::KILL);
+                dying.wait().unwrap();
+                assert!(asking.join().unwrap().is_err(), "it was answered");
+            });
+            assert_eq!(stripe.stripe.objects("customer").len(), 1);
+            assert_eq!(stripe.stripe.objects("subscription").len(), n);
+            let (next, at) = start(&place, "");
+            (victim, address) = (Some(next), at);
+        }
+        // Whoever asks again has the one that was made, and can pay it.
+        let (status, answer) = subscribe(&address).unwrap();
+        assert_eq!(status, 201, "{answer}");
+        let made = stripe.stripe.objects("subscription");
+        assert_eq!((made.len(), &made[0]["id"]), (1, &answer["data"]["id"]));
+        assert!(answer["data"]["clientSecret"].is_string(), "{answer}");
+        assert_eq!(stripe.stripe.objects("customer").len(), 1);
+        assert_eq!(place.ok("billing sync --json").json()["differences"], json!([]));
+        signal(victim.as_ref().unwrap(), Signal::TERM);
     }
 
     fn a_client_whose_server_died_before_it_answered_renews_its_session_with_the_same_token(place) {

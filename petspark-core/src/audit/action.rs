@@ -107,6 +107,8 @@ text_enum! {
         PlanGranted = "plan_granted",
         /// A plan that was bought or given was taken back.
         PlanRevoked = "plan_revoked",
+        /// An administrator asked for money to be given back; what became of it is another entry.
+        PaymentRefundAsked = "payment_refund_asked",
         /// Money was given back.
         PaymentRefunded = "payment_refunded",
         /// Somebody tried to pay what isn't sold, or to touch what isn't theirs.
@@ -117,6 +119,8 @@ text_enum! {
         BillingEventReplayed = "sys_billing_event_replayed",
         /// What is kept of payments was compared with Stripe.
         BillingSynced = "sys_billing_synced",
+        /// An operator took another account of Stripe's for the one whose payments are kept.
+        BillingAccountAccepted = "sys_billing_account_accepted",
         /// An operator had Stripe send its events.
         WebhookSetUp = "sys_billing_webhook_set_up",
         /// Entries of this log were removed because of their age.

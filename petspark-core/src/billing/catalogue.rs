@@ -57,7 +57,7 @@ impl Billing {
     /// # Errors
     /// [`BillingError::NotConfigured`].
     pub async fn products(&self) -> Result<Vec<Product>, BillingError> {
-        self.remote()?;
+        self.configured()?;
         let mut products: Vec<Product> = Vec::new();
         for row in store::listed_prices(&self.db).await? {
             // Tiers and what customers choose themselves have no amount to be shown, nor to be charged by us.
@@ -93,8 +93,9 @@ impl Billing {
 
     /// Reads a product anew.
     pub(super) async fn read_product(&self, id: &str) -> Result<bool, BillingError> {
-        let (now, turn) = (self.clock.now(), store::take_turn(&self.db, id).await?);
-        let product = match self.remote()?.product(id).await {
+        let (remote, now) = (self.remote().await?, self.clock.now());
+        let turn = self.take_turn(id).await?;
+        let product = match remote.product(id).await {
             Err(error) if error.is_not_found() => None,
             product => Some(product?),
         };
@@ -110,8 +111,9 @@ impl Billing {
 
     /// Reads a price anew, and its product if it isn't known.
     pub(super) async fn read_price(&self, id: &str) -> Result<bool, BillingError> {
-        let (now, turn) = (self.clock.now(), store::take_turn(&self.db, id).await?);
-        let price = match self.remote()?.price(id).await {
+        let (remote, now) = (self.remote().await?, self.clock.now());
+        let turn = self.take_turn(id).await?;
+        let price = match remote.price(id).await {
             Err(error) if error.is_not_found() => None,
             price => Some(price?),
         };
@@ -141,7 +143,7 @@ impl Billing {
 
     /// All products of Stripe's, and all prices.
     pub(super) async fn whole_catalogue(&self) -> Result<(Vec<RemoteProduct>, Vec<RemotePrice>), BillingError> {
-        let remote = self.remote()?;
+        let remote = self.remote().await?;
         let (mut products, mut prices, mut after) = (Vec::new(), Vec::new(), None);
         loop {
             let page = remote.products(after).await?;

@@ -6,13 +6,13 @@ use std::sync::PoisonError;
 use serde_json::json;
 use url::Url;
 
-use super::operation::name_of;
-use super::remote::{CheckoutParams, Invoice};
-use super::{Billing, BillingError, store, user};
+use super::operation::{Operation, Wanted, name_of};
+use super::remote::{CheckoutParams, Invoice, RemoteError};
+use super::{Billing, BillingError, store, subscribing, user};
 use crate::caller::Caller;
 use crate::config::Settings;
 use crate::error::FieldErrors;
-use crate::id::OperationId;
+use crate::id::{OperationId, UserId};
 use crate::idempotency::IdempotencyKey;
 
 /// What somebody wants to pay for on Stripe's page.
@@ -28,19 +28,23 @@ pub struct NewCheckout {
     pub cancel_url: String,
 }
 
+const KIND: &str = "checkout";
+
 impl Billing {
-    /// Where the caller pays.
+    /// Where the caller pays. Who asks again for the same is led to the same page while it is open; who wants
+    /// another subscription gets another page, and the one before is closed.
     ///
     /// # Errors
     /// [`BillingError::BadPrice`]; [`BillingError::Invalid`] for URLs that lead elsewhere;
-    /// [`BillingError::AlreadySubscribed`].
+    /// [`BillingError::AlreadySubscribed`]; [`BillingError::Conflict`] while another subscription is being begun.
     pub async fn checkout_session(
         &self,
         caller: &Caller,
         new: &NewCheckout,
         key: Option<&IdempotencyKey>,
     ) -> Result<String, BillingError> {
-        let (remote, owner) = (self.remote()?, user(caller)?);
+        let owner = user(caller)?;
+        self.remote().await?;
         let urls = [("successUrl", &*new.success_url), ("cancelUrl", &*new.cancel_url)];
         self.require_own_urls(caller, "checkout_session", &urls).await?;
         let price = match self.sold(&new.price_id).await {
@@ -53,27 +57,90 @@ impl Billing {
                 BillingError::BadPrice("The quantity must be 1, or up to 1000 of what is paid once.".to_owned());
             return Err(self.refuse(caller, "checkout_session", error).await);
         }
-        let trial_days = match recurring {
-            true => self.require_none_yet(owner).await?.1,
-            false => None,
-        };
-        let customer = self.customer(owner).await?;
         let request = (&price.id, new.quantity, &new.success_url, &new.cancel_url);
-        let operation = self.begin(Some(owner), "checkout", &name_of(owner, key), &request).await?;
+        let wanted = Wanted::new(Some(owner), KIND, &name_of(owner, key), &request)?.about(&price.id);
         let params = CheckoutParams {
-            customer,
-            price: price.id,
+            customer: String::new(),
+            price: price.id.clone(),
             quantity: new.quantity,
             recurring,
-            trial_days,
+            trial_days: None,
             success_url: new.success_url.clone(),
             cancel_url: new.cancel_url.clone(),
             automatic_tax: self.settings.automatic_tax,
+            operation: String::new(),
         };
-        // Asked again under the same key, Stripe answers the same: nothing of the answer is kept.
-        let (id, url) = self.operate(&operation, remote.checkout(&operation.key, &params)).await?;
-        store::finish_operation_now(&self.db, operation.id, "done", Some(&id), self.clock.now()).await?;
-        Ok(url)
+        if !recurring {
+            return self.pay_once(owner, &wanted, params).await;
+        }
+        // The client's key must not have meant another page; which one it is, is a matter of what comes next.
+        let asked = match key {
+            Some(key) => {
+                let name = format!("{KIND} {}", name_of(owner, Some(key)));
+                Some(self.begin(Some(owner), subscribing::ASKED, &name, &request).await?)
+            }
+            None => None,
+        };
+        let led = self.subscribe_there(owner, wanted, params).await;
+        if let Some(asked) = asked {
+            self.end_operation(&asked, if led.is_ok() { "done" } else { "refused" }, None).await?;
+        }
+        led
+    }
+
+    async fn pay_once(&self, owner: UserId, wanted: &Wanted, params: CheckoutParams) -> Result<String, BillingError> {
+        let params = CheckoutParams { customer: self.customer(owner).await?, ..params };
+        let mut operation = self.begin_wanted(wanted).await?;
+        if let Some(id) = &operation.done {
+            if let Some(url) = self.remote().await?.checkout_session(id).await?.url {
+                return Ok(url);
+            }
+            operation = self.begin_again(wanted, operation.id).await?;
+        }
+        self.open_page(operation, params).await
+    }
+
+    async fn subscribe_there(
+        &self,
+        owner: UserId,
+        wanted: Wanted,
+        params: CheckoutParams,
+    ) -> Result<String, BillingError> {
+        let (ever, trial_days) = self.require_none_yet(owner).await?;
+        let params = CheckoutParams { customer: self.customer(owner).await?, trial_days, ..params };
+        let wanted = wanted.named(subscribing::next(owner, ever));
+        let mut operation = self.begin_next(&wanted).await?;
+        if let Some(id) = &operation.done {
+            if let Some(url) = self.remote().await?.checkout_session(id).await?.url {
+                return Ok(url);
+            }
+            operation = self.begin_again(&wanted, operation.id).await?;
+        }
+        self.clear_the_way(owner, &params.customer, &operation).await?;
+        self.require_none_but(owner, &operation).await?;
+        self.open_page(operation, params).await
+    }
+
+    async fn open_page(&self, mut operation: Operation, mut params: CheckoutParams) -> Result<String, BillingError> {
+        let remote = self.remote().await?;
+        params.operation = operation.id.to_string();
+        let mut answer = remote.checkout(&operation.key, &params).await;
+        if let Err(RemoteError::Spent(_)) = answer {
+            let open = remote.open_checkouts(&params.customer).await?;
+            let made = open.into_iter().find(|page| page.operation.as_ref() == Some(&params.operation));
+            answer = match made {
+                Some(made) => Ok(made),
+                None => {
+                    self.renew(&mut operation).await?;
+                    params.operation = operation.id.to_string();
+                    remote.checkout(&operation.key, &params).await
+                }
+            };
+        }
+        let made = self.answered(&operation, answer).await?;
+        self.end_operation(&operation, "done", Some(&made.id)).await?;
+        // Asked again under one key, Stripe answers as it did, though the page may be closed by now.
+        made.url.ok_or(BillingError::Conflict("This page is closed by now. Please try again."))
     }
 
     /// Where the caller looks after their subscription, cards and invoices.
@@ -82,13 +149,13 @@ impl Billing {
     /// [`BillingError::Invalid`] for a URL that leads elsewhere; [`BillingError::NotFound`] for who never
     /// bought anything.
     pub async fn portal_session(&self, caller: &Caller, return_url: &str) -> Result<String, BillingError> {
-        let (remote, owner) = (self.remote()?, user(caller)?);
+        let (owner, remote) = (user(caller)?, self.remote().await?);
         self.require_own_urls(caller, "portal_session", &[("returnUrl", return_url)]).await?;
         let customer = store::customer_of(&self.db, owner).await?.ok_or(BillingError::NotFound("customer"))?;
         let name = format!("{owner} {}", OperationId::new());
         let operation = self.begin(Some(owner), "portal", &name, &json!(return_url)).await?;
         let url = self.operate(&operation, remote.portal(&operation.key, &customer, return_url)).await?;
-        store::finish_operation_now(&self.db, operation.id, "done", None, self.clock.now()).await?;
+        self.end_operation(&operation, "done", None).await?;
         Ok(url)
     }
 
@@ -97,7 +164,7 @@ impl Billing {
     /// # Errors
     /// [`BillingError::Denied`] when no user is asking.
     pub async fn invoices(&self, caller: &Caller) -> Result<Vec<Invoice>, BillingError> {
-        let (remote, owner) = (self.remote()?, user(caller)?);
+        let (owner, remote) = (user(caller)?, self.remote().await?);
         match store::customer_of(&self.db, owner).await? {
             Some(customer) => Ok(remote.invoices(&customer).await?),
             None => Ok(Vec::new()),

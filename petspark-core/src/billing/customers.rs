@@ -5,7 +5,8 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::operation::{KEY_LIVES, Operation};
+use super::operation::{KEY_LIVES, Operation, Wanted};
+use super::remote::RemoteError;
 use super::{Billing, BillingError, in_job, store};
 use crate::clock::Timestamp;
 use crate::database::{Tx, violates_foreign_key};
@@ -13,7 +14,7 @@ use crate::error::Fault;
 use crate::id::{OperationId, UserId};
 use crate::jobs::{self, Handler, Job, NewJob};
 
-const KIND: &str = "customer";
+pub(super) const KIND: &str = "customer";
 
 impl Billing {
     /// The customer that a user is at Stripe; made if there is none.
@@ -21,19 +22,29 @@ impl Billing {
         if let Some(id) = store::customer_of(&self.db, user).await? {
             return Ok(id);
         }
-        let (remote, name, request) = (self.remote()?, user.to_string(), json!({ "user": user }));
+        let remote = self.remote().await?;
+        let wanted = Wanted::new(Some(user), KIND, &user.to_string(), &json!({ "user": user }))?;
         if let Some(made) = self.lost_customer(user).await? {
             return Ok(made);
         }
-        let mut operation = self.begin(Some(user), KIND, &name, &request).await?;
+        let mut operation = self.begin_wanted(&wanted).await?;
         if operation.done.is_some() {
             // Somebody was quicker; or the customer that this made is gone.
             if let Some(id) = store::customer_of(&self.db, user).await? {
                 return Ok(id);
             }
-            operation = self.begin_again(user, KIND, &name, &request, &operation).await?;
+            operation = self.begin_again(&wanted, operation.id).await?;
         }
-        let made = self.operate(&operation, remote.create_customer(&operation.key, user)).await?;
+        let mut answer = remote.create_customer(&operation.key, user).await;
+        if let Err(RemoteError::Spent(_)) = answer {
+            let since = self.clock.now().before(KEY_LIVES);
+            if let Some(made) = self.look_for_customer(user, since).await? {
+                return self.keep_customer(&operation, user, &made).await;
+            }
+            self.renew(&mut operation).await?;
+            answer = remote.create_customer(&operation.key, user).await;
+        }
+        let made = self.answered(&operation, answer).await?;
         self.keep_customer(&operation, user, &made.id).await
     }
 
@@ -66,8 +77,7 @@ impl Billing {
             return Ok(None);
         }
         let Some(id) = self.look_for_customer(user, begun.created_at).await? else { return Ok(None) };
-        let operation = Operation { id: begun.id, key: String::new(), done: None };
-        self.keep_customer(&operation, user, &id).await.map(Some)
+        self.keep_customer(&Operation::open(&begun), user, &id).await.map(Some)
     }
 
     /// Looks through the customers made since about then for that of a user.
@@ -76,7 +86,7 @@ impl Billing {
         user: UserId,
         since: Timestamp,
     ) -> Result<Option<String>, BillingError> {
-        let remote = self.remote()?;
+        let remote = self.remote().await?;
         let since = since.before(std::time::Duration::from_secs(3600));
         let mut after = None;
         loop {
@@ -95,7 +105,7 @@ impl Billing {
         if let Some(row) = store::customer_by_id(&self.db, customer).await? {
             return Ok(Some(row.user_id));
         }
-        let made = match self.remote()?.customer(customer).await {
+        let made = match self.remote().await?.customer(customer).await {
             Err(error) if error.is_not_found() => return Ok(None),
             made => made?,
         };
@@ -122,27 +132,28 @@ impl Billing {
         Ok(adopted)
     }
 
-    /// Reads a customer anew: one that is deleted there is none here.
+    /// Reads a customer anew: one that is deleted there is none here, and one that isn't is one again.
     pub(super) async fn read_customer(&self, id: &str) -> Result<(), BillingError> {
-        let gone = match self.remote()?.customer(id).await {
+        let gone = match self.remote().await?.customer(id).await {
             Err(error) if error.is_not_found() => true,
             customer => customer?.deleted,
         };
-        if gone {
-            let mut tx = self.db.begin().await?;
-            if let Some(Some(user)) = store::mark_customer_deleted(&mut tx, id, self.clock.now()).await? {
-                self.entitled.forget_after(&mut tx, user);
-            }
-            tx.commit().await?;
+        let mut tx = self.db.begin().await?;
+        let changed = match gone {
+            true => store::mark_customer_deleted(&mut tx, id, self.clock.now()).await?,
+            false => store::unmark_customer(&mut tx, id).await?,
+        };
+        if let Some(Some(user)) = changed {
+            self.entitled.forget_after(&mut tx, user);
         }
-        Ok(())
+        Ok(tx.commit().await?)
     }
 
     /// Tells Stripe the address that a user has now, if it knows another.
     pub(super) async fn push_email(&self, user: UserId) -> Result<bool, BillingError> {
         let Some(customer) = store::customer_of(&self.db, user).await? else { return Ok(false) };
         let Some(email) = store::email_of(&self.db, user).await? else { return Ok(false) };
-        let remote = self.remote()?;
+        let remote = self.remote().await?;
         let known = remote.customer(&customer).await?;
         if known.deleted || known.email.as_deref() == Some(&email) {
             return Ok(false);
@@ -150,7 +161,7 @@ impl Billing {
         let name = format!("{customer} {}", OperationId::new());
         let operation = self.begin(Some(user), "email", &name, &customer).await?;
         self.operate(&operation, remote.set_email(&operation.key, &customer, &email)).await?;
-        store::finish_operation_now(&self.db, operation.id, "done", Some(&customer), self.clock.now()).await?;
+        self.end_operation(&operation, "done", Some(&customer)).await?;
         Ok(true)
     }
 }

@@ -33,7 +33,7 @@ struct Whom {
 
 impl Billing {
     pub(super) async fn forget(&self, customer: &str) -> Result<(), BillingError> {
-        let remote = self.remote()?;
+        let remote = self.remote().await?;
         for id in store::live_subscription_ids(&self.db, customer).await? {
             match remote.cancel_subscription(&id).await {
                 Err(error) if error.is_refusal() => {

@@ -23,6 +23,15 @@ pub enum BillingError {
         /// For the log.
         cause: String,
     },
+    /// The key is of another account than what is kept here, or of the other mode.
+    #[error(
+        "Payments are not available at the moment: the key for Stripe is of another account, or another mode, than the \
+         payments that are kept here."
+    )]
+    OtherAccount {
+        /// For the log: of which.
+        cause: String,
+    },
     /// No such subscription, payment, price, grant or event.
     #[error("There is no such {0}.")]
     NotFound(&'static str),
@@ -72,7 +81,7 @@ pub enum BillingError {
 impl Failure for BillingError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotConfigured | Self::Unavailable { .. } => Kind::Unavailable,
+            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } => Kind::Unavailable,
             Self::NotFound(_) => Kind::NotFound,
             Self::NotYours(_) | Self::NotAdmin => Kind::Forbidden,
             Self::BadPrice(_) | Self::BadWebhook { .. } | Self::Invalid(_) => Kind::Invalid,
@@ -86,7 +95,7 @@ impl Failure for BillingError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::NotConfigured | Self::Unavailable { .. } => "PAY_000",
+            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } => "PAY_000",
             Self::NotFound(_) => "PAY_001",
             Self::NotYours(_) => "PAY_002",
             Self::NotAdmin => "PAY_003",
@@ -131,7 +140,9 @@ impl BillingError {
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::Unavailable { cause } | Self::Refused { cause, .. } => Some(cause.clone()),
+            Self::Unavailable { cause } | Self::OtherAccount { cause } | Self::Refused { cause, .. } => {
+                Some(cause.clone())
+            }
             Self::BadWebhook { cause } => Some((*cause).to_owned()),
             Self::Fault(fault) => Some(fault.chain()),
             _ => None,
@@ -143,7 +154,7 @@ impl BillingError {
         let text = self.cause().map_or_else(|| self.to_string(), |cause| format!("{self} {cause}"));
         match self {
             Self::Fault(fault) => fault,
-            Self::Unavailable { .. } => Fault::unavailable(text),
+            Self::Unavailable { .. } | Self::OtherAccount { .. } => Fault::unavailable(text),
             Self::Refused { .. } => Fault::lasting(text),
             _ => Fault::internal(text),
         }
@@ -169,7 +180,7 @@ impl From<InvalidPage> for BillingError {
 impl From<RemoteError> for BillingError {
     fn from(error: RemoteError) -> Self {
         match error {
-            RemoteError::Unavailable(cause) => Self::Unavailable { cause },
+            RemoteError::Unavailable(cause) | RemoteError::Spent(cause) => Self::Unavailable { cause },
             RemoteError::Refused { code, message, .. } => Self::Refused { code, cause: message },
             RemoteError::Undecodable(cause) => Self::Fault(Fault::lasting(cause)),
         }

@@ -163,6 +163,15 @@ impl Billing {
         Ok(tx.commit().await?)
     }
 
+    /// Whether [`Billing::replay`] would.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn preview_replay(&self, caller: &Caller, id: &str) -> Result<(), BillingError> {
+        caller.require(Permission::ManageBilling)?;
+        store::find_event(&self.db, id).await?.map(drop).ok_or(BillingError::NotFound("event"))
+    }
+
     /// The same for all that were given up; says how many those were.
     ///
     /// # Errors

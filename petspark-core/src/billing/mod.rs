@@ -8,6 +8,7 @@
 //! Stripe nor keys: [`Billing::entitlements`] is for embedders.
 
 mod access;
+mod account;
 mod catalogue;
 mod checkout;
 mod customers;
@@ -21,23 +22,28 @@ mod event;
 mod gateway;
 mod grants;
 mod inbox;
+mod keeping;
+mod leaving;
 mod money;
 mod operation;
 mod operator;
 mod payments;
 mod plan;
 mod processing;
+mod purchases;
 mod refunds;
 #[cfg_attr(not(feature = "stripe"), allow(dead_code, reason = "without the SDK there is nobody to tell"))]
 mod remote;
 mod settings;
 mod signature;
 pub(crate) mod store;
+mod subscribing;
 mod subscriptions;
 mod sweep;
 mod sync;
 
 pub use access::{Access, Patience, Standing, SubscriptionStatus};
+pub use account::{Accounts, StripeAccount};
 pub use catalogue::{Price, Product};
 pub use checkout::NewCheckout;
 pub(crate) use customers::{FollowEmail, follow_email};
@@ -47,6 +53,7 @@ pub(crate) use erasure::{Forget, detach};
 pub use error::BillingError;
 pub use grants::{Grant, NewGrant};
 pub use inbox::{EventStatus, Received, StoredEvent};
+pub(crate) use leaving::{FollowAccount, follow_account};
 pub use money::{Currency, InvalidCurrency, MAX_CHARGE, Money};
 pub use operator::{BillingStatus, WebhookEndpoint};
 pub use payments::{Intent, NewPayment, Payment};
@@ -93,6 +100,8 @@ pub struct Billing {
 #[derive(Clone)]
 struct Stripe {
     remote: Arc<dyn Remote>,
+    /// Whose key it is, once it was asked.
+    account: Arc<tokio::sync::OnceCell<String>>,
     verifier: Arc<Verifier>,
     refusals: Arc<Refusals>,
 }
@@ -165,7 +174,8 @@ impl Billing {
         }
     }
 
-    fn remote(&self) -> Result<&dyn Remote, BillingError> {
+    /// Stripe, whosever the key is; most want [`Billing::remote`].
+    fn configured(&self) -> Result<&dyn Remote, BillingError> {
         self.stripe.as_ref().map(|stripe| &*stripe.remote).ok_or(BillingError::NotConfigured)
     }
 
@@ -189,7 +199,7 @@ impl Stripe {
         let (Some(key), Some(secrets)) = (&stripe.secret_key, &stripe.webhook_secret) else { return Ok(None) };
         Ok(connect(clock, stripe, key)?.map(|remote| {
             let verifier = Arc::new(Verifier::new(secrets));
-            Self { remote, verifier, refusals: Arc::default() }
+            Self { remote, account: Arc::default(), verifier, refusals: Arc::default() }
         }))
     }
 }

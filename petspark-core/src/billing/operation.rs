@@ -9,16 +9,22 @@ use sha2::{Digest as _, Sha256};
 use super::remote::RemoteError;
 use super::store::OperationRow;
 use super::{Billing, BillingError, store};
+use crate::audit::{self, Event};
+use crate::caller::Caller;
+use crate::clock::Timestamp;
 use crate::error::Fault;
 use crate::id::{OperationId, UserId};
 use crate::idempotency::{IdempotencyError, IdempotencyKey};
 
 /// Stripe forgets keys after 24 hours at the earliest (<https://docs.stripe.com/api/idempotent_requests>).
 pub(super) const KEY_LIVES: Duration = Duration::from_secs(23 * 3600);
+/// What is done is found by Stripe's id instead, and a client's key counts for a day, whole.
+const DONE_LIVES: Duration = Duration::from_secs(25 * 3600);
 
 /// An operation that was begun, now or before.
 pub(super) struct Operation {
     pub(super) id: OperationId,
+    kind: String,
     /// What Stripe knows it by.
     pub(super) key: String,
     /// What came of it, if it is over.
@@ -27,11 +33,64 @@ pub(super) struct Operation {
 
 impl Operation {
     fn of(kind: &str, id: OperationId, done: Option<String>) -> Self {
-        Self { id, key: Self::key_of(kind, id), done }
+        Self { id, kind: kind.to_owned(), key: format!("petspark-{kind}-{id}"), done }
     }
 
-    pub(super) fn key_of(kind: &str, id: OperationId) -> String {
-        format!("petspark-{kind}-{id}")
+    /// One that was begun before, and of which it isn't known what became.
+    pub(super) fn open(row: &OperationRow) -> Self {
+        Self::of(&row.kind, row.id, None)
+    }
+}
+
+/// What is to be written down.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    row: OperationRow,
+    noted: Option<(Caller, Event)>,
+}
+
+impl Wanted {
+    /// It is recognised by `kind` and `name`, and `request` must be the same then.
+    pub(super) fn new(
+        user: Option<UserId>,
+        kind: &str,
+        name: &str,
+        request: &impl Serialize,
+    ) -> Result<Self, BillingError> {
+        let body = serde_json::to_string(request).map_err(Fault::internal)?;
+        let row = OperationRow {
+            id: OperationId::new(),
+            user_id: user,
+            kind: kind.to_owned(),
+            object_id: None,
+            idempotency_key: format!("{kind} {name}"),
+            request_hash: Sha256::digest(format!("{kind} {body}")).to_vec(),
+            state: "pending".to_owned(),
+            stripe_id: None,
+            created_at: Timestamp::from_micros(0),
+        };
+        Ok(Self { row, noted: None })
+    }
+
+    /// Recognised by this alone, whatever kind it is.
+    pub(super) fn named(mut self, name: String) -> Self {
+        self.row.idempotency_key = name;
+        self
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.row.idempotency_key
+    }
+
+    /// About which object it is.
+    pub(super) fn about(mut self, object: &str) -> Self {
+        self.row.object_id = Some(object.to_owned());
+        self
+    }
+
+    /// Whoever begins it has this in the audit log, whatever becomes of it.
+    pub(super) fn noted(self, caller: &Caller, event: Event) -> Self {
+        Self { noted: Some((caller.clone(), event)), ..self }
     }
 }
 
@@ -51,48 +110,59 @@ impl Billing {
         name: &str,
         request: &impl Serialize,
     ) -> Result<Operation, BillingError> {
-        let body = serde_json::to_string(request).map_err(Fault::internal)?;
-        let row = OperationRow {
-            id: OperationId::new(),
-            user_id: user,
-            kind: kind.to_owned(),
-            idempotency_key: format!("{kind} {name}"),
-            request_hash: Sha256::digest(format!("{kind} {body}")).to_vec(),
-            state: "pending".to_owned(),
-            stripe_id: None,
-            created_at: self.clock.now(),
-        };
+        self.begin_wanted(&Wanted::new(user, kind, name, request)?).await
+    }
+
+    /// The same for what has more to be said of.
+    pub(super) async fn begin_wanted(&self, wanted: &Wanted) -> Result<Operation, BillingError> {
+        let row = OperationRow { created_at: self.clock.now(), id: OperationId::new(), ..wanted.row.clone() };
+        let begun = || Operation::of(&row.kind, row.id, None);
         for _ in 0..ROUNDS {
-            if store::claim_operation(&self.db, &row).await? {
-                return Ok(Operation::of(kind, row.id, None));
+            let mut tx = self.db.begin().await?;
+            if store::claim_operation(&mut tx, &row).await? {
+                self.commit_begun(tx, wanted).await?;
+                return Ok(begun());
             }
+            drop(tx);
             let Some(known) = store::find_operation(&self.db, &row.idempotency_key).await? else { continue };
-            let forgotten = row.created_at.since(known.created_at) >= KEY_LIVES;
-            if known.state == "refused" || forgotten {
-                if store::renew_operation(&self.db, known.id, &row).await? {
-                    return Ok(Operation::of(kind, row.id, None));
+            let lives = if known.state == "done" { DONE_LIVES } else { KEY_LIVES };
+            if known.state == "refused" || row.created_at.since(known.created_at) >= lives {
+                let mut tx = self.db.begin().await?;
+                if store::renew_operation(&mut tx, known.id, &row).await? {
+                    self.commit_begun(tx, wanted).await?;
+                    return Ok(begun());
                 }
                 continue;
             }
             if known.request_hash != row.request_hash {
                 return Err(IdempotencyError::Reused.into());
             }
-            return Ok(Operation::of(kind, known.id, known.stripe_id.filter(|_| known.state == "done")));
+            return Ok(Operation::of(&known.kind, known.id, known.stripe_id.filter(|_| known.state == "done")));
         }
         Err(Fault::unavailable("an operation is begun again and again").into())
     }
 
+    async fn commit_begun(&self, mut tx: crate::database::Tx, wanted: &Wanted) -> Result<(), Fault> {
+        if let Some((caller, event)) = &wanted.noted {
+            audit::record(&mut tx, self.clock.now(), caller, event.clone()).await?;
+        }
+        tx.commit().await
+    }
+
     /// Begins one that is over anew.
-    pub(super) async fn begin_again(
-        &self,
-        user: UserId,
-        kind: &str,
-        name: &str,
-        request: &impl Serialize,
-        over: &Operation,
-    ) -> Result<Operation, BillingError> {
-        store::give_up_operation(&self.db, over.id, self.clock.now()).await?;
-        self.begin(Some(user), kind, name, request).await
+    pub(super) async fn begin_again(&self, wanted: &Wanted, over: OperationId) -> Result<Operation, BillingError> {
+        store::give_up_operation(&self.db, over, self.clock.now()).await?;
+        self.begin_wanted(wanted).await
+    }
+
+    /// Gives an operation another key, after it was looked for what may have come of it under the old one.
+    pub(super) async fn renew(&self, operation: &mut Operation) -> Result<(), BillingError> {
+        let fresh = Operation::of(&operation.kind, OperationId::new(), None);
+        if !store::rekey_operation(&self.db, operation.id, fresh.id, self.clock.now()).await? {
+            return Err(Fault::unavailable("somebody else asks for the same anew").into());
+        }
+        *operation = fresh;
+        Ok(())
     }
 
     /// Awaits Stripe's answer. A refusal ends the operation; whatever else happens leaves it to be found.
@@ -101,15 +171,34 @@ impl Billing {
         operation: &Operation,
         call: impl Future<Output = Result<T, RemoteError>>,
     ) -> Result<T, BillingError> {
-        match call.await {
+        self.answered(operation, call.await).await
+    }
+
+    /// The same for an answer that is here.
+    pub(super) async fn answered<T>(
+        &self,
+        operation: &Operation,
+        answer: Result<T, RemoteError>,
+    ) -> Result<T, BillingError> {
+        match answer {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 if error.is_refusal() {
-                    store::finish_operation_now(&self.db, operation.id, "refused", None, self.clock.now()).await?;
+                    self.end_operation(operation, "refused", None).await?;
                 }
                 Err(error.into())
             }
         }
+    }
+
+    /// Writes down what became of an operation that changes nothing of ours.
+    pub(super) async fn end_operation(
+        &self,
+        operation: &Operation,
+        state: &str,
+        stripe_id: Option<&str>,
+    ) -> Result<(), Fault> {
+        store::finish_operation_now(&self.db, operation.id, state, stripe_id, self.clock.now()).await
     }
 }
 

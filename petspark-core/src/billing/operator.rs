@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::account::StripeAccount;
 use super::operation::KEY_LIVES;
 use super::processing::EVENTS;
 use super::{Billing, BillingError, store};
@@ -21,6 +22,8 @@ pub struct BillingStatus {
     pub configured: bool,
     /// Whether real money is moved.
     pub live: bool,
+    /// Whose payments are kept here.
+    pub account: Option<StripeAccount>,
     /// The version of Stripe's API that is spoken.
     pub api_version: Option<&'static str>,
     /// Why Stripe isn't asked at the moment.
@@ -63,6 +66,7 @@ impl Billing {
         Ok(BillingStatus {
             configured: remote.is_some(),
             live: remote.is_some_and(|remote| remote.is_live()),
+            account: store::kept_account(&self.db).await?,
             api_version: remote.map(|remote| remote.api_version()),
             outage: remote.and_then(|remote| remote.outage()),
             prices: store::listed_prices(&self.db).await?.len() as u64,
@@ -81,7 +85,7 @@ impl Billing {
     /// [`BillingError::NotAdmin`].
     pub async fn set_up_webhook(&self, caller: &Caller, url: &str) -> Result<WebhookEndpoint, BillingError> {
         self.check_webhook(caller, url).await?;
-        let remote = self.remote()?;
+        let remote = self.remote().await?;
         let operation = self.begin(None, "endpoint", &OperationId::new().to_string(), &url).await?;
         let made = self.operate(&operation, remote.create_endpoint(&operation.key, url, EVENTS)).await?;
         let now = self.clock.now();
@@ -100,7 +104,7 @@ impl Billing {
     /// The same.
     pub async fn check_webhook(&self, caller: &Caller, url: &str) -> Result<(), BillingError> {
         caller.require(Permission::ManageBilling)?;
-        let remote = self.remote()?;
+        let remote = self.remote().await?;
         let parsed = url::Url::parse(url).ok().filter(|url| url.username().is_empty() && url.host().is_some());
         let is_good = parsed.is_some_and(|url| url.scheme() == "https" || !remote.is_live() && url.scheme() == "http");
         if !is_good {

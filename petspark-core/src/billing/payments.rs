@@ -3,16 +3,14 @@
 
 use serde::Serialize;
 
-use super::entitled::plan_of;
 use super::money::{Currency, Money};
-use super::operation::name_of;
-use super::remote::{IntentParams, RemoteIntent};
+use super::operation::{KEY_LIVES, Operation, name_of};
+use super::remote::{IntentParams, RemoteError, RemoteIntent};
 use super::store::{ListedPrice, PaymentRow};
 use super::{Billing, BillingError, store, user};
 use crate::caller::Caller;
-use crate::clock::{DAY, Timestamp};
+use crate::clock::Timestamp;
 use crate::error::Fault;
-use crate::id::GrantId;
 use crate::idempotency::{IdempotencyKey, Once};
 
 /// What somebody wants to buy.
@@ -64,6 +62,8 @@ pub struct Payment {
     pub refunded: i64,
     /// When it was begun.
     pub created_at: Timestamp,
+    /// When the money came.
+    pub paid_at: Option<Timestamp>,
 }
 
 const MAX_QUANTITY: i64 = 1000;
@@ -81,7 +81,7 @@ impl Billing {
         new: &NewPayment,
         key: Option<&IdempotencyKey>,
     ) -> Result<Once<Intent>, BillingError> {
-        let (remote, owner) = (self.remote()?, user(caller)?);
+        let (owner, remote) = (user(caller)?, self.remote().await?);
         let (price, money) = match self.due(new).await {
             Err(error @ BillingError::BadPrice(_)) => return Err(self.refuse(caller, "create_intent", error).await),
             due => due?,
@@ -89,16 +89,16 @@ impl Billing {
         let quantity = u32::try_from(new.quantity).map_err(Fault::internal)?;
         let customer = self.customer(owner).await?;
         let request = (&price.id, quantity, money);
-        let operation = self.begin(Some(owner), "intent", &name_of(owner, key), &request).await?;
-        if let Some(id) = operation.done {
-            let intent = remote.intent(&id).await?;
+        let mut operation = self.begin(Some(owner), "intent", &name_of(owner, key), &request).await?;
+        if let Some(id) = &operation.done {
+            let intent = remote.intent(id).await?;
             return Ok(Once { result: Intent::from(intent), replayed: true });
         }
         let price = price.id;
-        let params = IntentParams { customer, money, price, quantity, operation: operation.id.to_string() };
-        let made = self.operate(&operation, remote.create_intent(&operation.key, &params)).await?;
+        let mut params = IntentParams { customer, money, price, quantity, operation: operation.id.to_string() };
+        let made = self.ask_for_intent(&mut operation, &mut params).await?;
         let mut tx = self.db.begin().await?;
-        let is_first = store::first_turn(&mut tx, &made.id).await?;
+        let is_first = store::first_turn(&mut tx, &made.id, self.clock.now()).await?;
         if is_first {
             let row = PaymentRow {
                 id: made.id.clone(),
@@ -112,6 +112,7 @@ impl Billing {
                 refunded: 0,
                 disputed: false,
                 created_at: made.created,
+                paid_at: made.paid,
                 synced_at: self.clock.now(),
             };
             store::put_payment(&mut tx, &row).await?;
@@ -119,6 +120,37 @@ impl Billing {
         store::finish_operation(&mut tx, operation.id, &made.id, self.clock.now()).await?;
         tx.commit().await?;
         Ok(Once { result: Intent::from(made), replayed: false })
+    }
+
+    async fn ask_for_intent(
+        &self,
+        operation: &mut Operation,
+        params: &mut IntentParams,
+    ) -> Result<RemoteIntent, BillingError> {
+        let remote = self.remote().await?;
+        let mut answer = remote.create_intent(&operation.key, params).await;
+        if let Err(RemoteError::Spent(_)) = answer {
+            if let Some(made) = self.look_for_intent(params).await? {
+                return Ok(made);
+            }
+            self.renew(operation).await?;
+            params.operation = operation.id.to_string();
+            answer = remote.create_intent(&operation.key, params).await;
+        }
+        self.answered(operation, answer).await
+    }
+
+    /// Looks through a customer's payments of the day for the one that this would have made.
+    async fn look_for_intent(&self, params: &IntentParams) -> Result<Option<RemoteIntent>, BillingError> {
+        let (remote, since, mut after) = (self.remote().await?, self.clock.now().before(KEY_LIVES), None);
+        loop {
+            let page = remote.intents(Some(&params.customer), since, after).await?;
+            let found = page.items.into_iter().find(|one| one.operation.as_ref() == Some(&params.operation));
+            match (found, page.next) {
+                (None, Some(next)) => after = Some(next),
+                (found, _) => return Ok(found),
+            }
+        }
     }
 
     /// What is to be paid for it.
@@ -148,7 +180,7 @@ impl Billing {
     /// [`BillingError::NotFound`], [`BillingError::NotYours`].
     pub async fn confirm(&self, caller: &Caller, id: &str) -> Result<Payment, BillingError> {
         let owner = user(caller)?;
-        self.remote()?;
+        self.remote().await?;
         let not_found = || BillingError::NotFound("payment");
         let is_id =
             id.starts_with("pi_") && id.len() < 100 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -174,73 +206,6 @@ impl Billing {
     pub async fn payments(&self, caller: &Caller) -> Result<Vec<Payment>, BillingError> {
         let rows = store::payments_of(&self.db, user(caller)?).await?;
         Ok(rows.into_iter().map(Payment::try_from).collect::<Result<_, _>>()?)
-    }
-
-    /// Reads a payment anew, with what follows of it for its user's plan. `None`: not one of ours.
-    pub(super) async fn read_intent(&self, id: &str) -> Result<Option<PaymentRow>, BillingError> {
-        let turn = store::take_turn(&self.db, id).await?;
-        let intent = match self.remote()?.intent(id).await {
-            Err(error) if error.is_not_found() => return Ok(None),
-            intent => intent?,
-        };
-        // Payments of invoices are Stripe's own affair: the subscription tells what came of them.
-        let Some(customer) = intent.customer.clone().filter(|_| intent.price.is_some()) else { return Ok(None) };
-        let Some(owner) = self.owner_of(&customer).await? else { return Ok(None) };
-        let price = match &intent.price {
-            Some(price) => self.know_price(price).await?,
-            None => None,
-        };
-        let now = self.clock.now();
-        let mut tx = self.db.begin().await?;
-        if !store::use_turn(&mut tx, id, turn).await? {
-            drop(tx);
-            return Ok(store::find_payment(&self.db, id).await?);
-        }
-        let new = PaymentRow {
-            id: intent.id,
-            customer_id: customer,
-            user_id: owner,
-            price_id: intent.price,
-            quantity: intent.quantity.unwrap_or(1),
-            amount: intent.money.amount,
-            currency: intent.money.currency.to_string(),
-            status: intent.status,
-            refunded: intent.refunded,
-            disputed: false,
-            created_at: intent.created,
-            synced_at: now,
-        };
-        let row = store::put_payment(&mut tx, &new).await?;
-        self.settle_purchase(&mut tx, &row, price.as_ref()).await?;
-        tx.commit().await?;
-        Ok(Some(row))
-    }
-
-    /// Gives what a payment bought, or takes it back when the money went back.
-    pub(super) async fn settle_purchase(
-        &self,
-        tx: &mut crate::database::Tx,
-        row: &PaymentRow,
-        price: Option<&ListedPrice>,
-    ) -> Result<(), Fault> {
-        let (Some(owner), Some(price)) = (row.user_id, price) else { return Ok(()) };
-        let now = self.clock.now();
-        let changed = if row.disputed || row.refunded >= row.amount {
-            store::revoke_purchase(tx, &row.id, now).await?
-        } else if row.status == "succeeded"
-            && let Some(plan) = plan_of(self.entitled.plans(), price.plan.as_deref(), price.lookup_key.as_deref())
-        {
-            let lifetime = price.lifetime_days.and_then(|days| u32::try_from(days).ok());
-            let count = u32::try_from(row.quantity).unwrap_or(1);
-            let ends_at = lifetime.map(|days| row.created_at.after(DAY.saturating_mul(days.saturating_mul(count))));
-            store::insert_purchase(tx, GrantId::new(), owner, &row.id, &plan.name, ends_at, now).await?
-        } else {
-            false
-        };
-        if changed {
-            self.entitled.forget_after(tx, owner);
-        }
-        Ok(())
     }
 }
 
@@ -269,6 +234,7 @@ impl TryFrom<PaymentRow> for Payment {
             status: row.status,
             refunded: row.refunded,
             created_at: row.created_at,
+            paid_at: row.paid_at,
         })
     }
 }

@@ -29,7 +29,8 @@ pub struct Plan {
     pub name: String,
     /// How much of everything.
     pub limits: Limits,
-    /// What it has beside numbers, such as `advanced_filters`.
+    /// What it has beside numbers, such as `advanced_filters`: for frontends and embedders to ask for. PetSpark
+    /// itself keeps nothing from anybody by them.
     pub features: BTreeSet<String>,
 }
 

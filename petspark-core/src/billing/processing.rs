@@ -10,7 +10,7 @@ use super::event::Envelope;
 use super::inbox::EventStatus;
 use super::store::SubscriptionRow;
 use super::{Billing, BillingError, store};
-use crate::error::Fault;
+use crate::error::{Failure as _, Fault, Kind};
 use crate::jobs::{Handler, Job};
 use crate::mail::{self, Mail, Recipient, Template};
 
@@ -165,7 +165,9 @@ impl Handler for Process {
             let Err(error) = billing.process(&event).await else { return Ok(()) };
             let fault = error.into_fault();
             let is_dead = fault.is_lasting() || job.attempts >= job.max_attempts;
-            store::note_failure(&billing.db, &event, &fault.chain(), is_dead).await?;
+            // The sweep has those tried again once Stripe answers it.
+            let was_unavailable = fault.kind() == Kind::Unavailable;
+            store::note_failure(&billing.db, &event, &fault.chain(), is_dead, was_unavailable).await?;
             Err(fault)
         })
     }

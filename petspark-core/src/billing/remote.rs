@@ -19,6 +19,9 @@ pub(super) enum RemoteError {
     /// It understood, and did nothing.
     #[error("{message}")]
     Refused { status: u16, code: Option<String>, message: String },
+    /// It failed, and will say so again whenever it is asked under the same key; whether it did it is unknown.
+    #[error("{0}")]
+    Spent(String),
     /// It did it, and its answer makes no sense to us.
     #[error("{0}")]
     Undecodable(String),
@@ -109,6 +112,10 @@ pub(super) struct RemoteSubscription {
     /// How collection is paused.
     pub(super) paused: Option<String>,
     pub(super) created: Timestamp,
+    /// When its latest invoice was made, where the answer tells.
+    pub(super) invoiced: Option<Timestamp>,
+    /// Which operation of ours made it, by the metadata that we gave it.
+    pub(super) operation: Option<String>,
     /// What a browser needs to pay the first invoice, or to set a way to pay up.
     pub(super) client_secret: Option<String>,
 }
@@ -133,7 +140,31 @@ pub(super) struct RemoteIntent {
     /// The metadata that we gave it.
     pub(super) price: Option<String>,
     pub(super) quantity: Option<i64>,
+    pub(super) operation: Option<String>,
     pub(super) created: Timestamp,
+    /// When the money came.
+    pub(super) paid: Option<Timestamp>,
+}
+
+/// Money that was given back.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteRefund {
+    pub(super) id: String,
+    pub(super) amount: i64,
+    /// The metadata that we gave it.
+    pub(super) operation: Option<String>,
+}
+
+/// A page of Stripe's own on which somebody pays.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteCheckout {
+    pub(super) id: String,
+    /// Where it is, while it is open.
+    pub(super) url: Option<String>,
+    /// Whether what is paid there is a subscription.
+    pub(super) recurring: bool,
+    /// The metadata that we gave it.
+    pub(super) operation: Option<String>,
 }
 
 /// An invoice as it is shown to whom it is for.
@@ -173,6 +204,7 @@ pub(super) struct CheckoutParams {
     pub(super) success_url: String,
     pub(super) cancel_url: String,
     pub(super) automatic_tax: bool,
+    pub(super) operation: String,
 }
 
 #[derive(Clone, Debug)]
@@ -181,12 +213,13 @@ pub(super) struct SubscribeParams {
     pub(super) price: String,
     pub(super) trial_days: Option<u32>,
     pub(super) automatic_tax: bool,
+    pub(super) operation: String,
 }
 
 /// One change of a subscription.
 #[derive(Clone, Debug)]
 pub(super) enum SubscriptionUpdate {
-    /// Another price for an item.
+    /// Another price for an item, and what is due for it paid at once, or nothing changes.
     Swap {
         item: String,
         price: String,
@@ -223,6 +256,9 @@ pub(super) trait Remote: Send + Sync {
     /// Why nothing is asked at the moment, if nothing is.
     fn outage(&self) -> Option<String>;
 
+    /// Whose key it is.
+    fn account(&self) -> Reply<'_, String>;
+
     /// Has the same body for a user each time, so that the same key always fits.
     fn create_customer<'a>(&'a self, key: &'a str, user: UserId) -> Reply<'a, RemoteCustomer>;
     fn customer<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteCustomer>;
@@ -242,14 +278,29 @@ pub(super) trait Remote: Send + Sync {
 
     fn create_intent<'a>(&'a self, key: &'a str, params: &'a IntentParams) -> Reply<'a, RemoteIntent>;
     fn intent<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteIntent>;
-    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: i64) -> Reply<'a, String>;
+    /// Those begun since then, of all or of one customer, the newest first.
+    fn intents<'a>(
+        &'a self,
+        customer: Option<&'a str>,
+        since: Timestamp,
+        after: Option<String>,
+    ) -> Reply<'a, RemotePage<RemoteIntent>>;
+    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: i64, operation: &'a str) -> Reply<'a, RemoteRefund>;
+    /// Of one payment, the newest first, a hundred at most.
+    fn refunds<'a>(&'a self, intent: &'a str) -> Reply<'a, Vec<RemoteRefund>>;
 
-    fn checkout<'a>(&'a self, key: &'a str, params: &'a CheckoutParams) -> Reply<'a, (String, String)>;
+    fn checkout<'a>(&'a self, key: &'a str, params: &'a CheckoutParams) -> Reply<'a, RemoteCheckout>;
+    fn checkout_session<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteCheckout>;
+    /// Those of a customer on which one can still pay.
+    fn open_checkouts<'a>(&'a self, customer: &'a str) -> Reply<'a, Vec<RemoteCheckout>>;
+    fn expire_checkout<'a>(&'a self, key: &'a str, id: &'a str) -> Reply<'a, RemoteCheckout>;
     fn portal<'a>(&'a self, key: &'a str, customer: &'a str, return_url: &'a str) -> Reply<'a, String>;
 
     fn subscribe<'a>(&'a self, key: &'a str, params: &'a SubscribeParams) -> Reply<'a, RemoteSubscription>;
     fn subscription<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteSubscription>;
     fn subscriptions(&self, after: Option<String>) -> Reply<'_, RemotePage<RemoteSubscription>>;
+    /// A customer's, the newest first, a hundred at most.
+    fn subscriptions_of<'a>(&'a self, customer: &'a str) -> Reply<'a, Vec<RemoteSubscription>>;
     fn update_subscription<'a>(
         &'a self,
         key: &'a str,

@@ -68,7 +68,7 @@ impl BillingSettings {
             key: "billing.plans",
             env: None,
             default: vec![premium, pro],
-            about: "What can be bought beside the free plan, each worth more than the one before: name, photos of a pet, storage, pets, features. A price at Stripe belongs to a plan by its metadata `plan` or its product's, or by a lookup key that begins with the plan's name, such as premium_monthly.",
+            about: "What can be bought beside the free plan, each worth more than the one before: name, photos of a pet, storage, pets, and features, which are words that frontends and embedders ask for. A price at Stripe belongs to a plan by its metadata `plan` or its product's, or by a lookup key that begins with the plan's name, such as premium_monthly.",
         });
         let trial_days = from.get(Setting {
             key: "billing.trial_days",

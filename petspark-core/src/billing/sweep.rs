@@ -7,13 +7,14 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use super::operation::{KEY_LIVES, Operation};
+use super::remote::RemoteError;
 use super::store::OperationRow;
-use super::{Billing, BillingError, in_job, inbox, store};
+use super::{Billing, BillingError, customers, in_job, inbox, refunds, store};
 use crate::auth::Permission;
 use crate::caller::Caller;
-use crate::clock::DAY;
+use crate::clock::{DAY, Timestamp};
 use crate::error::Fault;
-use crate::id::UserId;
+use crate::id::{OperationId, UserId};
 use crate::jobs::{self, Handler, Job};
 
 /// What a sweep found.
@@ -32,6 +33,10 @@ pub struct Swept {
 const LOOK_BACK: Duration = DAY.saturating_mul(7);
 /// An operation that takes longer has lost its answer.
 const LOST_AFTER: Duration = Duration::from_secs(900);
+/// Operations looked through at a time.
+const BATCH: i64 = 200;
+/// Events of longer ago aren't worth another attempt: the daily comparison has mended what they told.
+const REVIVED_FOR: Duration = DAY.saturating_mul(30);
 /// An event that waits longer has no job any more, or one that has failed for long.
 const WAITS_TOO_LONG: Duration = Duration::from_secs(4 * 3600);
 /// How long what is over is kept, for who looks for what happened.
@@ -44,7 +49,7 @@ impl Billing {
     /// [`BillingError::NotConfigured`], [`BillingError::Unavailable`], [`BillingError::NotAdmin`].
     pub async fn sweep(&self, caller: &Caller) -> Result<Swept, BillingError> {
         caller.require(Permission::ManageBilling)?;
-        let remote = self.remote()?;
+        let remote = self.remote().await?;
         let (mut swept, since, mut after) = (Swept::default(), self.clock.now().before(LOOK_BACK), None);
         loop {
             let page = remote.undelivered_events(since, after).await?;
@@ -63,26 +68,35 @@ impl Billing {
 
     async fn settle_operations(&self) -> Result<u64, BillingError> {
         let now = self.clock.now();
-        let mut settled = 0;
-        for operation in store::pending_operations(&self.db, now.before(LOST_AFTER), 200).await? {
-            let user = operation.idempotency_key.strip_prefix("customer ").and_then(|user| user.parse::<UserId>().ok());
-            if let Some(user) = user {
-                // One that can't be settled must not keep the others.
-                if let Err(error) = self.settle_customer(&operation, user).await {
-                    let cause = error.into_fault().chain();
-                    tracing::warn!(operation = %operation.id, cause, "what became of it is still unknown");
-                    continue;
+        // Whatever else came of what Stripe has forgotten was told by events, and is found by the daily comparison.
+        let mut settled = store::give_up_forgotten(&self.db, now.before(KEY_LIVES), now).await?;
+        for kind in [customers::KIND, refunds::KIND] {
+            let mut after = (Timestamp::from_micros(0), OperationId::from_bytes([0; 16]));
+            loop {
+                let batch = store::pending_operations(&self.db, kind, now.before(LOST_AFTER), after, BATCH).await?;
+                let Some(last) = batch.last() else { break };
+                after = (last.created_at, last.id);
+                for operation in batch {
+                    settled += u64::from(self.settle(&operation).await);
                 }
-            } else if now.since(operation.created_at) < KEY_LIVES || operation.kind == super::refunds::KIND {
-                // Who asks again within the day finds it; money that may have gone back waits for a person.
-                continue;
-            } else {
-                // Whatever came of it was told by events, and is found by the daily comparison.
-                store::finish_operation_now(&self.db, operation.id, "refused", None, now).await?;
             }
-            settled += 1;
         }
         Ok(settled)
+    }
+
+    /// Finds out what became of an operation; says whether that is known now. One that can't be settled must
+    /// not keep the others.
+    async fn settle(&self, operation: &OperationRow) -> bool {
+        let user = operation.idempotency_key.strip_prefix("customer ").and_then(|user| user.parse::<UserId>().ok());
+        let settled = match user {
+            Some(user) => self.settle_customer(operation, user).await.map(|()| true),
+            None => self.settle_refund(operation).await,
+        };
+        settled.unwrap_or_else(|error| {
+            let cause = error.into_fault().chain();
+            tracing::warn!(operation = %operation.id, cause, "what became of it is still unknown");
+            false
+        })
     }
 
     /// Finds the customer whose making was never answered. Nobody's goes.
@@ -90,12 +104,15 @@ impl Billing {
         if operation.user_id.is_some() {
             return self.customer(user).await.map(drop);
         }
-        let remote = self.remote()?;
-        let made = if self.clock.now().since(operation.created_at) < KEY_LIVES {
-            let key = Operation::key_of(&operation.kind, operation.id);
-            Some(remote.create_customer(&key, user).await?.id)
-        } else {
-            self.look_for_customer(user, operation.created_at).await?
+        let remote = self.remote().await?;
+        let is_known = self.clock.now().since(operation.created_at) < KEY_LIVES;
+        let again = match is_known {
+            true => Some(remote.create_customer(&Operation::open(operation).key, user).await),
+            false => None,
+        };
+        let made = match again {
+            None | Some(Err(RemoteError::Spent(_))) => self.look_for_customer(user, operation.created_at).await?,
+            Some(made) => Some(made?.id),
         };
         if let Some(made) = &made {
             remote.delete_customer(made).await?;
@@ -113,6 +130,12 @@ impl Billing {
             jobs::enqueue(&mut tx, now, inbox::process(&event)).await?;
             tx.commit().await?;
         }
+        for user in store::accounts_to_follow(&self.db, 50).await? {
+            if let Err(error) = self.follow_account(user).await {
+                let cause = error.into_fault().chain();
+                tracing::error!(%user, cause, "a subscription doesn't follow its account");
+            }
+        }
         for customer in store::customers_of_nobody(&self.db, 50).await? {
             if let Err(error) = self.forget(&customer).await {
                 tracing::error!(
@@ -125,12 +148,31 @@ impl Billing {
         Ok(())
     }
 
+    /// Has events processed that were given up while Stripe was away, now that it answers.
+    async fn revive(&self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        loop {
+            let mut tx = self.db.begin().await?;
+            let revived = store::revive_unavailable(&mut tx, now.before(REVIVED_FOR), BATCH).await?;
+            if revived.is_empty() {
+                return Ok(());
+            }
+            for event in &revived {
+                jobs::enqueue(&mut tx, now, inbox::process(event)).await?;
+            }
+            tx.commit().await?;
+            tracing::info!(events = revived.len(), "events that were given up in an outage are processed after all");
+        }
+    }
+
     async fn purge(&self) -> Result<(), Fault> {
         let before = self.clock.now().before(KEPT);
         loop {
             // A few at a time, so that others get to write in between.
             let mut tx = self.db.begin().await?;
-            let purged = store::purge_events(&mut tx, before).await? + store::purge_operations(&mut tx, before).await?;
+            let purged = store::purge_events(&mut tx, before).await?
+                + store::purge_operations(&mut tx, before).await?
+                + store::purge_turns(&mut tx, before).await?;
             tx.commit().await?;
             if purged == 0 {
                 return Ok(());
@@ -158,8 +200,10 @@ impl Handler for Sweep {
             if !billing.is_configured() {
                 return Ok(());
             }
-            billing.go_on().await?;
             let swept = in_job(billing.sweep(&Caller::system()).await)?;
+            // Stripe answers, so there is use in the rest.
+            billing.revive().await?;
+            billing.go_on().await?;
             if swept.taken_in + swept.settled > 0 {
                 tracing::info!(events = swept.taken_in, operations = swept.settled, "found what webhooks didn't bring");
             }

@@ -66,6 +66,7 @@ const MIGRATIONS: &[Migration] = migrations![
     21 "0021_billing",
     22 "0022_operations",
     23 "0023_all_photos",
+    24 "0024_billing_held_to_its_account",
 ];
 
 impl Migration {

@@ -87,11 +87,11 @@ impl Media {
         let (Some(upload), Some(url)) = (upload, &self.settings.hook.url) else { return Ok(()) };
         let photo = self.photo(upload);
         let question = question(&photo, url.as_str(), &self.settings.hook, self.clock.now())?;
-        let (status, body) = self.outgoing.send(question, self.settings.hook.timeout, MAX_ANSWER).await?;
-        if status != StatusCode::OK {
-            return Err(Fault::unavailable(format!("media.hook.url answered {}", status.as_u16())));
+        let answer = self.outgoing.send(question, self.settings.hook.timeout, MAX_ANSWER).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(Fault::unavailable(format!("media.hook.url answered {}", answer.status().as_u16())));
         }
-        let Answer { verdict, reason } = serde_json::from_slice(&body)
+        let Answer { verdict, reason } = serde_json::from_slice(answer.body())
             .map_err(|_| Fault::unavailable("media.hook.url answered with something else than a verdict"))?;
         let decision = match verdict {
             Verdict::Approve => Decision::Approved,

@@ -74,6 +74,8 @@ pub struct Media {
 }
 
 impl Media {
+    /// # Errors
+    /// For a person: what can't be set up.
     #[allow(clippy::too_many_arguments, reason = "each is a service or a setting of its own")]
     pub(crate) fn open(
         db: Database,
@@ -84,8 +86,8 @@ impl Media {
         objects: ObjectStore,
         links: Links,
         settings: MediaSettings,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, String> {
+        Ok(Self {
             db,
             clock,
             cursors,
@@ -95,9 +97,9 @@ impl Media {
             links,
             workers: Arc::new(Semaphore::new(settings.workers as usize)),
             #[cfg(feature = "hook")]
-            outgoing: crate::outgoing::Outgoing::new(),
+            outgoing: crate::outgoing::Outgoing::new()?,
             settings,
-        }
+        })
     }
 
     /// Whether objects can be stored and read.

@@ -7,6 +7,7 @@ use super::erasure::Farewell;
 use super::{People, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::auth::{AuthError, Email, Password, Permission, Role, User};
+use crate::billing;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::Tx;
@@ -131,6 +132,7 @@ impl People {
         let deleted_at = deleted_at.ok_or(AuthError::UserNotFound)?;
         let restored = store::restore(&mut tx, user, now).await?.ok_or(AuthError::UserNotFound)?;
         pets::store::restore_pets_of(&mut tx, user, deleted_at).await?;
+        billing::follow_account(&mut tx, user, now).await?;
         audit::record(&mut tx, now, caller, Event::new(Action::UserRestored).on(Subject::User(user))).await?;
         tx.commit().await?;
         Ok(restored)
@@ -176,6 +178,7 @@ impl People {
         let mail = Mail::new(Recipient::User(user), Template::AccountDeletionScheduled, now).time("erase_at", erase_at);
         mail::send(&mut tx, mail).await?;
         jobs::enqueue(&mut tx, now, Farewell::job(user, erase_at, grace)).await?;
+        billing::follow_account(&mut tx, user, now).await?;
         Ok((tx, Deleted { user: known.user, sessions_ended, pets, erase_at: Some(erase_at) }))
     }
 }

@@ -51,13 +51,24 @@ impl Pets {
     ///
     /// # Errors
     /// [`PetError::NotFound`] unless it was deleted, not longer ago than the setting
-    /// `pets.restore_for` says, and is the caller's or one that they may look after.
+    /// `pets.restore_for` says, and is the caller's or one that they may look after;
+    /// [`PetError::LimitReached`] when it is the caller's, and their plan has no room for it.
     pub async fn restore(&self, caller: &Caller, id: PetId) -> Result<Pet, PetError> {
         let now = self.clock.now();
+        let most = match caller.user_id() {
+            Some(user) => self.entitled.limits(user).await?.pets,
+            None => 0,
+        };
         let mut tx = self.db.begin().await?;
         let restored = store::restore_pet(&mut tx, id, self.kept_since(), now).await?;
         let owner = restored.ok_or(PetError::NotFound)?;
-        if !caller.is(owner) {
+        if caller.is(owner) {
+            // Else a plan's limit would be one of how many are added, not of how many there are.
+            store::take_turns(&mut tx, owner).await?;
+            if store::count_pets_of(&mut tx, owner).await? > u64::from(most) {
+                return Err(PetError::LimitReached { most });
+            }
+        } else {
             // Whoever may not restore it may not know of it.
             caller.require(Permission::ManagePets).map_err(|_| PetError::NotFound)?;
             let event = Event::new(Action::PetRestored).on(Subject::User(owner)).detail("pet", id.to_string());

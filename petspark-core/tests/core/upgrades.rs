@@ -124,6 +124,11 @@ const ROWS: &[(i64, &str)] = &[
         "INSERT INTO operations (id, kind, succeeded, details, started_at, finished_at) \
         VALUES ({17}, 'backup', {no}, {json}, {at}, {at})",
     ),
+    (
+        24,
+        "INSERT INTO billing_account (provider, account_id, livemode, accepted_by, accepted_at) \
+        VALUES ('stripe', 'acct_1', {no}, 'system', {at})",
+    ),
 ];
 
 /// Pets: two columns are required from version 12 on.

@@ -68,7 +68,7 @@ pub(super) async fn products(
     params(Idempotent), request_body = CheckoutBody, responses(
     (status = 200, description = "Where", body = Data<Page>),
     (status = 400, description = "VALIDATION_FAILED: a URL leads elsewhere; PAY_004: not sold", body = ErrorBody),
-    (status = 409, description = "PAY_006: subscribed already; IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
+    (status = 409, description = "PAY_006: subscribed already; PAY_008: another one is being begun; IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
     (status = 503, description = "PAY_000: payments are not available", body = ErrorBody),
 ))]
 pub(super) async fn checkout(
@@ -152,7 +152,7 @@ pub(super) async fn subscriptions(
     (status = 201, description = "The subscription, with what the payer's browser needs", body = Data<Subscription>, headers(
         ("Idempotency-Replayed" = bool, description = "true when it was begun before: this is that one"))),
     (status = 400, description = "PAY_004: not sold as a subscription", body = ErrorBody),
-    (status = 409, description = "PAY_006: subscribed already; IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
+    (status = 409, description = "PAY_006: subscribed already; PAY_008: another one is being begun; IDEMPOTENCY_KEY_REUSED", body = ErrorBody),
     (status = 422, description = "PAY_007: Stripe refused", body = ErrorBody),
     (status = 503, description = "PAY_000: payments are not available", body = ErrorBody),
 ))]
@@ -166,15 +166,16 @@ pub(super) async fn subscribe(
     Ok((StatusCode::CREATED, Replayed(made.replayed), Data { data: made.result.into() }))
 }
 
-/// Change to another price, or have it end with what is paid for, or not after all.
+/// Change to another price, or have it end with what is paid for, or not after all. What another price costs more
+/// until the period's end is charged at once; where it can't be, nothing changes.
 #[utoipa::path(patch, path = "/payments/subscriptions/{id}", operation_id = "patchSubscription", tag = "payments",
     params(("id" = String, Path, description = "Stripe's id")), request_body = SubscriptionPatch, responses(
     (status = 200, description = "The subscription as it is now", body = Data<Subscription>),
     (status = 400, description = "PAY_004: not sold as a subscription; VALIDATION_FAILED", body = ErrorBody),
     (status = 403, description = "PAY_002: somebody else's", body = ErrorBody),
     (status = 404, description = "PAY_001: no such subscription", body = ErrorBody),
-    (status = 409, description = "PAY_008: it is over", body = ErrorBody),
-    (status = 422, description = "PAY_007: Stripe refused", body = ErrorBody),
+    (status = 409, description = "PAY_008: it is over, or not paid for and can't change its price", body = ErrorBody),
+    (status = 422, description = "PAY_007: Stripe refused, or the card did", body = ErrorBody),
     (status = 503, description = "PAY_000: payments are not available", body = ErrorBody),
 ))]
 pub(super) async fn patch_subscription(

@@ -161,6 +161,7 @@ pub(super) async fn delete(
     params(("id" = String, Path, format = "uuid")), responses(
     (status = 200, description = "The pet", body = Data<Pet>, headers(("ETag" = String, description = "Names this form of the pet"))),
     (status = 404, description = "PET_001: not deleted, deleted too long ago, or not yours", body = ErrorBody),
+    (status = 409, description = "PET_005: your plan has no room for it", body = ErrorBody),
 ))]
 pub(super) async fn restore(
     State(app): State<App>,

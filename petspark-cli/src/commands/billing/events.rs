@@ -66,8 +66,12 @@ struct Replayed {
 pub(super) async fn replay(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (billing, caller, dry_run) = (cx.petspark().await?.billing(), cx.caller(), args.get_flag("dry-run"));
     let events = match (args.get_flag("all-dead"), dry_run) {
-        (false, _) => {
+        (false, false) => {
             billing.replay(&caller, required::<String>(args, "id")?).await?;
+            1
+        }
+        (false, true) => {
+            billing.preview_replay(&caller, required::<String>(args, "id")?).await?;
             1
         }
         (true, false) => billing.replay_dead(&caller).await?,

@@ -33,10 +33,29 @@ impl Plugin for Billing {
             .arg_required_else_help(true)
             .subcommand(Command::new("status").about("Show how payments are; asks nobody"))
             .subcommand(
+                Command::new("account")
+                    .about("Show whose payments are kept here and whose key there is; accept another account")
+                    .arg(
+                        flag("accept", "Take the key's account for the one whose payments are kept here")
+                            .requires("reason"),
+                    )
+                    .arg(reason().required(false).requires("accept"))
+                    .arg(flag("yes", "Don't ask").requires("accept"))
+                    .arg(flag("dry-run", "Only say which would be accepted").requires("accept")),
+            )
+            .subcommand(
                 Command::new("sync")
                     .about(
                         "Compare catalogue, customers, subscriptions and payments with Stripe, and mend what differs",
                     )
+                    .arg(
+                        flag(
+                            "although-gone",
+                            "Also when Stripe knows hardly any of the customers: they are deleted then",
+                        )
+                        .conflicts_with("dry-run"),
+                    )
+                    .arg(flag("yes", "Don't ask").requires("although-gone"))
                     .arg(flag("dry-run", "Only say what differs")),
             )
             .subcommand(
@@ -62,7 +81,12 @@ impl Plugin for Billing {
                             .help("Which event, by Stripe's id"),
                     )
                     .arg(flag("all-dead", "All that were given up"))
-                    .arg(flag("dry-run", "Only say how many those are").requires("all-dead")),
+                    .arg(flag("dry-run", "Only say how many those are")),
+            )
+            .subcommand(
+                Command::new("grants")
+                    .about("List what somebody was given or bought once, the newest first")
+                    .arg(Arg::new("user").value_name("USER").required(true).help("Whose: an id or an e-mail address")),
             )
             .subcommand(
                 Command::new("grant")
@@ -82,12 +106,7 @@ impl Plugin for Billing {
             .subcommand(
                 Command::new("revoke-grant")
                     .about("Take a plan back that was given or bought")
-                    .arg(
-                        Arg::new("id")
-                            .value_name("ID")
-                            .required(true)
-                            .help("Which; `billing grant` and the audit log tell"),
-                    )
+                    .arg(Arg::new("id").value_name("ID").required(true).help("Which; `billing grants` tells"))
                     .arg(reason())
                     .arg(flag("yes", "Don't ask"))
                     .arg(flag("dry-run", "Only say what would be taken back")),
@@ -130,9 +149,11 @@ impl Plugin for Billing {
         Box::pin(async move {
             match args.subcommand() {
                 Some(("status", _)) => status::status(cx).await,
+                Some(("account", args)) => status::account(cx, args).await,
                 Some(("sync", args)) => status::sync(cx, args).await,
                 Some(("events", args)) => events::list(cx, args).await,
                 Some(("replay", args)) => events::replay(cx, args).await,
+                Some(("grants", args)) => money::grants(cx, args).await,
                 Some(("grant", args)) => money::grant(cx, args).await,
                 Some(("revoke-grant", args)) => money::revoke(cx, args).await,
                 Some(("refund", args)) => money::refund(cx, args).await,

@@ -1,4 +1,4 @@
-//! `billing grant`, `revoke-grant` and `refund`: giving plans and money, and taking plans back.
+//! `billing grant`, `grants`, `revoke-grant` and `refund`: giving plans and money, and taking plans back.
 
 use clap::ArgMatches;
 use petspark_core::billing::{BillingError, Grant, NewGrant, NewRefund, Refund, Source};
@@ -52,6 +52,30 @@ const FIELDS: &[Column<Shown>] = &[
     ("reason", |grant| grant.reason.clone().unwrap_or_default()),
     ("until", |grant| grant.until.map(|at| at.to_string()).unwrap_or_default()),
 ];
+
+const COLUMNS: &[Column<Shown>] = &[
+    ("id", |grant| grant.id.map(|id| id.to_string()).unwrap_or_default()),
+    ("source", |grant| grant.source.to_string()),
+    ("plan", |grant| grant.plan.clone()),
+    ("created_at", |grant| grant.created_at.to_string()),
+    ("until", |grant| grant.until.map(|at| at.to_string()).unwrap_or_default()),
+    ("revoked_at", |grant| grant.revoked_at.map(|at| at.to_string()).unwrap_or_default()),
+    ("payment", |grant| grant.payment_id.clone().unwrap_or_default()),
+    ("reason", |grant| grant.reason.clone().unwrap_or_default()),
+];
+
+pub(super) async fn grants(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (petspark, caller) = (cx.petspark().await?, cx.caller());
+    let user = petspark.auth().get_user(&caller, required::<String>(args, "user")?).await?;
+    let grants = petspark.billing().grants(&caller, user.id).await?.into_iter();
+    let shown: Vec<_> = grants
+        .map(|grant| {
+            let id = grant.id;
+            Shown::of(grant, Some(id), false)
+        })
+        .collect();
+    Ok(Outcome::list("petspark.billing.grants/v1", "grants", &shown, COLUMNS))
+}
 
 fn reason(args: &ArgMatches) -> Result<String, Failure> {
     required::<String>(args, "reason").cloned()

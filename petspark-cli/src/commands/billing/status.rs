@@ -1,7 +1,7 @@
-//! `billing status`, `sync` and `webhook setup`: how payments are, and whether Stripe agrees.
+//! `billing status`, `account`, `sync` and `webhook setup`: how payments are, and whether Stripe agrees.
 
 use clap::ArgMatches;
-use petspark_core::billing::{Difference, SyncReport};
+use petspark_core::billing::{Difference, StripeAccount, SyncReport};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -12,6 +12,8 @@ use crate::plugin::{Failure, required};
 struct Status {
     configured: bool,
     live: bool,
+    account: Option<String>,
+    account_live: Option<bool>,
     api_version: Option<&'static str>,
     outage: Option<String>,
     prices: u64,
@@ -26,6 +28,8 @@ pub(super) async fn status(cx: &Context) -> Result<Outcome, Failure> {
     let shown = Status {
         configured: status.configured,
         live: status.live,
+        account: status.account.as_ref().map(|account| account.id.clone()),
+        account_live: status.account.map(|account| account.live),
         api_version: status.api_version,
         outage: status.outage,
         prices: status.prices,
@@ -40,6 +44,7 @@ pub(super) async fn status(cx: &Context) -> Result<Outcome, Failure> {
             (true, false) => "on, test mode".to_owned(),
             (true, true) => "on, live".to_owned(),
         }),
+        ("account", |status| status.account.clone().unwrap_or_default()),
         ("api_version", |status| status.api_version.unwrap_or_default().to_owned()),
         ("prices", |status| status.prices.to_string()),
         ("events_pending", |status| status.events_pending.to_string()),
@@ -56,6 +61,53 @@ pub(super) async fn status(cx: &Context) -> Result<Outcome, Failure> {
     })
 }
 
+#[derive(Serialize)]
+struct Accounts {
+    dry_run: bool,
+    kept: Option<String>,
+    kept_live: Option<bool>,
+    key: String,
+    key_live: bool,
+    same: bool,
+}
+
+pub(super) async fn account(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (billing, caller) = (cx.petspark().await?.billing(), cx.caller());
+    let (accept, dry_run) = (args.get_flag("accept"), args.get_flag("dry-run"));
+    let mut accounts = billing.accounts(&caller).await?;
+    if accept && !dry_run {
+        let kept = accounts.kept.as_ref().map_or("nobody's".to_owned(), StripeAccount::to_string);
+        let what = format!("Take {} for the account whose payments are kept here, instead of {kept}", accounts.key);
+        cx.confirm(&what, "--yes", args.get_flag("yes"))?;
+        accounts = billing.accept_account(&caller, required::<String>(args, "reason")?).await?;
+    }
+    let shown = Accounts {
+        dry_run,
+        same: accounts.kept.as_ref() == Some(&accounts.key),
+        kept: accounts.kept.as_ref().map(|account| account.id.clone()),
+        kept_live: accounts.kept.map(|account| account.live),
+        key: accounts.key.id,
+        key_live: accounts.key.live,
+    };
+    let fields: &[Column<Accounts>] = &[
+        ("kept", |shown| named(shown.kept.as_deref(), shown.kept_live)),
+        ("key", |shown| named(Some(&shown.key), Some(shown.key_live))),
+        ("same", |shown| shown.same.to_string()),
+    ];
+    let outcome = Outcome::record("petspark.billing.account/v1", &shown, fields);
+    Ok(match (accept, dry_run) {
+        (true, true) => outcome.note("Nothing was changed."),
+        (true, false) => outcome
+            .note("Look at what differs by `billing sync --dry-run`, then mend it by `billing sync --although-gone`."),
+        (false, _) => outcome,
+    })
+}
+
+fn named(id: Option<&str>, live: Option<bool>) -> String {
+    let mode = if live == Some(true) { "live" } else { "test mode" };
+    id.map(|id| format!("{id}, {mode}")).unwrap_or_default()
+}
+
 const COLUMNS: &[Column<Difference>] = &[
     ("object", |difference| difference.object.clone()),
     ("field", |difference| difference.field.clone()),
@@ -66,7 +118,15 @@ const COLUMNS: &[Column<Difference>] = &[
 
 pub(super) async fn sync(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let dry_run = args.get_flag("dry-run");
-    let report = cx.petspark().await?.billing().sync(&cx.caller(), dry_run).await?;
+    let (billing, caller) = (cx.petspark().await?.billing(), cx.caller());
+    let report = match args.get_flag("although-gone") {
+        true => {
+            let what = "Take customers that Stripe doesn't know for deleted, however many they are";
+            cx.confirm(what, "--yes", args.get_flag("yes"))?;
+            billing.sync_although_gone(&caller).await?
+        }
+        false => billing.sync(&caller, dry_run).await?,
+    };
     let said = summary(&report);
     let outcome = Outcome::list("petspark.billing.sync/v1", "differences", &report.differences, COLUMNS).note(said);
     Ok(if dry_run { outcome.note("Nothing was changed.") } else { outcome })
@@ -74,7 +134,7 @@ pub(super) async fn sync(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fai
 
 fn summary(report: &SyncReport) -> String {
     format!(
-        "Looked at {} products and prices, {} customers, {} subscriptions and {} open payments; {} differences.",
+        "Looked at {} products and prices, {} customers, {} subscriptions and {} payments of the last 30 days; {} differences.",
         report.catalogue,
         report.customers,
         report.subscriptions,

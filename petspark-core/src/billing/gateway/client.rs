@@ -1,17 +1,13 @@
-//! The way to Stripe: pooled connections, each attempt with a time limit that covers the answer's body, three
-//! attempts under the same idempotency key, and never a second one of a POST without a key.
+//! The way to Stripe: each attempt with a time limit that covers the answer's body, three attempts under the
+//! same idempotency key, and never a second one of a POST without a key.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Method, Request};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 use stripe_client_core::{
     CustomizedStripeRequest, RequestStrategy, StripeClient, StripeClientErr, StripeMethod, VERSION,
@@ -21,6 +17,7 @@ use super::breaker::Breaker;
 use crate::billing::remote::RemoteError;
 use crate::billing::settings::StripeSettings;
 use crate::clock::Clock;
+use crate::outgoing::Outgoing;
 use crate::secret::{Secret, random};
 
 const ATTEMPTS: u32 = 3;
@@ -29,7 +26,7 @@ const MAX_BODY: usize = 16 << 20;
 const STRIPE: &str = "https://api.stripe.com";
 
 pub(super) struct Client {
-    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    outgoing: Outgoing,
     base: String,
     authorization: HeaderValue,
     timeout: Duration,
@@ -57,36 +54,18 @@ enum Attempt {
 
 impl Client {
     pub(super) fn new(clock: Clock, settings: &StripeSettings, key: &Secret) -> Result<Self, String> {
-        let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS can't be set up: {error}"))?
-            .with_webpki_roots()
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        let pool = Pool::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build(connector);
         let authorization = HeaderValue::from_str(&format!("Bearer {}", key.expose()));
         let mut authorization = authorization.map_err(|_| "billing.stripe.secret_key can't be sent".to_owned())?;
         authorization.set_sensitive(true);
         let base = settings.api_base.as_ref().map_or(STRIPE, |base| base.as_str()).to_owned();
         let (timeout, retry_after) = (settings.timeout, settings.retry_after);
-        Ok(Self { pool, base, authorization, timeout, retry_after, breaker: Breaker::new(clock) })
+        Ok(Self { outgoing: Outgoing::new()?, base, authorization, timeout, retry_after, breaker: Breaker::new(clock) })
     }
 
     async fn attempt(&self, request: Request<Full<Bytes>>, timeout: Duration) -> Attempt {
-        let failed = |cause: String| Attempt::Failed { cause, is_up: false };
-        let call = async {
-            let answer = self.pool.request(request).await.map_err(|error| crate::error::chain(&error))?;
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| crate::error::chain(&*error))?;
-            Ok::<_, String>((head, body.to_bytes()))
-        };
-        match tokio::time::timeout(timeout, call).await {
-            Ok(Ok((head, body))) => judge(head.status.as_u16(), &head.headers, body),
-            Ok(Err(cause)) => failed(cause),
-            Err(_) => failed(format!("no answer within {}ms", timeout.as_millis())),
+        match self.outgoing.send(request, timeout, MAX_BODY).await {
+            Ok(answer) => judge(answer.status().as_u16(), &answer.headers().clone(), answer.into_body()),
+            Err(fault) => Attempt::Failed { cause: fault.chain(), is_up: false },
         }
     }
 }
@@ -163,6 +142,10 @@ fn judge(status: u16, headers: &HeaderMap, body: Bytes) -> Attempt {
     let message: String = field("message").unwrap_or("no JSON, or no message in it").chars().take(300).collect();
     let request = text("request-id").unwrap_or("-");
     let cause = format!("status {status}, request {request}: {message}");
+    // Stripe keeps what it once answered under a key, its own failures, too: that says nothing about how it is now.
+    if status >= 500 && text("idempotent-replayed") == Some("true") {
+        return Attempt::Refused(RemoteError::Spent(cause));
+    }
     // Under this key something else was asked for before, and may have been done.
     let mixed_up = field("type") == Some("idempotency_error");
     let retry = match text("stripe-should-retry") {
@@ -219,6 +202,8 @@ mod tests {
             Attempt::Refused(RemoteError::Unavailable(_))
         ));
         assert!(matches!(judged(400, &[("stripe-should-retry", "true")], ""), Attempt::Failed { is_up: true, .. }));
+        let replayed = judged(500, &[("idempotent-replayed", "true"), ("stripe-should-retry", "true")], "");
+        assert!(matches!(replayed, Attempt::Refused(RemoteError::Spent(_))));
         let html = judged(502, &[("request-id", "req_1")], "<html>Bad Gateway</html>");
         assert!(
             matches!(html, Attempt::Failed { cause, is_up: false } if cause.contains("502") && cause.contains("req_1"))

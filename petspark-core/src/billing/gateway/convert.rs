@@ -9,8 +9,8 @@ use crate::billing::access::SubscriptionStatus;
 use crate::billing::event::Envelope;
 use crate::billing::money::{Currency, Money};
 use crate::billing::remote::{
-    Invoice, Period, RemoteCustomer, RemoteEndpoint, RemoteError, RemoteIntent, RemoteItem, RemotePrice, RemoteProduct,
-    RemoteSubscription,
+    Invoice, Period, RemoteCheckout, RemoteCustomer, RemoteEndpoint, RemoteError, RemoteIntent, RemoteItem,
+    RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription,
 };
 use crate::clock::Timestamp;
 
@@ -78,6 +78,7 @@ pub(super) fn price(price: stripe_shared::Price) -> Result<RemotePrice, RemoteEr
 pub(super) fn subscription(subscription: stripe_shared::Subscription) -> Result<RemoteSubscription, RemoteError> {
     let invoice = subscription.latest_invoice.as_ref().and_then(Expandable::as_object);
     let by_invoice = invoice.and_then(|invoice| Some(invoice.confirmation_secret.as_ref()?.client_secret.clone()));
+    let invoiced = invoice.map(|invoice| at(invoice.created));
     let setup = subscription.pending_setup_intent.as_ref().and_then(Expandable::as_object);
     let client_secret = by_invoice.or_else(|| setup.and_then(|setup| setup.client_secret.clone()));
     let item = |item: stripe_shared::SubscriptionItem| {
@@ -101,6 +102,8 @@ pub(super) fn subscription(subscription: stripe_shared::Subscription) -> Result<
         ended_at: subscription.ended_at.map(at),
         paused: subscription.pause_collection.map(|pause| pause.behavior.as_str().to_owned()),
         created: at(subscription.created),
+        invoiced,
+        operation: subscription.metadata.get(metadata::OPERATION).cloned(),
         client_secret,
     })
 }
@@ -116,8 +119,24 @@ pub(super) fn intent(intent: stripe_shared::PaymentIntent) -> Result<RemoteInten
         refunded: charge.map_or(0, |charge| charge.amount_refunded),
         price: intent.metadata.get(metadata::PRICE).cloned(),
         quantity: intent.metadata.get(metadata::QUANTITY).and_then(|quantity| quantity.parse().ok()),
+        operation: intent.metadata.get(metadata::OPERATION).cloned(),
         created: at(intent.created),
+        paid: charge.filter(|charge| charge.paid).map(|charge| at(charge.created)),
     })
+}
+
+pub(super) fn refund(refund: stripe_shared::Refund) -> RemoteRefund {
+    let operation = refund.metadata.as_ref().and_then(|metadata| metadata.get(metadata::OPERATION)).cloned();
+    RemoteRefund { id: refund.id.to_string(), amount: refund.amount, operation }
+}
+
+pub(super) fn checkout(session: stripe_shared::CheckoutSession) -> RemoteCheckout {
+    RemoteCheckout {
+        id: session.id.to_string(),
+        url: session.url,
+        recurring: session.mode.as_str() == "subscription",
+        operation: session.metadata.as_ref().and_then(|metadata| metadata.get(metadata::OPERATION)).cloned(),
+    }
 }
 
 pub(super) fn invoice(invoice: stripe_shared::Invoice) -> Result<Invoice, RemoteError> {
@@ -156,6 +175,12 @@ pub(super) struct NewEndpoint<'a> {
     pub(super) url: &'a str,
     pub(super) enabled_events: &'a [&'static str],
     pub(super) api_version: &'a str,
+}
+
+/// All of an account that is asked. Restricted keys may not see more of it.
+#[derive(miniserde::Deserialize)]
+pub(super) struct Account {
+    pub(super) id: String,
 }
 
 /// The SDK's own type is in a crate that has little else of use here.

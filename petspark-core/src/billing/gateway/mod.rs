@@ -3,42 +3,35 @@
 mod breaker;
 mod client;
 mod convert;
-
-use std::collections::HashMap;
+mod requests;
 
 use stripe_billing::billing_portal_session::CreateBillingPortalSession;
 use stripe_billing::invoice::ListInvoice;
 use stripe_billing::subscription::{
-    CancelSubscription, CreateSubscription, CreateSubscriptionAutomaticTax, CreateSubscriptionItems,
-    CreateSubscriptionPaymentBehavior, CreateSubscriptionPaymentSettings,
-    CreateSubscriptionPaymentSettingsSaveDefaultPaymentMethod, ListSubscription, ListSubscriptionStatus,
-    ResumeSubscription, RetrieveSubscription, UpdateSubscription, UpdateSubscriptionItems,
+    CancelSubscription, ListSubscription, ListSubscriptionStatus, ResumeSubscription, RetrieveSubscription,
+    UpdateSubscription,
 };
-use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionAutomaticTax, CreateCheckoutSessionCustomerUpdate,
-    CreateCheckoutSessionCustomerUpdateAddress, CreateCheckoutSessionLineItems, CreateCheckoutSessionPaymentIntentData,
-    CreateCheckoutSessionSubscriptionData,
-};
+use stripe_checkout::checkout_session::{ExpireCheckoutSession, ListCheckoutSession, RetrieveCheckoutSession};
 use stripe_client_core::{
     CustomizableStripeRequest, IdempotencyKey, RequestBuilder, RequestStrategy, StripeMethod, StripeRequest, VERSION,
 };
 use stripe_core::customer::{CreateCustomer, DeleteCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
 use stripe_core::event::ListEvent;
-use stripe_core::payment_intent::{
-    CreatePaymentIntent, CreatePaymentIntentAutomaticPaymentMethods, RetrievePaymentIntent,
-};
-use stripe_core::refund::CreateRefund;
+use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
+use stripe_core::refund::{CreateRefund, ListRefund};
 use stripe_product::price::{ListPrice, RetrievePrice};
 use stripe_product::product::{ListProduct, RetrieveProduct};
-use stripe_shared::CheckoutSessionMode;
+use stripe_shared::CheckoutSessionStatus;
 use stripe_types::{List, RangeQueryTs};
 
 use self::client::Client;
-use self::convert::{ListedEndpoints, MadeEndpoint};
+use self::convert::{Account, ListedEndpoints, MadeEndpoint};
+use self::requests::{FIRST_PAYMENT, LATEST_INVOICE, labels};
 use super::event::Envelope;
 use super::remote::{
-    CheckoutParams, IntentParams, Invoice, Remote, RemoteCustomer, RemoteEndpoint, RemoteError, RemoteIntent,
-    RemotePage, RemotePrice, RemoteProduct, RemoteSubscription, Reply, SubscribeParams, SubscriptionUpdate,
+    CheckoutParams, IntentParams, Invoice, Remote, RemoteCheckout, RemoteCustomer, RemoteEndpoint, RemoteError,
+    RemoteIntent, RemotePage, RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription, Reply, SubscribeParams,
+    SubscriptionUpdate,
 };
 use super::settings::{StripeSettings, is_live};
 use crate::clock::{Clock, Timestamp};
@@ -104,9 +97,6 @@ fn page<T, U>(
     Ok(RemotePage { items: list.data.into_iter().map(convert).collect::<Result<_, _>>()?, next })
 }
 
-/// What a browser needs to pay comes with these.
-const FIRST_PAYMENT: [&str; 2] = ["latest_invoice.confirmation_secret", "pending_setup_intent"];
-
 impl Remote for Gateway {
     fn is_live(&self) -> bool {
         self.live
@@ -120,9 +110,17 @@ impl Remote for Gateway {
         self.client.breaker.outage()
     }
 
+    fn account(&self) -> Reply<'_, String> {
+        Box::pin(async move {
+            let account: Account =
+                RequestBuilder::new(StripeMethod::Get, "/account").customize().send(&self.client).await?;
+            Ok(account.id)
+        })
+    }
+
     fn create_customer<'a>(&'a self, key: &'a str, user: UserId) -> Reply<'a, RemoteCustomer> {
         Box::pin(async move {
-            let metadata = HashMap::from([(metadata::USER.to_owned(), user.to_string())]);
+            let metadata = labels([(metadata::USER, user.to_string())]);
             let made = self.write(key, &CreateCustomer::new().metadata(metadata)).await?;
             Ok(convert::customer(made))
         })
@@ -198,21 +196,7 @@ impl Remote for Gateway {
     }
 
     fn create_intent<'a>(&'a self, key: &'a str, params: &'a IntentParams) -> Reply<'a, RemoteIntent> {
-        Box::pin(async move {
-            let currency: stripe_types::Currency = convert::currency_of(params.money.currency)?;
-            let metadata = [
-                (metadata::PRICE, params.price.clone()),
-                (metadata::QUANTITY, params.quantity.to_string()),
-                (metadata::OPERATION, params.operation.clone()),
-            ];
-            let request = CreatePaymentIntent::new(params.money.amount, currency)
-                .customer(params.customer.as_str())
-                .automatic_payment_methods(CreatePaymentIntentAutomaticPaymentMethods::new(true))
-                .metadata(
-                    metadata.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<HashMap<_, _>>(),
-                );
-            convert::intent(self.write(key, &request).await?)
-        })
+        Box::pin(async move { convert::intent(self.write(key, &requests::intent(params)?).await?) })
     }
 
     fn intent<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteIntent> {
@@ -222,43 +206,59 @@ impl Remote for Gateway {
         })
     }
 
-    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: i64) -> Reply<'a, String> {
+    fn intents<'a>(
+        &'a self,
+        customer: Option<&'a str>,
+        since: Timestamp,
+        after: Option<String>,
+    ) -> Reply<'a, RemotePage<RemoteIntent>> {
         Box::pin(async move {
-            let made = self.write(key, &CreateRefund::new().payment_intent(intent).amount(amount)).await?;
-            Ok(made.id.to_string())
+            let mut request = ListPaymentIntent::new()
+                .created(RangeQueryTs::gte(since.as_seconds()))
+                .expand(texts(&["data.latest_charge"]))
+                .limit(PAGE);
+            if let Some(customer) = customer {
+                request = request.customer(customer);
+            }
+            if let Some(after) = after {
+                request = request.starting_after(after);
+            }
+            page(self.read(&request).await?, |intent| intent.id.to_string(), convert::intent)
         })
     }
 
-    fn checkout<'a>(&'a self, key: &'a str, params: &'a CheckoutParams) -> Reply<'a, (String, String)> {
+    fn refund<'a>(&'a self, key: &'a str, intent: &'a str, amount: i64, operation: &'a str) -> Reply<'a, RemoteRefund> {
         Box::pin(async move {
-            let mut item = CreateCheckoutSessionLineItems::new();
-            item.price = Some(params.price.clone());
-            item.quantity = Some(u64::from(params.quantity));
-            let mut request = CreateCheckoutSession::new()
-                .customer(params.customer.as_str())
-                .line_items(vec![item])
-                .success_url(params.success_url.as_str())
-                .cancel_url(params.cancel_url.as_str());
-            if params.recurring {
-                let mut data = CreateCheckoutSessionSubscriptionData::new();
-                data.trial_period_days = params.trial_days;
-                request = request.mode(CheckoutSessionMode::Subscription).subscription_data(data);
-            } else {
-                let mut data = CreateCheckoutSessionPaymentIntentData::new();
-                let metadata =
-                    [(metadata::PRICE, params.price.clone()), (metadata::QUANTITY, params.quantity.to_string())];
-                data.metadata = Some(metadata.map(|(name, value)| (name.to_owned(), value)).into_iter().collect());
-                request = request.mode(CheckoutSessionMode::Payment).payment_intent_data(data);
-            }
-            if params.automatic_tax {
-                let mut update = CreateCheckoutSessionCustomerUpdate::new();
-                update.address = Some(CreateCheckoutSessionCustomerUpdateAddress::Auto);
-                request = request.automatic_tax(CreateCheckoutSessionAutomaticTax::new(true)).customer_update(update);
-            }
-            let made = self.write(key, &request).await?;
-            let url = made.url.ok_or_else(|| RemoteError::Undecodable("a checkout session has no URL".to_owned()))?;
-            Ok((made.id.to_string(), url))
+            let metadata = labels([(metadata::OPERATION, operation.to_owned())]);
+            let request = CreateRefund::new().payment_intent(intent).amount(amount).metadata(metadata);
+            Ok(convert::refund(self.write(key, &request).await?))
         })
+    }
+
+    fn refunds<'a>(&'a self, intent: &'a str) -> Reply<'a, Vec<RemoteRefund>> {
+        Box::pin(async move {
+            let list = self.read(&ListRefund::new().payment_intent(intent).limit(PAGE)).await?;
+            Ok(list.data.into_iter().map(convert::refund).collect())
+        })
+    }
+
+    fn checkout<'a>(&'a self, key: &'a str, params: &'a CheckoutParams) -> Reply<'a, RemoteCheckout> {
+        Box::pin(async move { Ok(convert::checkout(self.write(key, &requests::checkout(params)).await?)) })
+    }
+
+    fn checkout_session<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteCheckout> {
+        Box::pin(async move { Ok(convert::checkout(self.read(&RetrieveCheckoutSession::new(id)).await?)) })
+    }
+
+    fn open_checkouts<'a>(&'a self, customer: &'a str) -> Reply<'a, Vec<RemoteCheckout>> {
+        Box::pin(async move {
+            let request = ListCheckoutSession::new().customer(customer).status(CheckoutSessionStatus::Open).limit(PAGE);
+            Ok(self.read(&request).await?.data.into_iter().map(convert::checkout).collect())
+        })
+    }
+
+    fn expire_checkout<'a>(&'a self, key: &'a str, id: &'a str) -> Reply<'a, RemoteCheckout> {
+        Box::pin(async move { Ok(convert::checkout(self.write(key, &ExpireCheckoutSession::new(id)).await?)) })
     }
 
     fn portal<'a>(&'a self, key: &'a str, customer: &'a str, return_url: &'a str) -> Reply<'a, String> {
@@ -269,26 +269,7 @@ impl Remote for Gateway {
     }
 
     fn subscribe<'a>(&'a self, key: &'a str, params: &'a SubscribeParams) -> Reply<'a, RemoteSubscription> {
-        Box::pin(async move {
-            let mut item = CreateSubscriptionItems::new();
-            item.price = Some(params.price.clone());
-            let mut payment = CreateSubscriptionPaymentSettings::new();
-            payment.save_default_payment_method =
-                Some(CreateSubscriptionPaymentSettingsSaveDefaultPaymentMethod::OnSubscription);
-            let mut request = CreateSubscription::new()
-                .customer(params.customer.as_str())
-                .items(vec![item])
-                .payment_behavior(CreateSubscriptionPaymentBehavior::DefaultIncomplete)
-                .payment_settings(payment)
-                .expand(texts(&FIRST_PAYMENT));
-            if let Some(days) = params.trial_days {
-                request = request.trial_period_days(days);
-            }
-            if params.automatic_tax {
-                request = request.automatic_tax(CreateSubscriptionAutomaticTax::new(true));
-            }
-            convert::subscription(self.write(key, &request).await?)
-        })
+        Box::pin(async move { convert::subscription(self.write(key, &requests::subscribe(params)).await?) })
     }
 
     fn subscription<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteSubscription> {
@@ -308,6 +289,13 @@ impl Remote for Gateway {
         })
     }
 
+    fn subscriptions_of<'a>(&'a self, customer: &'a str) -> Reply<'a, Vec<RemoteSubscription>> {
+        Box::pin(async move {
+            let request = ListSubscription::new().customer(customer).status(ListSubscriptionStatus::All).limit(PAGE);
+            self.read(&request).await?.data.into_iter().map(convert::subscription).collect()
+        })
+    }
+
     fn update_subscription<'a>(
         &'a self,
         key: &'a str,
@@ -315,19 +303,14 @@ impl Remote for Gateway {
         update: &'a SubscriptionUpdate,
     ) -> Reply<'a, RemoteSubscription> {
         Box::pin(async move {
-            let request = UpdateSubscription::new(id);
+            let request = UpdateSubscription::new(id).expand(texts(&LATEST_INVOICE));
             let request = match update {
-                SubscriptionUpdate::Swap { item, price } => {
-                    let mut swapped = UpdateSubscriptionItems::new();
-                    swapped.id = Some(item.clone());
-                    swapped.price = Some(price.clone());
-                    request.items(vec![swapped])
-                }
+                SubscriptionUpdate::Swap { item, price } => requests::swap(request, item, price),
                 SubscriptionUpdate::CancelAtPeriodEnd(cancel) => request.cancel_at_period_end(*cancel),
                 SubscriptionUpdate::Collect => {
                     let mut built = request.build();
                     // The SDK can't say that something is to be empty.
-                    built.body = Some("pause_collection=".to_owned());
+                    built.body = Some("pause_collection=&expand[0]=latest_invoice".to_owned());
                     return convert::subscription(self.send(key, built.customize()).await?);
                 }
             };
@@ -336,11 +319,17 @@ impl Remote for Gateway {
     }
 
     fn resume_subscription<'a>(&'a self, key: &'a str, id: &'a str) -> Reply<'a, RemoteSubscription> {
-        Box::pin(async move { convert::subscription(self.write(key, &ResumeSubscription::new(id)).await?) })
+        Box::pin(async move {
+            let request = ResumeSubscription::new(id).expand(texts(&LATEST_INVOICE));
+            convert::subscription(self.write(key, &request).await?)
+        })
     }
 
     fn cancel_subscription<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteSubscription> {
-        Box::pin(async move { convert::subscription(self.read(&CancelSubscription::new(id)).await?) })
+        Box::pin(async move {
+            let request = CancelSubscription::new(id).expand(texts(&LATEST_INVOICE));
+            convert::subscription(self.read(&request).await?)
+        })
     }
 
     fn invoices<'a>(&'a self, customer: &'a str) -> Reply<'a, Vec<Invoice>> {

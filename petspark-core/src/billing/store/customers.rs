@@ -50,6 +50,24 @@ pub(in crate::billing) async fn mark_customer_deleted(
     .pop())
 }
 
+/// Takes a mark back that a customer who is there got by mistake, unless its user has another; says whose it is.
+pub(in crate::billing) async fn unmark_customer(tx: &mut Tx, id: &str) -> Result<Option<Option<UserId>>, Fault> {
+    Ok(on!(tx, conn => query_scalar(
+        "UPDATE billing_customers SET deleted_at = NULL WHERE stripe_id = $1 AND deleted_at IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM billing_customers o WHERE o.user_id = billing_customers.user_id \
+             AND o.deleted_at IS NULL) RETURNING user_id"
+    ).bind(id).fetch_all(conn).await)?
+    .pop())
+}
+
+/// How many customers there are.
+pub(in crate::billing) async fn count_customers(db: &Database) -> Result<i64, Fault> {
+    let (count,): (i64,) = on_reader!(db, pool => query_as(
+        "SELECT count(*) FROM billing_customers WHERE deleted_at IS NULL"
+    ).fetch_one(pool).await)?;
+    Ok(count)
+}
+
 /// Customers by their ids, those after one of them.
 pub(in crate::billing) async fn customers_after(
     db: &Database,

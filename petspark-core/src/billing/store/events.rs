@@ -52,13 +52,34 @@ pub(in crate::billing) async fn settle_event(
     ).bind(id).bind(status).bind(now).execute(conn).await?.rows_affected() > 0))
 }
 
-/// Writes down why an event could not be processed, and whether it is given up.
-pub(in crate::billing) async fn note_failure(db: &Database, id: &str, error: &str, is_dead: bool) -> Result<(), Fault> {
+/// Writes down why an event could not be processed, and whether it is given up; and if so, whether only because
+/// somebody was away.
+pub(in crate::billing) async fn note_failure(
+    db: &Database,
+    id: &str,
+    error: &str,
+    is_dead: bool,
+    was_unavailable: bool,
+) -> Result<(), Fault> {
     let status = if is_dead { EventStatus::Dead } else { EventStatus::Pending };
     on_writer!(db, pool => query(
-        "UPDATE billing_events SET status = $2, attempts = attempts + 1, error = $3 WHERE id = $1 AND status = 'pending'"
-    ).bind(id).bind(status).bind(error).execute(pool).await.map(drop))?;
+        "UPDATE billing_events SET status = $2, attempts = attempts + 1, error = $3, was_unavailable = $4 \
+         WHERE id = $1 AND status = 'pending'"
+    ).bind(id).bind(status).bind(error).bind(was_unavailable).execute(pool).await.map(drop))?;
     Ok(())
+}
+
+/// Has some events wait again that came since then and were given up because somebody was away; says which.
+pub(in crate::billing) async fn revive_unavailable(
+    tx: &mut Tx,
+    since: Timestamp,
+    at_most: i64,
+) -> Result<Vec<String>, Fault> {
+    Ok(on!(tx, conn => query_scalar(
+        "UPDATE billing_events SET status = 'pending' WHERE id IN (SELECT id FROM billing_events \
+             WHERE status = 'dead' AND was_unavailable AND received_at >= $1 ORDER BY received_at, id LIMIT $2) \
+         RETURNING id"
+    ).bind(since).bind(at_most).fetch_all(conn).await)?)
 }
 
 /// Has an event wait again, whatever became of it.

@@ -1,5 +1,6 @@
 //! All SQL of payments, a file for each kind of thing. Decides nothing.
 
+mod account;
 mod catalogue;
 mod customers;
 mod events;
@@ -8,25 +9,28 @@ mod operations;
 mod payments;
 mod subscriptions;
 
+pub(super) use account::{accept_account, keep_account, kept_account};
 pub(super) use catalogue::{
     ListedPrice, all_prices, all_products, find_price, has_product, listed_prices, put_price, put_product,
     retire_price, retire_product,
 };
 pub(super) use customers::{
-    customer_by_id, customer_of, customers_after, customers_of_nobody, email_of, insert_customer, live_customers_of,
-    live_user, mark_customer_deleted,
+    count_customers, customer_by_id, customer_of, customers_after, customers_of_nobody, email_of, insert_customer,
+    live_customers_of, live_user, mark_customer_deleted, unmark_customer,
 };
 pub(super) use events::{
     count_events, find_event, insert_event, list_events, note_failure, purge_events, revive_dead_events, revive_event,
-    settle_event, waiting_events,
+    revive_unavailable, settle_event, waiting_events,
 };
 pub(super) use grants::{facts, grants_of, insert_grant, insert_purchase, revoke_grant, revoke_purchase};
 pub(super) use operations::{
     OperationRow, claim_operation, count_operations, find_operation, finish_operation, finish_operation_now,
-    give_up_operation, pending_operations, purge_operations, renew_operation,
+    give_up_forgotten, give_up_operation, pending_operations, pending_operations_about, pending_subscription,
+    purge_operations, rekey_operation, renew_operation, settle_operation,
 };
 pub(super) use payments::{PaymentRow, find_payment, mark_disputed, payments_of, put_payment, unsettled_payments};
 pub(super) use subscriptions::{
-    SubscriptionRow, count_subscriptions_of, end_subscription, find_subscription, first_turn, live_subscription_ids,
-    put_subscription, subscriptions_after, subscriptions_of, take_turn, use_turn,
+    SubscriptionRow, accounts_to_follow, count_subscriptions_of, end_subscription, find_subscription, first_turn,
+    has_live_subscription, live_subscription_ids, mark_leaving, purge_turns, put_subscription, second_subscriptions,
+    subscriptions_after, subscriptions_of, take_turn, use_turn,
 };

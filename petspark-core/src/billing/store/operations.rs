@@ -12,6 +12,8 @@ pub(in crate::billing) struct OperationRow {
     pub(in crate::billing) id: OperationId,
     pub(in crate::billing) user_id: Option<UserId>,
     pub(in crate::billing) kind: String,
+    /// What it is about.
+    pub(in crate::billing) object_id: Option<String>,
     pub(in crate::billing) idempotency_key: String,
     pub(in crate::billing) request_hash: Vec<u8>,
     pub(in crate::billing) state: String,
@@ -19,21 +21,29 @@ pub(in crate::billing) struct OperationRow {
     pub(in crate::billing) created_at: Timestamp,
 }
 
+macro_rules! select_operation {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, user_id, kind, object_id, idempotency_key, request_hash, state, stripe_id, created_at \
+             FROM billing_operations ",
+            $rest
+        )
+    };
+}
+
 /// Writes an operation down, unless there is one with this key.
-pub(in crate::billing) async fn claim_operation(db: &Database, new: &OperationRow) -> Result<bool, Fault> {
-    Ok(on_writer!(db, pool => query(
-        "INSERT INTO billing_operations (id, user_id, kind, idempotency_key, request_hash, state, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, 'pending', $6, $6) ON CONFLICT (idempotency_key) DO NOTHING"
+pub(in crate::billing) async fn claim_operation(tx: &mut Tx, new: &OperationRow) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "INSERT INTO billing_operations (id, user_id, kind, object_id, idempotency_key, request_hash, state, created_at, \
+             updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $7) ON CONFLICT (idempotency_key) DO NOTHING"
     )
-        .bind(new.id).bind(new.user_id).bind(&new.kind).bind(&new.idempotency_key).bind(&new.request_hash)
-        .bind(new.created_at).execute(pool).await?.rows_affected() > 0))
+        .bind(new.id).bind(new.user_id).bind(&new.kind).bind(&new.object_id).bind(&new.idempotency_key)
+        .bind(&new.request_hash).bind(new.created_at).execute(conn).await?.rows_affected() > 0))
 }
 
 pub(in crate::billing) async fn find_operation(db: &Database, key: &str) -> Result<Option<OperationRow>, Fault> {
-    Ok(on_reader!(db, pool => query_as(
-        "SELECT id, user_id, kind, idempotency_key, request_hash, state, stripe_id, created_at \
-         FROM billing_operations WHERE idempotency_key = $1"
-    ).bind(key).fetch_optional(pool).await)?)
+    Ok(on_reader!(db, pool => query_as(select_operation!("WHERE idempotency_key = $1"))
+        .bind(key).fetch_optional(pool).await)?)
 }
 
 /// Writes down what became of an operation, with what came of it.
@@ -47,6 +57,18 @@ pub(in crate::billing) async fn finish_operation(
         "UPDATE billing_operations SET state = 'done', stripe_id = $2, updated_at = $3 WHERE id = $1"
     ).bind(id).bind(stripe_id).bind(now).execute(conn).await.map(drop))?;
     Ok(())
+}
+
+/// The same for one of which several may learn; says whether it was open.
+pub(in crate::billing) async fn settle_operation(
+    tx: &mut Tx,
+    id: OperationId,
+    stripe_id: &str,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE billing_operations SET state = 'done', stripe_id = $2, updated_at = $3 WHERE id = $1 AND state = 'pending'"
+    ).bind(id).bind(stripe_id).bind(now).execute(conn).await?.rows_affected() > 0))
 }
 
 /// The same for one that changes nothing of ours, or that was refused.
@@ -73,26 +95,78 @@ pub(in crate::billing) async fn give_up_operation(db: &Database, id: OperationId
 /// Begins an operation anew under another id, and with it under another key at Stripe; of several who try,
 /// one does.
 pub(in crate::billing) async fn renew_operation(
-    db: &Database,
+    tx: &mut Tx,
     was: OperationId,
     new: &OperationRow,
 ) -> Result<bool, Fault> {
-    Ok(on_writer!(db, pool => query(
+    Ok(on!(tx, conn => query(
         "UPDATE billing_operations SET id = $2, state = 'pending', request_hash = $3, stripe_id = NULL, created_at = $4, \
-             updated_at = $4 WHERE id = $1"
-    ).bind(was).bind(new.id).bind(&new.request_hash).bind(new.created_at).execute(pool).await?.rows_affected() > 0))
+             updated_at = $4, kind = $5, object_id = $6 WHERE id = $1"
+    )
+        .bind(was).bind(new.id).bind(&new.request_hash).bind(new.created_at).bind(&new.kind).bind(&new.object_id)
+        .execute(conn).await?.rows_affected() > 0))
 }
 
-/// Operations begun before then of which nobody knows what became, the oldest first.
+/// Gives one that is open another id, and with it another key; of several who try, one does.
+pub(in crate::billing) async fn rekey_operation(
+    db: &Database,
+    was: OperationId,
+    new: OperationId,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    Ok(on_writer!(db, pool => query(
+        "UPDATE billing_operations SET id = $2, created_at = $3, updated_at = $3 WHERE id = $1 AND state = 'pending'"
+    ).bind(was).bind(new).bind(now).execute(pool).await?.rows_affected() > 0))
+}
+
+/// Operations of a kind, begun before then, of which nobody knows what became: some of those after one of them,
+/// the oldest first.
 pub(in crate::billing) async fn pending_operations(
     db: &Database,
+    kind: &str,
     before: Timestamp,
+    after: (Timestamp, OperationId),
     limit: i64,
 ) -> Result<Vec<OperationRow>, Fault> {
-    Ok(on_reader!(db, pool => query_as(
-        "SELECT id, user_id, kind, idempotency_key, request_hash, state, stripe_id, created_at \
-         FROM billing_operations WHERE state = 'pending' AND created_at < $1 ORDER BY created_at LIMIT $2"
-    ).bind(before).bind(limit).fetch_all(pool).await)?)
+    Ok(on_reader!(db, pool => query_as(select_operation!(
+        "WHERE state = 'pending' AND kind = $1 AND created_at < $2 AND (created_at, id) > ($3, $4) \
+         ORDER BY created_at, id LIMIT $5"
+    )).bind(kind).bind(before).bind(after.0).bind(after.1).bind(limit).fetch_all(pool).await)?)
+}
+
+/// Those of a kind about one object of which nobody knows what became.
+pub(in crate::billing) async fn pending_operations_about(
+    db: &Database,
+    kind: &str,
+    object: &str,
+) -> Result<Vec<OperationRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as(select_operation!(
+        "WHERE object_id = $1 AND kind = $2 AND state = 'pending' ORDER BY created_at, id"
+    )).bind(object).bind(kind).fetch_all(pool).await)?)
+}
+
+/// Somebody's beginning of a subscription to this price of which nobody knows what became.
+pub(in crate::billing) async fn pending_subscription(
+    db: &Database,
+    user: UserId,
+    price: &str,
+) -> Result<Option<OperationRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as(select_operation!(
+        "WHERE user_id = $1 AND kind = 'subscribe' AND object_id = $2 AND state = 'pending' \
+         ORDER BY created_at DESC LIMIT 1"
+    )).bind(user).bind(price).fetch_optional(pool).await)?)
+}
+
+/// Ends those that Stripe has forgotten and whose outcome, if there was one, events tell or a comparison finds.
+pub(in crate::billing) async fn give_up_forgotten(
+    db: &Database,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    Ok(on_writer!(db, pool => query(
+        "UPDATE billing_operations SET state = 'refused', updated_at = $2 \
+         WHERE state = 'pending' AND created_at < $1 AND kind NOT IN ('customer', 'refund')"
+    ).bind(before).bind(now).execute(pool).await?.rows_affected()))
 }
 
 pub(in crate::billing) async fn count_operations(db: &Database, before: Timestamp) -> Result<i64, Fault> {

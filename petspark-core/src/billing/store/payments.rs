@@ -20,6 +20,7 @@ pub(in crate::billing) struct PaymentRow {
     pub(in crate::billing) refunded: i64,
     pub(in crate::billing) disputed: bool,
     pub(in crate::billing) created_at: Timestamp,
+    pub(in crate::billing) paid_at: Option<Timestamp>,
     pub(in crate::billing) synced_at: Timestamp,
 }
 
@@ -27,7 +28,7 @@ macro_rules! select_payment {
     ($rest:literal) => {
         concat!(
             "SELECT id, customer_id, user_id, price_id, quantity, amount, currency, status, refunded, disputed, \
-             created_at, synced_at FROM billing_payments ",
+             created_at, paid_at, synced_at FROM billing_payments ",
             $rest
         )
     };
@@ -49,17 +50,17 @@ pub(in crate::billing) async fn payments_of(db: &Database, user: UserId) -> Resu
 pub(in crate::billing) async fn put_payment(tx: &mut Tx, row: &PaymentRow) -> Result<PaymentRow, Fault> {
     let mut rows: Vec<PaymentRow> = on!(tx, conn => query_as(
         "INSERT INTO billing_payments (id, customer_id, user_id, price_id, quantity, amount, currency, status, refunded, \
-             disputed, created_at, synced_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+             disputed, created_at, paid_at, synced_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (id) DO UPDATE SET price_id = coalesce(billing_payments.price_id, excluded.price_id), \
              amount = excluded.amount, currency = excluded.currency, status = excluded.status, \
              refunded = excluded.refunded, disputed = billing_payments.disputed OR excluded.disputed, \
-             synced_at = excluded.synced_at \
+             paid_at = coalesce(billing_payments.paid_at, excluded.paid_at), synced_at = excluded.synced_at \
          RETURNING id, customer_id, user_id, price_id, quantity, amount, currency, status, refunded, disputed, \
-             created_at, synced_at"
+             created_at, paid_at, synced_at"
     )
         .bind(&row.id).bind(&row.customer_id).bind(row.user_id).bind(&row.price_id).bind(row.quantity).bind(row.amount)
         .bind(&row.currency).bind(&row.status).bind(row.refunded).bind(row.disputed).bind(row.created_at)
-        .bind(row.synced_at).fetch_all(conn).await)?;
+        .bind(row.paid_at).bind(row.synced_at).fetch_all(conn).await)?;
     rows.pop().ok_or_else(|| Fault::internal("a payment wasn't stored"))
 }
 

@@ -9,26 +9,36 @@ use crate::error::Fault;
 use crate::id::UserId;
 
 /// Takes the next number for reading an object of Stripe's.
-pub(in crate::billing) async fn take_turn(db: &Database, object: &str) -> Result<i64, Fault> {
+pub(in crate::billing) async fn take_turn(db: &Database, object: &str, now: Timestamp) -> Result<i64, Fault> {
     let mut turns: Vec<i64> = on_writer!(db, pool => query_scalar(
-        "INSERT INTO billing_turns (object_id, taken, written) VALUES ($1, 1, 0) \
-         ON CONFLICT (object_id) DO UPDATE SET taken = billing_turns.taken + 1 RETURNING taken"
-    ).bind(object).fetch_all(pool).await)?;
+        "INSERT INTO billing_turns (object_id, taken, written, taken_at) VALUES ($1, 1, 0, $2) \
+         ON CONFLICT (object_id) DO UPDATE SET taken = billing_turns.taken + 1, taken_at = excluded.taken_at \
+         RETURNING taken"
+    ).bind(object).bind(now).fetch_all(pool).await)?;
     turns.pop().ok_or_else(|| Fault::internal("a turn has no number"))
 }
 
 /// Takes the first number for an object that was just made, and writes under it; not if somebody reads it
 /// already, who then knows more.
-pub(in crate::billing) async fn first_turn(tx: &mut Tx, object: &str) -> Result<bool, Fault> {
+pub(in crate::billing) async fn first_turn(tx: &mut Tx, object: &str, now: Timestamp) -> Result<bool, Fault> {
     Ok(on!(tx, conn => query(
-        "INSERT INTO billing_turns (object_id, taken, written) VALUES ($1, 1, 1) ON CONFLICT DO NOTHING"
-    ).bind(object).execute(conn).await?.rows_affected() > 0))
+        "INSERT INTO billing_turns (object_id, taken, written, taken_at) VALUES ($1, 1, 1, $2) ON CONFLICT DO NOTHING"
+    ).bind(object).bind(now).execute(conn).await?.rows_affected() > 0))
 }
 
 /// Whether nothing was written under a later number; then nothing will be under an earlier one any more.
 pub(in crate::billing) async fn use_turn(tx: &mut Tx, object: &str, turn: i64) -> Result<bool, Fault> {
     Ok(on!(tx, conn => query("UPDATE billing_turns SET written = $2 WHERE object_id = $1 AND written < $2")
         .bind(object).bind(turn).execute(conn).await?.rows_affected() > 0))
+}
+
+/// Forgets some of the numbers that were last taken before then, when nobody reads under them any more; says how
+/// many.
+pub(in crate::billing) async fn purge_turns(tx: &mut Tx, before: Timestamp) -> Result<u64, Fault> {
+    Ok(on!(tx, conn => query(
+        "DELETE FROM billing_turns WHERE object_id IN (SELECT object_id FROM billing_turns WHERE taken_at < $1 \
+             ORDER BY taken_at LIMIT 500)"
+    ).bind(before).execute(conn).await?.rows_affected()))
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -50,6 +60,8 @@ pub(in crate::billing) struct SubscriptionRow {
     pub(in crate::billing) paused: Option<String>,
     pub(in crate::billing) failing_since: Option<Timestamp>,
     pub(in crate::billing) last_access: Access,
+    /// Written by `mark_leaving` alone: Stripe knows nothing of it.
+    pub(in crate::billing) ends_with_account: bool,
     pub(in crate::billing) created_at: Timestamp,
     pub(in crate::billing) synced_at: Timestamp,
 }
@@ -58,8 +70,8 @@ macro_rules! select_subscription {
     ($rest:literal) => {
         concat!(
             "SELECT id, customer_id, user_id, status, item_id, price_id, quantity, period_start, period_end, trial_end, \
-             cancel_at, cancel_at_period_end, canceled_at, ended_at, paused, failing_since, last_access, created_at, \
-             synced_at FROM billing_subscriptions ",
+             cancel_at, cancel_at_period_end, canceled_at, ended_at, paused, failing_since, last_access, \
+             ends_with_account, created_at, synced_at FROM billing_subscriptions ",
             $rest
         )
     };
@@ -92,6 +104,43 @@ pub(in crate::billing) async fn count_subscriptions_of(db: &Database, user: User
         "SELECT count(*), CAST(coalesce(sum(CASE WHEN status IN ('canceled', 'incomplete_expired') THEN 0 ELSE 1 END), 0) \
              AS bigint) FROM billing_subscriptions WHERE user_id = $1"
     ).bind(user).fetch_one(pool).await)?)
+}
+
+/// Subscriptions of people who have an older one that isn't over either.
+pub(in crate::billing) async fn second_subscriptions(db: &Database, limit: i64) -> Result<Vec<SubscriptionRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as(select_subscription!(
+        "WHERE status NOT IN ('canceled', 'incomplete_expired') AND EXISTS (SELECT 1 FROM billing_subscriptions o \
+             WHERE o.user_id = billing_subscriptions.user_id AND o.status NOT IN ('canceled', 'incomplete_expired') \
+             AND (o.created_at, o.id) < (billing_subscriptions.created_at, billing_subscriptions.id)) \
+         ORDER BY id LIMIT $1"
+    )).bind(limit).fetch_all(pool).await)?)
+}
+
+/// Whether somebody has one that isn't over.
+pub(in crate::billing) async fn has_live_subscription(tx: &mut Tx, user: UserId) -> Result<bool, Fault> {
+    let live: Vec<String> = on!(tx, conn => query_scalar(
+        "SELECT id FROM billing_subscriptions WHERE user_id = $1 AND status NOT IN ('canceled', 'incomplete_expired') \
+         LIMIT 1"
+    ).bind(user).fetch_all(conn).await)?;
+    Ok(!live.is_empty())
+}
+
+/// Writes down that a subscription is to end because its person's account is, or isn't any more.
+pub(in crate::billing) async fn mark_leaving(db: &Database, id: &str, leaving: bool) -> Result<(), Fault> {
+    on_writer!(db, pool => query("UPDATE billing_subscriptions SET ends_with_account = $2 WHERE id = $1")
+        .bind(id).bind(leaving).execute(pool).await.map(drop))?;
+    Ok(())
+}
+
+/// People whose accounts are to be erased and whose subscriptions go on, and who came back and whose subscriptions
+/// are to end.
+pub(in crate::billing) async fn accounts_to_follow(db: &Database, limit: i64) -> Result<Vec<UserId>, Fault> {
+    Ok(on_reader!(db, pool => query_scalar(
+        "SELECT DISTINCT s.user_id FROM billing_subscriptions s JOIN users u ON u.id = s.user_id \
+         WHERE s.status NOT IN ('canceled', 'incomplete_expired', 'incomplete') \
+             AND (u.deleted_at IS NOT NULL AND NOT s.cancel_at_period_end \
+                  OR u.deleted_at IS NULL AND s.ends_with_account) LIMIT $1"
+    ).bind(limit).fetch_all(pool).await)?)
 }
 
 /// Those of a customer that aren't over.

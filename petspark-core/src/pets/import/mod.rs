@@ -69,6 +69,7 @@ struct Tally {
 impl Pets {
     /// Begins to import pets. A dry run stores none of them; a strict one stops at a line that can't
     /// be a pet, and stores nothing of its batch.
+    /// How many pets an owner's plan has room for is no matter here: what was there before is to be there again.
     ///
     /// # Errors
     /// [`PetError::Denied`] unless an administrator asks.

@@ -7,9 +7,13 @@ use super::objects;
 use super::refusal::Refusal;
 use super::world::World;
 
-pub(super) fn retrieve(_: &mut World, _: &str, form: &Form) -> Result<Value, Refusal> {
+pub(super) fn retrieve(world: &mut World, _: &str, form: &Form) -> Result<Value, Refusal> {
     form.only(&[])?;
-    Ok(objects::account())
+    let mut account = objects::account();
+    if let Some(id) = &world.account {
+        account["id"] = id.as_str().into();
+    }
+    Ok(account)
 }
 
 pub(super) fn balance(_: &mut World, _: &str, form: &Form) -> Result<Value, Refusal> {

@@ -18,6 +18,7 @@ const RETRIES: [i64; 3] = [3 * DAY, 5 * DAY, 7 * DAY];
 const DRAFT_FOR: i64 = 3600;
 
 /// What an invoice asks money for.
+#[derive(Clone)]
 pub(super) struct Line {
     pub(super) item: String,
     pub(super) price: Value,

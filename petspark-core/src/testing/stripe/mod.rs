@@ -7,6 +7,7 @@ mod cards;
 mod catalogue;
 mod checkout;
 mod customers;
+mod disputes;
 mod expand;
 mod fault;
 mod form;
@@ -100,6 +101,11 @@ impl TestStripe {
     /// Spoils the next `times` calls to `call`, such as `POST /v1/customers`. A `{}` stands for an id.
     pub fn fail_next_at(&self, call: &str, times: usize, fault: Fault) {
         self.world().faults.order(Some(call.to_owned()), times, fault);
+    }
+
+    /// Is well again: no fault that was ordered spoils anything more.
+    pub fn recover(&self) {
+        self.world().faults.forget();
     }
 
     /// All calls so far, oldest first.
@@ -198,6 +204,42 @@ impl TestStripe {
         world.catch_up();
         let done = checkout::complete(&mut world, session, card, "payer@example.org");
         done.map_err(|refusal| refusal.message())
+    }
+
+    /// Is another account from now on, with the same objects.
+    pub fn set_account(&self, id: &str) {
+        self.world().account = Some(id.to_owned());
+    }
+
+    /// Somebody disputes a payment; gives the dispute's id.
+    ///
+    /// # Errors
+    /// When it wasn't paid, or is disputed already.
+    pub fn dispute(&self, payment_intent: &str) -> Result<String, String> {
+        let mut world = self.world();
+        world.catch_up();
+        disputes::open(&mut world, payment_intent).map_err(|refusal| refusal.message())
+    }
+
+    /// The bank decides a dispute.
+    ///
+    /// # Errors
+    /// When it is decided already.
+    pub fn close_dispute(&self, dispute: &str, won: bool) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        disputes::close(&mut world, dispute, won).map_err(|refusal| refusal.message())
+    }
+
+    /// Until one more call is held by [`Fault::Delayed`] or [`Fault::DoneThenDelayed`].
+    pub async fn delayed(&self) {
+        let held = self.world().held.clone();
+        held.arrival().await;
+    }
+
+    /// Lets one call go that is held, or the next one that will be.
+    pub fn let_go(&self) {
+        self.world().held.let_go();
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

@@ -12,7 +12,7 @@ macro_rules! objects {
 }
 
 objects! {
-    account, balance, billing_portal_session, charge, checkout_session, customer, event, invoice, invoice_line,
+    account, balance, billing_portal_session, charge, checkout_session, customer, dispute, event, invoice, invoice_line,
     invoice_payment, payment_intent, payment_method, plan, price, product, refund, setup_intent, subscription,
     subscription_item, webhook_endpoint,
 }

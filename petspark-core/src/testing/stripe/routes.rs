@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::form::Form;
 use super::refusal::Refusal;
 use super::world::World;
-use super::{account, cards, catalogue, checkout, customers, invoices, payments, subscribing, webhooks};
+use super::{account, cards, catalogue, checkout, customers, disputes, invoices, payments, subscribing, webhooks};
 
 /// Takes the id in the path, or an empty one.
 pub(super) type Handler = fn(&mut World, &str, &Form) -> Result<Value, Refusal>;
@@ -47,6 +47,8 @@ pub(super) static ROUTES: &[Route] = &[
     get("/customers/{}", customers::retrieve),
     post("/customers/{}", customers::update),
     delete("/customers/{}", customers::delete),
+    get("/disputes", disputes::list),
+    get("/disputes/{}", disputes::retrieve),
     get("/events", webhooks::list_events),
     get("/events/{}", webhooks::retrieve_event),
     get("/invoices", invoices::list),

@@ -77,11 +77,24 @@ async fn serve(world: Arc<Mutex<World>>, request: Request<Incoming>) -> Result<R
         path: head.uri.path().to_owned(),
         method: head.method,
     };
-    let (outcome, fault) = {
-        let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
-        world.catch_up();
-        decide(&mut world, &asked)
+    let lock = || world.lock().unwrap_or_else(PoisonError::into_inner);
+    let (route, fault, held) = {
+        let mut world = lock();
+        let route = route_of(&asked);
+        let fault = world.faults.take(&route);
+        (route, fault, world.held.clone())
     };
+    if fault == Some(Fault::Delayed) {
+        held.wait().await;
+    }
+    let outcome = {
+        let mut world = lock();
+        world.catch_up();
+        decide(&mut world, &asked, route, fault)
+    };
+    if fault == Some(Fault::DoneThenDelayed) {
+        held.wait().await;
+    }
     match fault {
         Some(Fault::Refused | Fault::DoneThenCut) => Err(Cut),
         Some(Fault::Hang | Fault::DoneThenHang) => Ok(hang().await),
@@ -89,7 +102,15 @@ async fn serve(world: Arc<Mutex<World>>, request: Request<Incoming>) -> Result<R
         Some(Fault::DoneThenGarbled) => {
             Ok(response(200, "application/json", "{\"object\":\"garble\"}".to_owned(), &[]))
         }
-        Some(Fault::RateLimit | Fault::ServerError | Fault::SavedServerError) | None => Ok(render(&asked, outcome)),
+        Some(
+            Fault::RateLimit
+            | Fault::ServerError
+            | Fault::SavedServerError
+            | Fault::DoneThenServerError
+            | Fault::Delayed
+            | Fault::DoneThenDelayed,
+        )
+        | None => Ok(render(&asked, outcome)),
     }
 }
 
@@ -125,10 +146,13 @@ async fn hang() -> Response<Full<Bytes>> {
     match std::future::pending::<Infallible>().await {}
 }
 
-fn decide(world: &mut World, asked: &Asked) -> (Outcome, Option<Fault>) {
+/// As tests name it.
+fn route_of(asked: &Asked) -> String {
+    routes::find(&asked.method, &asked.path).map_or_else(|| "?".to_owned(), |(route, _)| route.name())
+}
+
+fn decide(world: &mut World, asked: &Asked, route: String, fault: Option<Fault>) -> Outcome {
     let found = routes::find(&asked.method, &asked.path);
-    let route = found.map_or_else(|| "?".to_owned(), |(route, _)| route.name());
-    let fault = world.faults.take(&route);
     let request_id = world.id("req");
     world.origin = Origin { request_id: Some(request_id.clone()), idempotency_key: asked.idempotency_key.clone() };
     let outcome = match fault {
@@ -148,7 +172,7 @@ fn decide(world: &mut World, asked: &Asked) -> (Outcome, Option<Fault>) {
         status: outcome.answer.status,
         replayed: outcome.replayed,
     });
-    (outcome, fault)
+    outcome
 }
 
 fn answer(
@@ -183,6 +207,7 @@ fn answer(
         (route.handler)(world, id, &form).and_then(|object| expand(world, object, &form.texts("expand")?))
     };
     let answer = match outcome {
+        Ok(_) if fault == Some(Fault::DoneThenServerError) => refused(&Refusal::internal(), request_id).answer,
         Ok(object) => Answer { status: 200, body: object.to_string(), request_id },
         Err(refusal) => refused(&refusal, request_id).answer,
     };

@@ -310,11 +310,13 @@ pub(super) fn update(world: &mut World, subscription: &str, form: &Form) -> Resu
     } else if form.unset("pause_collection") {
         subscription["pause_collection"] = Value::Null;
     }
-    let before = world.objects.clone();
+    let subscription_id = id(&subscription).to_owned();
+    let before = (world.objects.clone(), world.prorations.get(&subscription_id).cloned());
     let change = Change { behavior, proration };
     let done = apply(world, form, &mut subscription).and_then(|()| change.make(world, form, subscription));
     if done.is_err() {
-        world.objects = before;
+        world.objects = before.0;
+        world.prorations.insert(subscription_id, before.1.unwrap_or_default());
     }
     done
 }

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use super::VERSION;
 use super::cards::Card;
 use super::expand::plain;
-use super::fault::Faults;
+use super::fault::{Faults, Held};
 use super::form::Form;
 use super::idempotency::Keys;
 use super::invoices::Line;
@@ -37,6 +37,10 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) keys: Keys,
     pub(super) calls: Vec<Call>,
+    /// The account's id, if the test named one.
+    pub(super) account: Option<String>,
+    /// Calls that are held until the test lets them go.
+    pub(super) held: Held,
     /// Where pages that people would see are said to be.
     pub(super) url: String,
     /// How the cards of payment methods behave.
@@ -77,6 +81,8 @@ impl World {
             faults: Faults::default(),
             keys: Keys::default(),
             calls: Vec::new(),
+            account: None,
+            held: Held::default(),
             url: url.to_owned(),
             cards: BTreeMap::new(),
             attaches: BTreeSet::new(),

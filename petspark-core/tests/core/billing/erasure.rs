@@ -1,5 +1,7 @@
 //! Who is erased: their subscription ends, Stripe forgets them, the records stay without them.
 
+use petspark_core::PageRequest;
+use petspark_core::billing::SubscriptionChange;
 use petspark_core::people::When;
 use petspark_core::testing::on_both;
 use petspark_core::testing::stripe::Fault;
@@ -30,13 +32,56 @@ on_both! {
         assert!(report.differences.is_empty(), "{report:?}");
     }
 
+    async fn who_asks_to_go_is_not_charged_again_and_who_comes_back_goes_on(app: TestApp) {
+        let (shop, ada, bob) = (Shop::open(&app).await, app.register("ada").await, app.register("bob").await);
+        let people = shop.petspark.people();
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        let ending = shop.subscribe_and_pay(&bob, &shop.premium, "pm_card_visa").await.id;
+        shop.catch_up().await;
+        let end = SubscriptionChange { cancel_at_period_end: Some(true), ..SubscriptionChange::default() };
+        shop.petspark.billing().change_subscription(&bob.caller, &ending, &end).await.unwrap();
+        let ends = |id: &str| shop.stripe.object(id).unwrap()["cancel_at_period_end"].as_bool().unwrap();
+        for user in [&ada, &bob] {
+            people.preview_deletion(&operator(), user.id, When::Later, false).await.unwrap();
+            shop.work().await;
+        }
+        assert!(!ends(&id));
+        for user in [&ada, &bob] {
+            people.delete(&operator(), user.id, When::Later, None, false).await.unwrap();
+        }
+        shop.catch_up().await;
+        assert!(ends(&id) && ends(&ending));
+        for user in [&ada, &bob] {
+            people.restore(&operator(), user.id).await.unwrap();
+        }
+        shop.catch_up().await;
+        assert!(!ends(&id) && ends(&ending), "who ended it themselves finds it so");
+        let here = shop.petspark.billing().subscriptions(&ada.caller).await.unwrap();
+        assert!(!here[0].cancel_at_period_end);
+
+        // The job is lost, and the sweep sees to it; then the period ends before the account does.
+        people.delete(&operator(), ada.id, When::After(90 * DAY), None, false).await.unwrap();
+        let queued = shop.petspark.jobs().list(&operator(), None, &PageRequest::first(100).unwrap()).await.unwrap();
+        let follow = queued.items.iter().find(|job| job.kind == "billing.follow_account").unwrap();
+        shop.petspark.jobs().drop(&operator(), follow.id).await.unwrap();
+        shop.work().await;
+        assert!(!ends(&id));
+        shop.stripe.advance(std::time::Duration::from_secs(3700));
+        shop.catch_up().await;
+        assert!(ends(&id));
+        let charges = shop.stripe.objects("charge").len();
+        shop.stripe.advance(40 * DAY);
+        shop.catch_up().await;
+        assert_eq!((shop.status_there(&id).as_str(), shop.stripe.objects("charge").len()), ("canceled", charges));
+    }
+
     async fn an_erased_person_is_not_charged_for_ever_because_a_job_was_given_up(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
         shop.catch_up().await;
         shop.petspark.people().delete(&operator(), ada.id, When::Now, None, false).await.unwrap();
         let jobs = shop.petspark.jobs();
-        let queued = jobs.list(&operator(), None, &petspark_core::PageRequest::first(100).unwrap()).await.unwrap();
+        let queued = jobs.list(&operator(), None, &PageRequest::first(100).unwrap()).await.unwrap();
         let forget = queued.items.iter().find(|job| job.kind == "billing.forget").unwrap();
         jobs.drop(&operator(), forget.id).await.unwrap();
         shop.stripe.advance(std::time::Duration::from_secs(2 * 3600));

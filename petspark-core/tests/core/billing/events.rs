@@ -9,7 +9,7 @@ use petspark_core::{Caller, Failure as _, Kind, PageRequest};
 use serde_json::json;
 
 use super::shop::{DAY, Shop, operator};
-use crate::sql::execute;
+use crate::sql::{every_row, execute};
 
 fn event(id: &str, kind: &str, livemode: bool) -> String {
     let object = json!({ "id": "prod_none", "object": "product" });
@@ -112,6 +112,31 @@ on_both! {
         assert_eq!(billing.status(&operator()).await.unwrap().events_dead, 0);
     }
 
+    async fn what_was_given_up_in_a_long_outage_is_done_when_it_ends(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await;
+        for delivery in shop.stripe.take_deliveries() {
+            shop.receive(&delivery).await;
+            shop.stripe.acknowledge(&delivery.event);
+        }
+        shop.stripe.fail_next(100_000, Fault::BadGateway);
+        for _ in 0..40 {
+            shop.petspark.jobs().run_due().await.unwrap();
+            shop.stripe.advance(std::time::Duration::from_secs(3601));
+        }
+        let status = shop.petspark.billing().status(&operator()).await.unwrap();
+        assert!(status.events_dead > 0 && status.events_pending == 0, "{status:?}");
+        assert_eq!(shop.plan(&ada).await, FREE);
+        shop.stripe.recover();
+        // Without anybody's doing: the next sweep finds Stripe there again.
+        shop.stripe.advance(std::time::Duration::from_secs(3601));
+        shop.work().await;
+        let status = shop.petspark.billing().status(&operator()).await.unwrap();
+        assert_eq!((status.events_dead, status.events_pending), (0, 0));
+        let subscriptions = shop.petspark.billing().subscriptions(&ada.caller).await.unwrap();
+        assert_eq!(subscriptions[0].status.as_str(), "active");
+    }
+
     async fn a_sweep_finds_what_never_came(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await;
@@ -138,5 +163,8 @@ on_both! {
         shop.work().await;
         let left = shop.petspark.billing().events(&operator(), None, &PageRequest::default()).await.unwrap().items;
         assert_eq!(left.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["evt_3"]);
+        // Nor is it kept who read what they were about.
+        let rows = every_row(app.petspark.settings()).await;
+        assert_eq!(rows.iter().filter(|row| row.contains("prod_none")).count(), 1, "{rows:?}");
     }
 }

@@ -111,6 +111,26 @@ on_both! {
         assert_eq!(add_ten().await, (2, 8));
     }
 
+    async fn a_deleted_pet_comes_back_only_where_the_plan_has_room(app: TestApp) {
+        let ada = app.register("ada").await;
+        let petspark = app.another_with(|settings| settings.pets.max_pets = 1).await;
+        let add = |name: &str| PetFields::new(name.to_owned(), Species::Dog);
+        let rex = petspark.pets().create(&ada.caller, add("Rex")).await.unwrap();
+        petspark.pets().delete(&ada.caller, rex.id).await.unwrap();
+        let tom = petspark.pets().create(&ada.caller, add("Tom")).await.unwrap();
+        let refused = petspark.pets().restore(&ada.caller, rex.id).await;
+        assert!(matches!(refused, Err(PetError::LimitReached { most: 1 })), "{refused:?}");
+        petspark.pets().delete(&ada.caller, tom.id).await.unwrap();
+        let both = futures_util::future::join_all([rex.id, tom.id].map(|id| petspark.pets().restore(&ada.caller, id))).await;
+        assert_eq!(both.iter().filter(|one| one.is_ok()).count(), 1, "{both:?}");
+        // Who looks after others' pets isn't held to their plan.
+        for id in [rex.id, tom.id] {
+            let _ = petspark.pets().restore(&operator(), id).await;
+        }
+        let filter = petspark_core::pets::PetFilter { owner: Some(ada.id), ..petspark_core::pets::PetFilter::default() };
+        assert_eq!(petspark.pets().list(&operator(), filter, &PageRequest::default()).await.unwrap().items.len(), 2);
+    }
+
     async fn a_better_plan_has_room_for_more_photos(app: TestApp) {
         let ada = app.register("ada").await;
         let petspark = app

@@ -7,6 +7,7 @@ use petspark_core::testing::{TestApp, on_both};
 use petspark_core::{Failure as _, IdempotencyKey, Kind, PageRequest};
 
 use super::shop::{DAY, Shop, operator};
+use crate::sql::every_row;
 
 fn buy(shop: &Shop, quantity: i64) -> NewPayment {
     NewPayment { price_id: shop.month.clone(), quantity, amount: None, currency: None }
@@ -94,6 +95,73 @@ on_both! {
         }
         app.clock.advance(30 * DAY);
         assert_eq!(shop.plan(&ada).await, FREE);
+    }
+
+    async fn what_is_paid_days_later_counts_from_then(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let billing = shop.petspark.billing();
+        let intent = billing.create_intent(&ada.caller, &buy(&shop, 1), None).await.unwrap().result;
+        shop.stripe.advance(5 * DAY);
+        shop.stripe.pay(&intent.id, "pm_card_visa").unwrap();
+        let paid = billing.confirm(&ada.caller, &intent.id).await.unwrap();
+        let now = petspark_core::Timestamp::from_micros(app.clock.now().as_seconds() * 1_000_000);
+        assert_eq!((paid.paid_at, now.since(paid.created_at)), (Some(now), 5 * DAY));
+        assert_eq!(billing.entitlements(ada.id).await.unwrap().valid_until, Some(now.after(30 * DAY)));
+    }
+
+    async fn ids_that_are_nobodys_leave_nothing_behind(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let (_, foreign) = shop.stripe.ask("POST", "/v1/payment_intents", &[("amount", "500"), ("currency", "eur")]);
+        for id in ["pi_guessed1", "pi_guessed2", foreign["id"].as_str().unwrap()] {
+            let refused = shop.petspark.billing().confirm(&ada.caller, id).await;
+            assert!(matches!(refused, Err(BillingError::NotFound(_))), "{refused:?}");
+            let rows = every_row(app.petspark.settings()).await;
+            assert!(rows.iter().all(|row| !row.contains(id)), "{id}");
+        }
+    }
+
+    async fn what_was_paid_on_the_checkout_page_is_found_though_its_event_never_came(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let home = "http://localhost:3000/".to_owned();
+        let new = NewCheckout { price_id: shop.month.clone(), quantity: 1, success_url: home.clone(), cancel_url: home };
+        shop.petspark.billing().checkout_session(&ada.caller, &new, None).await.unwrap();
+        let session = shop.stripe.objects("checkout.session")[0]["id"].as_str().unwrap().to_owned();
+        shop.stripe.complete_checkout(&session, "pm_card_visa").unwrap();
+        drop(shop.stripe.take_deliveries());
+        let (_, stranger) = shop.stripe.ask("POST", "/v1/payment_intents", &[("amount", "500"), ("currency", "eur")]);
+        assert_eq!(shop.plan(&ada).await, FREE);
+        let payment = shop.stripe.objects("payment_intent")[0]["id"].as_str().unwrap().to_owned();
+        for dry_run in [true, false] {
+            let report = shop.petspark.billing().sync(&operator(), dry_run).await.unwrap();
+            let told: Vec<_> = report.differences.iter().map(|one| (one.object.as_str(), one.field.as_str())).collect();
+            assert_eq!((told, report.payments), (vec![(payment.as_str(), "there")], 1), "{stranger}");
+        }
+        assert_eq!(shop.plan(&ada).await, "premium");
+        // Money that went back without a word is found, too.
+        shop.stripe.ask("POST", "/v1/refunds", &[("payment_intent", &payment)]);
+        drop(shop.stripe.take_deliveries());
+        let report = shop.petspark.billing().sync(&operator(), false).await.unwrap();
+        assert_eq!((report.differences.len(), report.differences[0].field.as_str()), (1, "refunded"));
+        assert_eq!(shop.plan(&ada).await, FREE);
+    }
+
+    async fn a_lost_dispute_takes_back_what_was_bought_and_a_won_one_doesn_t(app: TestApp) {
+        let shop = Shop::open(&app).await;
+        for (won, plan) in [(true, "premium"), (false, FREE)] {
+            let ada = app.register(&format!("ada{won}")).await;
+            let intent = shop.petspark.billing().create_intent(&ada.caller, &buy(&shop, 1), None).await.unwrap().result;
+            shop.stripe.pay(&intent.id, "pm_card_visa").unwrap();
+            let dispute = shop.stripe.dispute(&intent.id).unwrap();
+            assert!(shop.stripe.dispute(&intent.id).is_err());
+            shop.catch_up().await;
+            assert_eq!(shop.plan(&ada).await, "premium", "it isn't decided");
+            shop.stripe.close_dispute(&dispute, won).unwrap();
+            shop.catch_up().await;
+            assert_eq!(shop.plan(&ada).await, plan);
+            // Nor does a later reading give it back.
+            shop.petspark.billing().confirm(&ada.caller, &intent.id).await.unwrap();
+            assert_eq!(shop.plan(&ada).await, plan);
+        }
     }
 
     async fn a_payment_that_needs_its_bank_is_told_by_an_event(app: TestApp) {

@@ -82,6 +82,51 @@ on_both! {
         assert_ne!(shop.subscribe(&ada, &shop.premium).await.id, id);
     }
 
+    async fn a_dearer_price_is_paid_at_once_or_not_had(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let billing = shop.petspark.billing();
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        shop.catch_up().await;
+        let swap = |price: &str| SubscriptionChange { price_id: Some(price.to_owned()), ..SubscriptionChange::default() };
+        shop.stripe.set_card(&shop.card_of(&id), Card::Declines("insufficient_funds"));
+        let refused = billing.change_subscription(&ada.caller, &id, &swap(&shop.pro)).await.unwrap_err();
+        assert_eq!((refused.kind(), refused.code()), (Kind::Unprocessable, "PAY_007"));
+        assert_eq!((shop.plan(&ada).await.as_str(), shop.status_there(&id).as_str()), ("premium", "active"));
+        shop.catch_up().await;
+        assert_eq!((shop.plan(&ada).await.as_str(), shop.stripe.objects("invoice").len()), ("premium", 1));
+        shop.stripe.set_card(&shop.card_of(&id), Card::Pays);
+        assert_eq!(billing.change_subscription(&ada.caller, &id, &swap(&shop.pro)).await.unwrap().plan.as_deref(), Some("pro"));
+        let invoices = billing.invoices(&ada.caller).await.unwrap();
+        assert_eq!((invoices.len(), invoices[0].status.as_deref(), invoices[0].amount_paid), (2, Some("paid"), 1000));
+        // A cheaper one costs nothing more.
+        billing.change_subscription(&ada.caller, &id, &swap(&shop.premium)).await.unwrap();
+        assert_eq!(billing.invoices(&ada.caller).await.unwrap()[0].amount_paid, 0);
+        // What isn't paid for stays as it is until it is.
+        shop.stripe.set_card(&shop.card_of(&id), Card::Declines("insufficient_funds"));
+        shop.stripe.advance(31 * DAY);
+        shop.catch_up().await;
+        assert_eq!(shop.status_there(&id), "past_due");
+        let owing = billing.change_subscription(&ada.caller, &id, &swap(&shop.pro)).await;
+        assert!(matches!(owing, Err(BillingError::Conflict(_))), "{owing:?}");
+    }
+
+    async fn grace_counts_from_the_invoice_that_is_owed(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        shop.catch_up().await;
+        shop.stripe.advance(20 * DAY);
+        shop.stripe.set_card(&shop.card_of(&id), Card::Declines("insufficient_funds"));
+        // Swapped where an unpaid change is made all the same: in Stripe's dashboard.
+        let item = shop.stripe.object(&id).unwrap()["items"]["data"][0]["id"].as_str().unwrap().to_owned();
+        let swap = [("items[0][id]", item.as_str()), ("items[0][price]", &shop.pro), ("proration_behavior", "always_invoice")];
+        let (status, answer) = shop.stripe.ask("POST", &format!("/v1/subscriptions/{id}"), &swap);
+        assert_eq!((status, &answer["status"]), (200, &"past_due".into()), "{answer}");
+        shop.catch_up().await;
+        let has = shop.petspark.billing().entitlements(ada.id).await.unwrap();
+        let now = petspark_core::Timestamp::from_micros(app.clock.now().as_seconds() * 1_000_000);
+        assert_eq!((has.plan.as_str(), has.valid_until), ("pro", Some(now.after(7 * DAY))));
+    }
+
     async fn access_ends_with_the_period_though_no_event_comes(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;

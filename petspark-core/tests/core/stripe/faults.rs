@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use petspark_core::testing::TestStripe;
-use petspark_core::testing::stripe::Fault;
+use petspark_core::testing::stripe::{Card, Fault};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{DAY, customer, done, monthly, refused, stripe, subscribe, text};
+use super::{DAY, customer, done, monthly, price, refused, stripe, subscribe, text};
 
 struct Answer {
     status: u16,
@@ -130,6 +130,67 @@ async fn what_cant_be_is_refused_as_stripe_does() {
     assert_eq!(refused(&stripe, "GET", "/v1/customers", &[("limit", "101")]).0, 400);
     assert_eq!(refused(&stripe, "GET", &format!("/v1/customers/{ada}"), &[("expand[]", "nonsense")]).0, 400);
     assert!(stripe.objects("subscription").is_empty() && stripe.objects("charge").is_empty());
+}
+
+#[tokio::test]
+async fn a_swap_that_isnt_paid_changes_nothing_if_that_is_an_error() {
+    let stripe = stripe().await;
+    let (month, ada) = (monthly(&stripe), customer(&stripe, "pm_card_visa"));
+    let dearer = price(&stripe, &[("recurring[interval]", "month"), ("unit_amount", "1900")]);
+    let subscription = subscribe(&stripe, &ada, &month, &[]);
+    let (id, item) = (text(&subscription, "id"), text(&subscription["items"]["data"][0], "id").to_owned());
+    let swap = [
+        ("items[0][id]", item.as_str()),
+        ("items[0][price]", &dearer),
+        ("proration_behavior", "always_invoice"),
+        ("payment_behavior", "error_if_incomplete"),
+    ];
+    let method = stripe.object(&ada).unwrap()["invoice_settings"]["default_payment_method"].clone();
+    stripe.set_card(method.as_str().unwrap(), Card::Declines("insufficient_funds"));
+    let (before, path) = (stripe.object(id), format!("/v1/subscriptions/{id}"));
+    assert_eq!(refused(&stripe, "POST", &path, &swap).0, 402);
+    assert_eq!((stripe.object(id), stripe.objects("invoice").len()), (before, 1));
+    stripe.set_card(method.as_str().unwrap(), Card::Pays);
+    let swapped = done(&stripe, "POST", &path, &swap);
+    assert_eq!(swapped["items"]["data"][0]["price"]["id"], dearer.as_str());
+    let invoice = stripe.object(text(&swapped, "latest_invoice")).unwrap();
+    assert_eq!((text(&invoice, "status"), &invoice["amount_paid"]), ("paid", &1000.into()));
+    // Nothing of what was refused is owed later.
+    stripe.advance(DAY * 31);
+    let renewal = stripe.objects("invoice").pop().unwrap();
+    assert_eq!(renewal["total"], 1900);
+}
+
+#[tokio::test]
+async fn a_call_that_is_held_goes_when_it_is_let() {
+    let stripe = stripe().await;
+    for (fault, made) in [(Fault::Delayed, 0), (Fault::DoneThenDelayed, 2)] {
+        stripe.fail_next(1, fault);
+        let key = format!("{fault:?}");
+        let held = post(&stripe, "/v1/customers", &key, "");
+        let look = async {
+            stripe.delayed().await;
+            let made = stripe.objects("customer").len();
+            stripe.let_go();
+            made
+        };
+        let (answer, seen) = tokio::join!(held, look);
+        assert_eq!((answer.unwrap().status, seen), (200, made), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_may_be_kept_though_it_was_done() {
+    let stripe = stripe().await;
+    stripe.fail_next(1, Fault::DoneThenServerError);
+    for replayed in [false, true] {
+        let answer = post(&stripe, "/v1/customers", "key", "").await.unwrap();
+        assert_eq!((answer.status, answer.head.contains("idempotent-replayed")), (500, replayed));
+    }
+    assert_eq!(stripe.objects("customer").len(), 1);
+    stripe.fail_next(5, Fault::ServerError);
+    stripe.recover();
+    assert_eq!(post(&stripe, "/v1/customers", "other", "").await.unwrap().status, 200);
 }
 
 #[tokio::test]

@@ -68,6 +68,9 @@ fn live(stripe: &TestStripe) {
     stripe.pay(&intent(&[]), "pm_card_authenticationRequired").unwrap_err();
     let refunded = intent(&[("confirm", "true"), ("payment_method", "pm_card_mastercard")]);
     done(stripe, "POST", "/v1/refunds", &[("payment_intent", &refunded), ("amount", "100")]);
+    let disputed = intent(&[("confirm", "true"), ("payment_method", "pm_card_mastercard")]);
+    let dispute = stripe.dispute(&disputed).unwrap();
+    stripe.close_dispute(&dispute, false).unwrap();
     done(stripe, "POST", &format!("/v1/payment_intents/{}/cancel", intent(&[])), &[]);
 
     subscribe(stripe, &ada, &month, &[]);
@@ -141,11 +144,12 @@ async fn every_object_has_every_field_that_stripe_publishes() {
     assert!(unseen.is_empty(), "never came forth: {unseen:?}");
 }
 
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "billing_portal.session",
     "charge",
     "checkout.session",
     "customer",
+    "dispute",
     "event",
     "invoice",
     "payment_intent",
@@ -194,6 +198,7 @@ async fn every_object_decodes_into_our_types() {
     all! {
         "charge" at "charges" as stripe_shared::Charge,
         "checkout.session" at "checkout/sessions" as stripe_shared::CheckoutSession,
+        "dispute" at "disputes" as stripe_shared::Dispute,
         "invoice" at "invoices" as stripe_shared::Invoice,
         "payment_intent" at "payment_intents" as stripe_shared::PaymentIntent,
         "payment_method" at "payment_methods" as stripe_shared::PaymentMethod,
