@@ -179,13 +179,13 @@ impl Backups {
         live.copy_to(&copy).await?;
         live.close().await;
         let mut direct = Direct::sqlite(&copy, true).await?;
-        let copied = self.read(&mut direct, staged, work, mode).await;
-        let server_version = direct.version().await?;
-        direct.close().await;
-        let (contents, history, inventory) = copied?;
         let file = File::open(&copy).map_err(BackupError::io)?;
         let length = file.metadata().map_err(BackupError::io)?.len();
-        let written = self.pack(file, length, staged).await?;
+        // Nobody writes to it any more: it is packed while it is read.
+        let (read, written) = tokio::join!(self.read(&mut direct, staged, work, mode), self.pack(file, length, staged));
+        let server_version = direct.version().await?;
+        direct.close().await;
+        let ((contents, history, inventory), written) = (read?, written?);
         Ok(Copied {
             created_at,
             database: ManifestDatabase {

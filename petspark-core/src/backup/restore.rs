@@ -84,6 +84,8 @@ pub struct Restored {
     pub set_aside: Option<String>,
     /// Objects that the store was given back; `None` if nobody asked for that.
     pub media_objects: Option<u64>,
+    /// Why it was not given all of them, although the database was restored.
+    pub media_problem: Option<String>,
 }
 
 impl Backups {
@@ -133,8 +135,14 @@ impl Backups {
             .detail("sessions_ended", sessions_ended.unwrap_or(0));
         audit::record_now(&db, now, caller, event).await?;
         db.close().await;
-        let media_objects =
-            if wanted.with_media { Some(self.restore_media(target, &manifest, keys).await?) } else { None };
+        // The database is another by now, which whoever asked must hear whatever becomes of this.
+        let (media_objects, media_problem) = match wanted.with_media {
+            true => match self.restore_media(target, &manifest, keys).await {
+                Ok(objects) => (Some(objects), None),
+                Err(error) => (None, Some(error.to_string())),
+            },
+            false => (None, None),
+        };
         let restored = Restored {
             backup_id: id,
             place: done.place.told(),
@@ -144,9 +152,10 @@ impl Backups {
             safety_backup: done.safety_backup,
             set_aside: done.set_aside,
             media_objects,
+            media_problem,
         };
         let details = json!({ "rows": restored.rows, "seconds": restored.seconds });
-        self.log(OperationKind::Restore, Some(id), true, details, started_at).await;
+        self.log(OperationKind::Restore, Some(id), restored.media_problem.is_none(), details, started_at).await;
         Ok(restored)
     }
 

@@ -92,8 +92,12 @@ impl Billing {
         let params = CheckoutParams { customer: self.customer(owner).await?, ..params };
         let mut operation = self.begin_wanted(wanted).await?;
         if let Some(id) = &operation.done {
-            if let Some(url) = self.remote().await?.checkout_session(id).await?.url {
+            let page = self.remote().await?.checkout_session(id).await?;
+            if let Some(url) = page.url {
                 return Ok(url);
+            }
+            if page.complete {
+                return Err(BillingError::Conflict("This was paid already."));
             }
             operation = self.begin_again(wanted, operation.id).await?;
         }

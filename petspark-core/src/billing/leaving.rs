@@ -48,8 +48,16 @@ impl Billing {
                 store::mark_leaving(&self.db, &id, true).await?;
             }
             match self.update(row, &SubscriptionUpdate::CancelAtPeriodEnd(ends)).await {
-                // It ended a moment ago.
-                Err(BillingError::Refused { .. }) => drop(self.read_subscription(&id).await?),
+                Err(refused @ BillingError::Refused { .. }) => {
+                    // It ended a moment ago; or Stripe won't have it, and somebody must look at that.
+                    let now = self.read_subscription(&id).await?;
+                    let follows = now.is_none_or(|row| {
+                        row.cancel_at_period_end == ends || SubscriptionStatus::from(row.status).is_final()
+                    });
+                    if !follows {
+                        return Err(refused);
+                    }
+                }
                 updated => drop(updated?),
             }
             if !ends {

@@ -161,6 +161,8 @@ pub(super) struct RemoteCheckout {
     pub(super) id: String,
     /// Where it is, while it is open.
     pub(super) url: Option<String>,
+    /// Whether somebody has paid there, or is about to by a bank.
+    pub(super) complete: bool,
     /// Whether what is paid there is a subscription.
     pub(super) recurring: bool,
     /// The metadata that we gave it.

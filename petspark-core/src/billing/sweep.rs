@@ -50,7 +50,9 @@ impl Billing {
     pub async fn sweep(&self, caller: &Caller) -> Result<Swept, BillingError> {
         caller.require(Permission::ManageBilling)?;
         let remote = self.remote().await?;
-        let (mut swept, since, mut after) = (Swept::default(), self.clock.now().before(LOOK_BACK), None);
+        // First what ends charges: there may be very many events, or none that the key may read.
+        let mut swept = Swept { settled: self.settle_operations().await?, ..Swept::default() };
+        let (since, mut after) = (self.clock.now().before(LOOK_BACK), None);
         loop {
             let page = remote.undelivered_events(since, after).await?;
             for event in page.items.iter().filter(|event| event.livemode == remote.is_live()) {
@@ -62,7 +64,8 @@ impl Billing {
                 break;
             }
         }
-        swept.settled = self.settle_operations().await?;
+        // Events tell what became of some.
+        swept.settled += self.settle_operations().await?;
         Ok(swept)
     }
 
@@ -121,19 +124,18 @@ impl Billing {
         Ok(store::finish_operation_now(&self.db, operation.id, "done", made.as_deref(), now).await?)
     }
 
-    /// Has done what jobs were given up over, or died over: events that wait, and erased people whom Stripe
-    /// still has, and may still charge.
+    /// Does what jobs were given up over, or died over: people who left, and whom Stripe may still charge.
     async fn go_on(&self) -> Result<(), Fault> {
-        let now = self.clock.now();
-        for event in store::waiting_events(&self.db, now.before(WAITS_TOO_LONG), 500).await? {
-            let mut tx = self.db.begin().await?;
-            jobs::enqueue(&mut tx, now, inbox::process(&event)).await?;
-            tx.commit().await?;
-        }
-        for user in store::accounts_to_follow(&self.db, 50).await? {
-            if let Err(error) = self.follow_account(user).await {
-                let cause = error.into_fault().chain();
-                tracing::error!(%user, cause, "a subscription doesn't follow its account");
+        let mut after = UserId::from_bytes([0; 16]);
+        loop {
+            let leaving = store::accounts_to_follow(&self.db, after, BATCH).await?;
+            let Some(last) = leaving.last() else { break };
+            after = *last;
+            for user in leaving {
+                if let Err(error) = self.follow_account(user).await {
+                    let cause = error.into_fault().chain();
+                    tracing::error!(%user, cause, "a subscription doesn't follow its account");
+                }
             }
         }
         for customer in store::customers_of_nobody(&self.db, 50).await? {
@@ -148,9 +150,15 @@ impl Billing {
         Ok(())
     }
 
-    /// Has events processed that were given up while Stripe was away, now that it answers.
+    /// Has events processed that wait without a job, and those that were given up while Stripe was away, now
+    /// that it answers.
     async fn revive(&self) -> Result<(), Fault> {
         let now = self.clock.now();
+        for event in store::waiting_events(&self.db, now.before(WAITS_TOO_LONG), 500).await? {
+            let mut tx = self.db.begin().await?;
+            jobs::enqueue(&mut tx, now, inbox::process(&event)).await?;
+            tx.commit().await?;
+        }
         loop {
             let mut tx = self.db.begin().await?;
             let revived = store::revive_unavailable(&mut tx, now.before(REVIVED_FOR), BATCH).await?;
@@ -193,6 +201,11 @@ impl Handler for Sweep {
         Some(Duration::from_secs(3600))
     }
 
+    /// Of a busy account, a week has many events.
+    fn limit(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
     fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let Self(billing) = self;
@@ -200,10 +213,10 @@ impl Handler for Sweep {
             if !billing.is_configured() {
                 return Ok(());
             }
-            let swept = in_job(billing.sweep(&Caller::system()).await)?;
-            // Stripe answers, so there is use in the rest.
-            billing.revive().await?;
             billing.go_on().await?;
+            let swept = in_job(billing.sweep(&Caller::system()).await)?;
+            // Stripe answers, so there is use in that.
+            billing.revive().await?;
             if swept.taken_in + swept.settled > 0 {
                 tracing::info!(events = swept.taken_in, operations = swept.settled, "found what webhooks didn't bring");
             }

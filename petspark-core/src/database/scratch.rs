@@ -95,12 +95,12 @@ impl Claim {
     }
 }
 
-/// Drops databases of ours whose name begins like this, that nobody claims and nobody is in; says how
+/// Drops databases of ours whose name is this and an id, that nobody claims and nobody is in; says how
 /// many.
 pub(crate) async fn drop_unclaimed(url: &str, beginning: &str) -> Result<u64, Fault> {
     let mut connection = open(&with_database(url, "postgres").map_err(Fault::internal)?).await?;
     let names: Vec<String> = sqlx::query_scalar(
-        "SELECT datname::text FROM pg_database d WHERE starts_with(datname::text, $1) \
+        "SELECT datname::text FROM pg_database d WHERE datname::text ~ ('^' || $1 || '[0-9a-f]{32}$') \
             AND datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user) \
             AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)",
     )

@@ -109,7 +109,8 @@ impl Media {
         // Two photos of a pet that come at once have places of their own.
         reserve::take_turns(tx, owner).await?;
         if let Some(limits) = limits {
-            reserve::require_room(tx, owner, upload.pet_id, looked.size, limits, now).await?;
+            // Its bytes are counted as long as its row is there.
+            reserve::require_room(tx, owner, upload.pet_id, 0, limits, now).await?;
         }
         if store::accept(tx, id, &arrived, now).await? && status == UploadStatus::Processing {
             jobs::enqueue(tx, now, Process::job(id)).await?;

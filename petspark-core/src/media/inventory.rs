@@ -42,7 +42,7 @@ pub(crate) async fn read_inventory(
     mut each: impl FnMut(Kept) -> Result<(), Fault>,
 ) -> Result<u64, Fault> {
     let sql = "SELECT id, owner_id, content_type, size, sha256, variants FROM uploads \
-         WHERE status NOT IN ('reserved', 'processing') ORDER BY id";
+         WHERE status <> 'reserved' ORDER BY id";
     let mut uploads = 0;
     on_direct!(from, conn => {
         let mut rows = query_as::<_, Row>(sql).fetch(conn);

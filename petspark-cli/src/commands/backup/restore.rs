@@ -58,6 +58,7 @@ const FIELDS: &[Column<Restored>] = &[
     ("safety_backup", |restored| restored.safety_backup.map(|id| id.to_string()).unwrap_or_default()),
     ("set_aside", |restored| restored.set_aside.clone().unwrap_or_default()),
     ("media_objects", |restored| restored.media_objects.map(|objects| objects.to_string()).unwrap_or_default()),
+    ("media_problem", |restored| restored.media_problem.clone().unwrap_or_default()),
 ];
 
 pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
@@ -88,6 +89,12 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
     };
     let restored = backups.restore(&cx.caller(), &wanted, &keys).await?;
     let outcome = Outcome::record("petspark.backup.restore/v1", &restored, FIELDS);
+    let outcome = match &restored.media_problem {
+        None => outcome,
+        Some(problem) => outcome
+            .exit(Exit::Unreachable)
+            .note(format!("The database is restored, and files of uploads are missing in their store: {problem}")),
+    };
     Ok(outcome.note(
         "What happened since the backup is not in it: people who were deleted since are there again, and so are API \
          keys that were revoked. See docs/OPERATING.md.",

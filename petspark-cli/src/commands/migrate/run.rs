@@ -2,7 +2,7 @@
 
 use clap::ArgMatches;
 use petspark_core::Clock;
-use petspark_core::backup::{Backups, Manifest, NewBackup};
+use petspark_core::backup::{BackupMedia, Backups, Manifest, NewBackup};
 use petspark_core::database::{Database, Run, State, TableLock};
 use serde::Serialize;
 
@@ -51,12 +51,15 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
     }
     let backup = if backup_first { back_up(cx, database, &run).await? } else { None };
     let applied = database.migrations().run_as(&run, Clock::system().now(), patience(args)?).await;
-    let applied = applied.map_err(|error| match &backup {
-        Some(backup) => {
-            let failure = Failure::from(error);
-            Failure::new(failure.exit(), format!("{}; {}", failure.message(), way_back(cx, backup)))
+    let applied = applied.map_err(|error| {
+        let failure = Failure::from(error);
+        match &backup {
+            // While another process is at it, nothing was applied.
+            Some(backup) if failure.exit() != Exit::Locked => {
+                Failure::new(failure.exit(), format!("{}; {}", failure.message(), way_back(cx, backup)))
+            }
+            _ => failure,
         }
-        None => error.into(),
     })?;
     let steps: Vec<_> = applied.iter().map(Step::of).collect();
     if steps.is_empty() && cx.format() == Format::Table {
@@ -76,7 +79,9 @@ async fn back_up(cx: &Context, database: &Database, run: &Run) -> Result<Option<
         return Ok(None);
     }
     let backups = Backups::open(&cx.settings()?.core, Some(database.clone()), Clock::system())?;
-    let new = NewBackup { label: Some(format!("before {}", last.name)), ..NewBackup::default() };
+    // No migration touches the files of uploads, nor is to wait for their store.
+    let media = Some(BackupMedia::Inventory);
+    let new = NewBackup { label: Some(format!("before {}", last.name)), media, ..NewBackup::default() };
     let made = watched(cx, backups).create_and_read(&cx.caller(), &new).await.map_err(|error| {
         let failure = Failure::from(error);
         Failure::new(failure.exit(), format!("{}; nothing was applied", failure.message()))
@@ -98,7 +103,7 @@ fn way_back(cx: &Context, backup: &Manifest) -> String {
     let name = name_of(&settings.core.database.url);
     format!(
         "backup {id} is of before, in {}; the way back, with the server stopped, is `{tool} backup restore {id} --in-place \
-         --confirm {name}`, and then the release of before",
+         --confirm {name} --reason migration`, and then the release of before",
         folder.display()
     )
 }

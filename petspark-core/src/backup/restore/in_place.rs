@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Done, Place};
 use crate::backup::manifest::Manifest;
 use crate::backup::target::{Target, sync_folder};
-use crate::backup::{BackupError, Backups, IdentityKey, NewBackup};
+use crate::backup::{BackupError, BackupMedia, Backups, IdentityKey, NewBackup};
 use crate::config::DatabaseUrl;
 use crate::database::{Database, scratch};
 use crate::id::BackupId;
@@ -60,7 +60,9 @@ impl Backups {
             return Ok(None);
         }
         let label = Some(format!("before {} was restored", manifest.id));
-        let made = self.make(&NewBackup { label, pin: true, ..NewBackup::default() }).await?;
+        // The store of uploads may be what is broken.
+        let media = Some(BackupMedia::Inventory);
+        let made = self.make(&NewBackup { label, pin: true, media }).await?;
         Ok(Some(made.id))
     }
 

@@ -134,6 +134,7 @@ pub(super) fn checkout(session: stripe_shared::CheckoutSession) -> RemoteCheckou
     RemoteCheckout {
         id: session.id.to_string(),
         url: session.url,
+        complete: session.status == Some(stripe_shared::CheckoutSessionStatus::Complete),
         recurring: session.mode.as_str() == "subscription",
         operation: session.metadata.as_ref().and_then(|metadata| metadata.get(metadata::OPERATION)).cloned(),
     }

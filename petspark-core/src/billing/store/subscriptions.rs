@@ -134,13 +134,18 @@ pub(in crate::billing) async fn mark_leaving(db: &Database, id: &str, leaving: b
 
 /// People whose accounts are to be erased and whose subscriptions go on, and who came back and whose subscriptions
 /// are to end.
-pub(in crate::billing) async fn accounts_to_follow(db: &Database, limit: i64) -> Result<Vec<UserId>, Fault> {
+pub(in crate::billing) async fn accounts_to_follow(
+    db: &Database,
+    after: UserId,
+    limit: i64,
+) -> Result<Vec<UserId>, Fault> {
     Ok(on_reader!(db, pool => query_scalar(
         "SELECT DISTINCT s.user_id FROM billing_subscriptions s JOIN users u ON u.id = s.user_id \
          WHERE s.status NOT IN ('canceled', 'incomplete_expired', 'incomplete') \
              AND (u.deleted_at IS NOT NULL AND NOT s.cancel_at_period_end \
-                  OR u.deleted_at IS NULL AND s.ends_with_account) LIMIT $1"
-    ).bind(limit).fetch_all(pool).await)?)
+                  OR u.deleted_at IS NULL AND s.ends_with_account) \
+             AND s.user_id > $1 ORDER BY s.user_id LIMIT $2"
+    ).bind(after).bind(limit).fetch_all(pool).await)?)
 }
 
 /// Those of a customer that aren't over.

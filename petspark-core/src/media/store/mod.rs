@@ -94,7 +94,8 @@ pub(super) async fn count_photos(tx: &mut Tx, pet: PetId, now: Timestamp) -> Res
 /// What somebody has.
 #[derive(sqlx::FromRow)]
 pub(super) struct Holdings {
-    /// Bytes, announced ones included, each upload with `at_least` so many.
+    /// Bytes, each upload with `at_least` so many. Announced ones are included until their rows go, as what
+    /// was sent stays until then, completed or not.
     pub(super) bytes: i64,
     /// Uploads that were announced, may still come, and aren't completed.
     pub(super) reserved: i64,
@@ -103,8 +104,8 @@ pub(super) struct Holdings {
 pub(super) async fn holdings(tx: &mut Tx, owner: UserId, at_least: i64, now: Timestamp) -> Result<Holdings, Fault> {
     Ok(on!(tx, conn => query_as(
         "SELECT CAST(coalesce(sum(CASE WHEN stored_bytes < $2 THEN $2 ELSE stored_bytes END), 0) AS bigint) AS bytes, \
-                CAST(coalesce(sum(CASE status WHEN 'reserved' THEN 1 ELSE 0 END), 0) AS bigint) AS reserved \
-         FROM uploads WHERE owner_id = $1 AND (status <> 'reserved' OR expires_at > $3)"
+                CAST(coalesce(sum(CASE WHEN status = 'reserved' AND expires_at > $3 THEN 1 ELSE 0 END), 0) AS bigint) AS reserved \
+         FROM uploads WHERE owner_id = $1"
     ).bind(owner).bind(at_least).bind(now).fetch_one(conn).await)?)
 }
 

@@ -252,4 +252,17 @@ on_both! {
         assert_eq!(has.plan, "premium");
         assert_eq!(has.valid_until, Some(payments[0].created_at.after(60 * DAY)));
     }
+
+    async fn a_page_that_was_paid_isn_t_opened_again_under_its_key(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let home = "http://localhost:3000/".to_owned();
+        let new = NewCheckout { price_id: shop.month.clone(), quantity: 1, success_url: home.clone(), cancel_url: home };
+        let key = petspark_core::IdempotencyKey::parse("bought once").unwrap();
+        let open = || shop.petspark.billing().checkout_session(&ada.caller, &new, Some(&key));
+        assert_eq!(open().await.unwrap(), open().await.unwrap());
+        let session = shop.stripe.objects("checkout.session")[0]["id"].as_str().unwrap().to_owned();
+        shop.stripe.complete_checkout(&session, "pm_card_visa").unwrap();
+        assert!(matches!(open().await, Err(BillingError::Conflict(_))));
+        assert_eq!(shop.stripe.objects("checkout.session").len(), 1);
+    }
 }
