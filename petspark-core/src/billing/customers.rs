@@ -179,9 +179,10 @@ pub(crate) async fn follow_email(tx: &mut Tx, user: UserId, now: Timestamp) -> R
 /// Tells Stripe of new addresses.
 pub(crate) struct FollowEmail(pub(crate) Billing);
 
+/// Whom a job is about.
 #[derive(Deserialize)]
-struct Whose {
-    user: UserId,
+pub(super) struct Whose {
+    pub(super) user: UserId,
 }
 
 impl Handler for FollowEmail {

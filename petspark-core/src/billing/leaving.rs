@@ -2,10 +2,10 @@
 //! nobody is charged who asked to go, and goes on if that is taken back.
 
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::access::SubscriptionStatus;
+use super::customers::Whose;
 use super::remote::SubscriptionUpdate;
 use super::{Billing, BillingError, in_job, store};
 use crate::clock::Timestamp;
@@ -70,11 +70,6 @@ impl Billing {
 
 /// Has subscriptions follow accounts.
 pub(crate) struct FollowAccount(pub(crate) Billing);
-
-#[derive(Deserialize)]
-struct Whose {
-    user: UserId,
-}
 
 impl Handler for FollowAccount {
     fn kind(&self) -> &'static str {

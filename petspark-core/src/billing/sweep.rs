@@ -64,8 +64,6 @@ impl Billing {
                 break;
             }
         }
-        // Events tell what became of some.
-        swept.settled += self.settle_operations().await?;
         Ok(swept)
     }
 

@@ -14,7 +14,7 @@ use crate::billing;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::error::{Fault, FieldErrors};
-use crate::idempotency::{Attempt, Begun, IdempotencyKey, Once};
+use crate::idempotency::{Attempt, Begun, IdempotencyError, IdempotencyKey, Once};
 use crate::jobs;
 
 /// What was found in the bytes.
@@ -52,6 +52,10 @@ impl Media {
             errors.add("petId", "is not what was announced");
         }
         errors.finish(Some(())).map_err(MediaError::Invalid)?;
+        if upload.status != UploadStatus::Reserved {
+            // Without waiting for a turn: there is nothing to look at.
+            return Ok(self.photo(upload));
+        }
         Ok(self.complete_received(upload, None, None).await?.result)
     }
 
@@ -86,10 +90,12 @@ impl Media {
                 self.give_up(upload.id).await?;
                 self.as_it_is_now(before).await
             }
-            Err(error) => {
+            Err(reused @ IdempotencyError::Reused) => {
                 self.give_up(upload.id).await?;
-                Err(error.into())
+                Err(reused.into())
             }
+            // What came is good, and can be completed when the database answers again.
+            Err(error) => Err(error.into()),
         }
     }
 
