@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fixture::{ENGINES, Fixture, runtime};
+use futures_util::future::join_all;
 use petspark_core::billing::NewGrant;
 use petspark_core::testing::stripe::signature;
 use petspark_core::{Caller, PetSpark, Secret};
 
 const SECRET: &str = "whsec_0123456789abcdef0123456789abcdef";
+
+/// Events that are under way together.
+const AT_ONCE: u64 = 64;
 
 /// An event as long as most are.
 fn event(n: u64) -> String {
@@ -59,6 +63,33 @@ fn billing(criterion: &mut Criterion) {
             );
         });
 
+        // As Stripe sends them: it doesn't wait for the last before it sends the next.
+        group.throughput(Throughput::Elements(AT_ONCE));
+        group.bench_function(format!("webhook/{AT_ONCE} at once/{name}"), |bencher| {
+            bencher.to_async(&runtime).iter_batched(
+                || {
+                    let signed = |n| {
+                        let body = event(n);
+                        let header = signature(SECRET, now, body.as_bytes());
+                        (body, header)
+                    };
+                    n += AT_ONCE;
+                    (n - AT_ONCE + 1..=n).map(signed).collect::<Vec<_>>()
+                },
+                |events| {
+                    let (billing, caller) = (petspark.billing(), &caller);
+                    async move {
+                        let receive = async |(body, header): &(String, String)| {
+                            billing.receive(caller, body.as_bytes(), header).await.expect("a new event")
+                        };
+                        join_all(events.iter().map(receive)).await
+                    }
+                },
+                criterion::BatchSize::SmallInput,
+            );
+        });
+
+        group.throughput(Throughput::Elements(1));
         let user = fixture.user.id;
         let grant = NewGrant { user, plan: "premium".to_owned(), reason: "bench".to_owned(), until: None };
         runtime.block_on(petspark.billing().grant(&Caller::system(), grant)).expect("a grant");

@@ -1,5 +1,5 @@
-//! Events of Stripe's as they come: checked, stored, and answered at once. What they mean is found out by
-//! jobs.
+//! Events of Stripe's as they come: checked, stored (`intake.rs`), and answered at once. What they mean is found
+//! out by jobs.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -7,14 +7,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::event::Envelope;
-use super::processing::{self, JOB};
+use super::processing::JOB;
 use super::{Billing, BillingError, store};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
-use crate::error::Fault;
 use crate::jobs::{self, NewJob};
 use crate::page::{Page, PageRequest};
 
@@ -110,24 +109,9 @@ impl Billing {
         if event.api_version.as_deref().is_some_and(|version| version != spoken) {
             tracing::warn!(version = event.api_version, spoken, "Stripe sends events of another version of its API");
         }
-        let is_known = !self.take_in(&event).await?;
-        Ok(Received { id: event.id, is_known })
-    }
-
-    /// Stores an event with the job that processes it; says whether it is a new one.
-    pub(super) async fn take_in(&self, event: &Envelope) -> Result<bool, Fault> {
-        let now = self.clock.now();
-        let concerns_us = processing::EVENTS.contains(&event.kind.as_str());
-        let status = if concerns_us { EventStatus::Pending } else { EventStatus::Ignored };
-        let mut tx = self.db.begin().await?;
-        if !store::insert_event(&mut tx, event, status, now).await? {
-            return Ok(false);
-        }
-        if concerns_us {
-            jobs::enqueue(&mut tx, now, process(&event.id)).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+        let id = event.id.clone();
+        let is_known = !self.intake.take_in(event).await?;
+        Ok(Received { id, is_known })
     }
 
     /// Events, those that came last first.
@@ -181,9 +165,7 @@ impl Billing {
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
         let revived = store::revive_dead_events(&mut tx).await?;
-        for id in &revived {
-            jobs::enqueue(&mut tx, now, process(id)).await?;
-        }
+        jobs::enqueue_all(&mut tx, now, revived.iter().map(|id| process(id))).await?;
         let event = Event::new(Action::BillingEventReplayed).detail("events", revived.len());
         audit::record(&mut tx, now, caller, event).await?;
         tx.commit().await?;

@@ -22,6 +22,7 @@ mod event;
 mod gateway;
 mod grants;
 mod inbox;
+mod intake;
 mod keeping;
 mod leaving;
 mod money;
@@ -71,6 +72,7 @@ pub use sync::{Difference, SyncReport};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use self::inbox::Refusals;
+use self::intake::Intake;
 use self::remote::Remote;
 use self::signature::Verifier;
 use crate::audit::{self, Action, Event, Subject};
@@ -90,6 +92,7 @@ pub struct Billing {
     clock: Clock,
     cursors: Cursors,
     entitled: Entitled,
+    intake: Intake,
     stripe: Option<Stripe>,
     settings: Arc<BillingSettings>,
     /// Where Stripe's pages may lead back to.
@@ -121,7 +124,8 @@ impl Billing {
         let stripe = Stripe::open(&clock, settings)?;
         let return_origins = Arc::new(RwLock::new(checkout::allowed_origins(settings)));
         let settings = Arc::new(settings.billing.clone());
-        Ok(Self { db, clock, cursors, entitled, stripe, settings, return_origins })
+        let intake = Intake::new(db.clone(), clock.clone());
+        Ok(Self { db, clock, cursors, entitled, intake, stripe, settings, return_origins })
     }
 
     /// Whether there are keys for Stripe and this build can use them. Without, whatever needs Stripe is

@@ -55,9 +55,9 @@ impl Billing {
         let (since, mut after) = (self.clock.now().before(LOOK_BACK), None);
         loop {
             let page = remote.undelivered_events(since, after).await?;
-            for event in page.items.iter().filter(|event| event.livemode == remote.is_live()) {
+            for event in page.items.into_iter().filter(|event| event.livemode == remote.is_live()) {
                 swept.undelivered += 1;
-                swept.taken_in += u64::from(self.take_in(event).await?);
+                swept.taken_in += u64::from(self.intake.take_in(event).await?);
             }
             after = page.next;
             if after.is_none() {

@@ -64,6 +64,8 @@ use crate::page::Cursors;
 
 /// What is announced when there is something new to do.
 const TOPIC: &str = "jobs";
+/// Jobs in one statement at most: engines limit how many parameters one has.
+const IN_ONE_STATEMENT: usize = 500;
 
 /// A job to be enqueued.
 #[derive(Clone, Debug)]
@@ -105,9 +107,21 @@ impl NewJob {
 /// Enqueues a job in the caller's transaction: it is there if and only if that commits.
 pub(crate) async fn enqueue(tx: &mut Tx, now: Timestamp, job: NewJob) -> Result<JobId, Fault> {
     let id = JobId::new();
-    store::insert(tx, id, &job, now).await?;
+    store::insert(tx, &[(id, job)], now).await?;
     tx.announce(TOPIC).await?;
     Ok(id)
+}
+
+/// Enqueues several like that, as few statements as they need.
+pub(crate) async fn enqueue_all(tx: &mut Tx, now: Timestamp, jobs: impl Iterator<Item = NewJob>) -> Result<(), Fault> {
+    let jobs: Vec<_> = jobs.map(|job| (JobId::new(), job)).collect();
+    for some in jobs.chunks(IN_ONE_STATEMENT) {
+        store::insert(tx, some, now).await?;
+    }
+    if !jobs.is_empty() {
+        tx.announce(TOPIC).await?;
+    }
+    Ok(())
 }
 
 /// Makes a scheduled job due now instead of at its next time. Says whether it could: not while it is

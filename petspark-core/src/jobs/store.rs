@@ -13,13 +13,18 @@ use crate::error::Fault;
 use crate::id::JobId;
 use crate::page::{Key, PageRequest};
 
-pub(super) async fn insert(tx: &mut Tx, id: JobId, job: &NewJob, now: Timestamp) -> Result<(), Fault> {
-    on!(tx, conn => query(
-        "INSERT INTO jobs (id, kind, payload, priority, due_at, running, attempts, max_attempts, created_at) \
-         VALUES ($1, $2, $3, $4, $5, FALSE, 0, $6, $7)"
-    )
-        .bind(id).bind(job.kind).bind(Json(&job.payload)).bind(job.priority).bind(now.after(job.after))
-        .bind(job.max_attempts).bind(now).execute(conn).await.map(drop))?;
+/// Stores jobs, of which there are some.
+pub(super) async fn insert(tx: &mut Tx, jobs: &[(JobId, NewJob)], now: Timestamp) -> Result<(), Fault> {
+    on!(tx, conn => {
+        let mut sql = QueryBuilder::new(
+            "INSERT INTO jobs (id, kind, payload, priority, due_at, running, attempts, max_attempts, created_at) ",
+        );
+        sql.push_values(jobs, |mut row, (id, job)| {
+            row.push_bind(id).push_bind(job.kind).push_bind(Json(&job.payload)).push_bind(job.priority)
+                .push_bind(now.after(job.after)).push_bind(false).push_bind(0).push_bind(job.max_attempts).push_bind(now);
+        });
+        sql.build().persistent(jobs.len() == 1).execute(conn).await.map(drop)
+    })?;
     Ok(())
 }
 

@@ -19,19 +19,23 @@ pub(in crate::billing) struct InboxRow {
     pub(in crate::billing) body: Value,
 }
 
-/// Stores an event; says whether it is a new one.
-pub(in crate::billing) async fn insert_event(
+/// Stores events, of which there are some; says which are new.
+pub(in crate::billing) async fn insert_events(
     tx: &mut Tx,
-    event: &Envelope,
-    status: EventStatus,
+    events: &[(&Envelope, EventStatus)],
     now: Timestamp,
-) -> Result<bool, Fault> {
-    Ok(on!(tx, conn => query(
-        "INSERT INTO billing_events (id, type, object_id, body, status, attempts, created_at, received_at) \
-         VALUES ($1, $2, $3, $4, $5, 0, $6, $7) ON CONFLICT DO NOTHING"
-    )
-        .bind(&event.id).bind(&event.kind).bind(&event.object.id).bind(Json(event)).bind(status)
-        .bind(event.created_at()).bind(now).execute(conn).await?.rows_affected() > 0))
+) -> Result<Vec<String>, Fault> {
+    Ok(on!(tx, conn => {
+        let mut sql = QueryBuilder::new(
+            "INSERT INTO billing_events (id, type, object_id, body, status, attempts, created_at, received_at) ",
+        );
+        sql.push_values(events, |mut row, (event, status)| {
+            row.push_bind(&event.id).push_bind(&event.kind).push_bind(&event.object.id).push_bind(Json(*event))
+                .push_bind(*status).push_bind(0).push_bind(event.created_at()).push_bind(now);
+        });
+        sql.push(" ON CONFLICT DO NOTHING RETURNING id");
+        sql.build_query_scalar().persistent(events.len() == 1).fetch_all(conn).await?
+    }))
 }
 
 pub(in crate::billing) async fn find_event(db: &Database, id: &str) -> Result<Option<InboxRow>, Fault> {

@@ -59,6 +59,35 @@ on_both! {
         assert_eq!(queued.items.iter().filter(|job| job.kind == "billing.event").count(), 1);
     }
 
+    async fn of_events_that_come_at_once_one_that_cant_be_stored_keeps_out_none_of_the_others(app: TestApp) {
+        let shop = Shop::open(&app).await;
+        let refuse = match app.petspark.database().engine_name() {
+            "sqlite" => "CREATE TRIGGER refuse BEFORE INSERT ON billing_events WHEN NEW.id = 'evt_7' \
+                         BEGIN SELECT RAISE(ABORT, 'refused'); END",
+            _ => "ALTER TABLE billing_events ADD CONSTRAINT refuse CHECK (id <> 'evt_7')",
+        };
+        execute(app.petspark.settings(), refuse).await;
+        let receive = async |n: u32| {
+            let body = event(&format!("evt_{n}"), "product.updated", false);
+            let secret = shop.stripe.webhook_secret();
+            let header = signature(secret.expose(), app.clock.now().as_seconds(), body.as_bytes());
+            shop.petspark.billing().receive(&Caller::anonymous(), body.as_bytes(), &header).await
+        };
+        let received = futures_util::future::join_all((0..60).map(receive)).await;
+        for (n, received) in received.into_iter().enumerate() {
+            match received {
+                Ok(received) => assert!(n != 7 && !received.is_known, "{n}"),
+                Err(error) => assert_eq!((n, error.kind()), (7, Kind::Internal), "{error}"),
+            }
+        }
+        let page = PageRequest::first(100).unwrap();
+        let events = shop.petspark.billing().events(&operator(), Some(EventStatus::Pending), &page).await.unwrap().items;
+        let queued = shop.petspark.jobs().list(&operator(), Some(JobState::Queued), &page).await.unwrap().items;
+        let mut jobs: Vec<_> = queued.iter().filter(|job| job.kind == "billing.event").map(|job| job.id).collect();
+        jobs.dedup();
+        assert_eq!((events.len(), jobs.len()), (59, 59));
+    }
+
     async fn unknown_events_are_kept_and_ignored(app: TestApp) {
         let shop = Shop::open(&app).await;
         let body = event("evt_1", "new.thing.happened", false);
