@@ -4,7 +4,9 @@
 //! The services that are opened on the scratch database hold no credentials for mail or payments:
 //! their settings are the defaults, with what is needed added, not the server's with something left out.
 
-use std::path::PathBuf;
+mod compare;
+mod scratch;
+
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -12,19 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::create::Scratch;
 use super::manifest::Manifest;
 use super::restore::{self, Place};
-use super::settings::BackupMedia;
-use super::target::{Note, Target, blocking};
-use super::{BackupError, Backups, IdentityKey, OperationKind, find, pipe, store};
-use crate::auth::{Client, NewAccount, Password, Permission, Registered, stored_jwt_secret};
+use super::target::{Note, Target};
+use super::{BackupError, Backups, IdentityKey, OperationKind, find, store};
+use crate::auth::{Client, NewAccount, Password, Permission, Registered};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::config::{DatabaseUrl, Settings};
-use crate::database::scratch::{self, Claim};
-use crate::database::{Contents, Direct};
 use crate::error::{Failure, Fault, Kind, chain};
 use crate::id::BackupId;
-use crate::media::objects::ObjectError;
-use crate::media::read_inventory;
 use crate::page::PageRequest;
 use crate::pets::PetFilter;
 use crate::petspark::{Migrate, PetSpark};
@@ -63,12 +59,6 @@ pub struct Drill {
 
 /// What the names of folders begin with that drills work in.
 pub(super) const DRILL: &str = "drill-";
-/// What the names of their databases begin with.
-const SCRATCH: &str = "petspark_drill_";
-/// And of those that are to stay.
-const KEPT: &str = "petspark_kept_drill_";
-/// Objects of uploads that a drill looks for.
-const MEDIA: u64 = 20;
 
 /// Where a drill stopped: what is wrong with the backup, or what kept it from being tried.
 enum Stop {
@@ -184,48 +174,6 @@ impl Backups {
         ran
     }
 
-    /// Drops scratch databases of drills that were killed. One that can't be dropped is in nobody's way.
-    pub(super) async fn drop_dead_drills(&self) {
-        let settings = self.settings();
-        let base = settings.backup.drill_database.as_ref().unwrap_or(&settings.database.url);
-        let DatabaseUrl::Postgres(url) = base else { return };
-        match scratch::drop_unclaimed(url.expose(), SCRATCH).await {
-            Ok(0) => {}
-            Ok(databases) => tracing::info!(databases, "scratch databases were dropped that killed drills had left"),
-            Err(fault) => tracing::warn!(reason = fault.chain(), "nobody looked for what killed drills left"),
-        }
-    }
-
-    /// A new database, that can be no other than a scratch one; on PostgreSQL with a claim to it, which
-    /// ends with this process: what nobody claims is dropped by the next drill.
-    async fn scratch(
-        &self,
-        manifest: &Manifest,
-        name: BackupId,
-        keep: bool,
-        work: &Scratch,
-    ) -> Result<(Place, Option<Claim>), BackupError> {
-        if manifest.database.engine == "sqlite" {
-            return Ok((Place::File(work.0.join("drill.sqlite")), None));
-        }
-        let settings = self.settings();
-        let base = settings.backup.drill_database.as_ref().unwrap_or(&settings.database.url);
-        let DatabaseUrl::Postgres(url) = base else {
-            let problem = "this is a backup of PostgreSQL: set backup.drill_database_url for drills";
-            return Err(BackupError::Settings(problem.to_owned()));
-        };
-        let beginning = if keep { KEPT } else { SCRATCH };
-        let database = format!("{beginning}{}", name.to_string().replace('-', ""));
-        let claim = match Claim::to(url.expose(), &database).await {
-            Ok(claim) => Some(claim),
-            Err(fault) => {
-                tracing::warn!(reason = fault.chain(), "the scratch database can't be claimed, nor dropped later");
-                None
-            }
-        };
-        Ok((Place::make_database(url.expose(), &database, &manifest.database.schema).await?, claim))
-    }
-
     async fn run_in(
         &self,
         place: &Place,
@@ -261,21 +209,6 @@ impl Backups {
         Ok(())
     }
 
-    /// The defaults, in a folder of the drill's own, and nothing of the server's but what reading the
-    /// data needs.
-    fn scratch_settings(&self, url: DatabaseUrl, folder: PathBuf) -> Result<Settings, Fault> {
-        let live = self.settings();
-        let mut settings = Settings::in_folder(folder);
-        settings.database = live.database.clone();
-        settings.database.url = url;
-        settings.auth.encryption_key = live.auth.encryption_key.clone();
-        settings.auth.jwt_secret = Some(match &live.auth.jwt_secret {
-            Some(secret) => secret.clone(),
-            None => stored_jwt_secret(&live.data_dir)?,
-        });
-        Ok(settings)
-    }
-
     /// Signs somebody up and in, and asks for pets.
     async fn use_it(&self, petspark: &PetSpark) -> Result<(), Stop> {
         let stopped =
@@ -298,104 +231,10 @@ impl Backups {
         let pets = petspark.pets().list(&caller, PetFilter::default(), &PageRequest::default()).await;
         pets.map(drop).map_err(|error| stopped("listing pets", &error))
     }
-
-    /// What the restored rows say of uploads is what the list says.
-    async fn compare_inventory(
-        &self,
-        place: &Place,
-        target: &Target,
-        manifest: &Manifest,
-        work: &Scratch,
-    ) -> Result<(), BackupError> {
-        let Some(file) = manifest.inventory_file() else { return Ok(()) };
-        let damaged = |problem: &str| BackupError::Damaged { id: manifest.id, problem: problem.to_owned() };
-        let opened = target.open(manifest.id, &file.path, &work.0).await?;
-        let opened = opened.ok_or_else(|| damaged("the list of uploads is missing"))?;
-        let listed = blocking(move || {
-            let text = pipe::unpack(opened, false, &[]).map_err(|_| Fault::internal("unreadable"))?;
-            pipe::measure(text).map_err(BackupError::io)
-        });
-        let listed = listed.await.map_err(|_| damaged("the list of uploads can't be read"))?;
-        let (mut meter, mut direct) = (pipe::Meter::new(std::io::sink()), place.open().await?);
-        read_inventory(&mut direct, |kept| {
-            use std::io::Write as _;
-            let line = serde_json::to_string(&kept).map_err(Fault::internal)?;
-            writeln!(meter, "{line}").map_err(Fault::internal)
-        })
-        .await?;
-        direct.close().await;
-        if meter.end().1 == listed {
-            return Ok(());
-        }
-        Err(damaged("the uploads of the database are not those of the list"))
-    }
-
-    /// Some of the objects are there, by name and length; or all files of a full backup, every byte.
-    async fn find_media(&self, target: &Target, manifest: &Manifest, keys: &[IdentityKey]) -> Result<u64, Stop> {
-        if manifest.media.mode == BackupMedia::Full {
-            let read = self.read_media(target, manifest, keys).await?;
-            return read.map_err(|problem| Stop::At("media", problem));
-        }
-        let every = (manifest.media.objects / MEDIA).max(1);
-        let sample = self.sample(target, manifest, every).await?;
-        let store = self.store()?;
-        for kept in &sample {
-            let there = store.head(&kept.key.parse().map_err(Fault::internal)?).await;
-            match there {
-                Ok(info) if info.size == kept.size => {}
-                Ok(_) | Err(ObjectError::NotFound) => {
-                    return Err(Stop::At("media", format!("the object {} is not there as it was", kept.key)));
-                }
-                Err(error) => return Err(BackupError::from(error).into()),
-            }
-        }
-        Ok(sample.len() as u64)
-    }
 }
 
 /// The last drill with a backup.
 pub(super) async fn last(target: &Target, id: BackupId) -> Result<Option<Drill>, BackupError> {
     // One that can't be read proves nothing.
     Ok(target.note(Note::Drill, id).await?.and_then(|text| serde_json::from_slice(&text).ok()))
-}
-
-impl Place {
-    /// Reads all of it, and compares it with what a manifest says; gives the number of rows.
-    pub(super) async fn compare(&self, manifest: &Manifest) -> Result<u64, BackupError> {
-        let damaged = |problem: String| BackupError::Damaged { id: manifest.id, problem };
-        let mut direct = self.open().await?;
-        let read = async { Ok::<_, Fault>((direct.damage().await?, Contents::read(&mut direct).await?)) }.await;
-        let (damage, contents) = read.map_err(|fault| match (self, fault.kind()) {
-            (Self::Database { .. }, Kind::Unavailable) => BackupError::Fault(fault),
-            // Pages that make no sense are the backup's fault, not that of whoever reads them.
-            _ => damaged(fault.chain()),
-        })?;
-        direct.close().await;
-        if !damage.is_empty() {
-            return Err(damaged(damage.join("; ")));
-        }
-        if contents.schema_sha256 != manifest.migrations.schema_sha256 {
-            return Err(damaged("the schema is not the one that was backed up".to_owned()));
-        }
-        for table in &manifest.tables {
-            match contents.tables.iter().find(|found| found.name == table.name) {
-                None => return Err(damaged(format!("the table {} is missing", table.name))),
-                Some(found) if found.rows != table.rows => {
-                    return Err(damaged(format!("{} has {} rows instead of {}", table.name, found.rows, table.rows)));
-                }
-                Some(found) if found.digest != table.digest => {
-                    return Err(damaged(format!("{} has other rows than were backed up", table.name)));
-                }
-                Some(_) => {}
-            }
-        }
-        if contents.tables.len() != manifest.tables.len() {
-            return Err(damaged("there are more tables than were backed up".to_owned()));
-        }
-        Ok(contents.rows())
-    }
-
-    pub(super) async fn open(&self) -> Result<Direct, Fault> {
-        Direct::open(&self.url()).await
-    }
 }

@@ -1,0 +1,181 @@
+//! Copying a database as it is at one moment, with everything that is said about it, into the files of a
+//! backup. Who gets a turn, and when a backup is complete, is for [`super`] to say.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use super::describe::database_file;
+use super::require_space;
+use crate::backup::manifest::ManifestDatabase;
+use crate::backup::pipe::{self, Written};
+use crate::backup::settings::BackupMedia;
+use crate::backup::target::blocking;
+use crate::backup::{BackupError, Backups};
+use crate::clock::Timestamp;
+use crate::database::{Contents, Direct, PostgresTools};
+use crate::error::Fault;
+use crate::media::read_inventory;
+use crate::private;
+
+/// What was copied, before it is described.
+pub(super) struct Copied {
+    pub(super) created_at: Timestamp,
+    pub(super) database: ManifestDatabase,
+    pub(super) contents: Contents,
+    pub(super) history: Vec<(i64, String, String)>,
+    pub(super) snapshot: Option<String>,
+    pub(super) kind: &'static str,
+    pub(super) written: Written,
+    pub(super) inventory: Option<Listed>,
+    pub(super) tools: BTreeMap<String, String>,
+}
+
+/// The list of uploads.
+pub(super) struct Listed {
+    pub(super) written: Written,
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+}
+
+impl Backups {
+    pub(super) async fn copy_sqlite(
+        &self,
+        path: &Path,
+        staged: &Path,
+        work: &Path,
+        mode: BackupMedia,
+    ) -> Result<Copied, BackupError> {
+        let mut live = Direct::sqlite(path, true).await?;
+        let bytes = live.bytes().await?;
+        require_space(work, bytes.saturating_mul(3) / 2)?;
+        require_space(staged, bytes.saturating_mul(3) / 2)?;
+        let copy = work.join("database.sqlite");
+        // SQLite would let everybody read a file of its own making.
+        private::open(&copy, OpenOptions::new().write(true).create_new(true)).map_err(BackupError::io)?;
+        let created_at = self.clock().now();
+        live.copy_to(&copy).await?;
+        live.close().await;
+        let mut direct = Direct::sqlite(&copy, true).await?;
+        let file = File::open(&copy).map_err(BackupError::io)?;
+        let length = file.metadata().map_err(BackupError::io)?.len();
+        // Nobody writes to it any more: it is packed while it is read.
+        let (read, written) = tokio::join!(self.read(&mut direct, staged, work, mode), self.pack(file, length, staged));
+        let server_version = direct.version().await?;
+        direct.close().await;
+        let ((contents, history, inventory), written) = (read?, written?);
+        Ok(Copied {
+            created_at,
+            database: ManifestDatabase {
+                engine: "sqlite".to_owned(),
+                server_version: server_version.clone(),
+                schema: "main".to_owned(),
+                bytes,
+            },
+            contents,
+            history,
+            snapshot: None,
+            kind: "sqlite",
+            written,
+            inventory,
+            tools: BTreeMap::from([("sqlite".to_owned(), server_version)]),
+        })
+    }
+
+    pub(super) async fn dump_postgres(
+        &self,
+        url: &str,
+        staged: &Path,
+        work: &Path,
+        mode: BackupMedia,
+    ) -> Result<Copied, BackupError> {
+        let mut live = Direct::postgres(url).await?;
+        let (server_version, schema, bytes) = (live.version().await?, live.schema().await?, live.bytes().await?);
+        let tools = self.tools(&server_version).await?;
+        require_space(staged, bytes)?;
+        let created_at = self.clock().now();
+        let snapshot = live.hold_still().await?.unwrap_or_default();
+        let mut dump = tools.dump(url, &schema, &snapshot).map_err(BackupError::Tools)?;
+        let output = dump.output().map_err(BackupError::Tools)?;
+        // The tool reads the same moment in a session of its own, while we count.
+        let (written, read) = tokio::join!(self.pack(output, bytes, staged), self.read(&mut live, staged, work, mode));
+        let ended = blocking(move || dump.finish().map_err(|said| Fault::unavailable(said).into())).await;
+        live.close().await;
+        // What the tool said explains more than that there was nothing to read.
+        ended?;
+        let ((contents, history, inventory), written) = (read?, written?);
+        Ok(Copied {
+            created_at,
+            database: ManifestDatabase { engine: "postgres".to_owned(), server_version, schema, bytes },
+            contents,
+            history,
+            snapshot: Some(snapshot),
+            kind: "pg_custom",
+            written,
+            inventory,
+            tools: BTreeMap::from([("pg_dump".to_owned(), tools.version)]),
+        })
+    }
+
+    /// Everything that is said about a database; a damaged one is refused.
+    async fn read(
+        &self,
+        from: &mut Direct,
+        staged: &Path,
+        work: &Path,
+        mode: BackupMedia,
+    ) -> Result<(Contents, Vec<(i64, String, String)>, Option<Listed>), BackupError> {
+        let damage = from.damage().await?;
+        if !damage.is_empty() {
+            return Err(BackupError::Source(damage.join("; ")));
+        }
+        let (contents, history) = (Contents::read(from).await?, from.history().await?);
+        let has_uploads = contents.tables.iter().any(|table| table.name == "uploads");
+        let inventory = match mode {
+            BackupMedia::Inventory | BackupMedia::Full if has_uploads => {
+                Some(self.list_uploads(from, staged, work).await?)
+            }
+            _ => None,
+        };
+        Ok((contents, history, inventory))
+    }
+
+    async fn list_uploads(&self, from: &mut Direct, staged: &Path, work: &Path) -> Result<Listed, BackupError> {
+        let list = work.join("media.jsonl");
+        let file = private::open(&list, OpenOptions::new().write(true).create_new(true)).map_err(BackupError::io)?;
+        let mut file = BufWriter::new(file);
+        let (mut objects, mut bytes) = (0, 0);
+        read_inventory(from, |kept| {
+            (objects, bytes) = (objects + 1, bytes + kept.size);
+            let line = serde_json::to_string(&kept).map_err(Fault::internal)?;
+            writeln!(file, "{line}").map_err(Fault::unavailable)
+        })
+        .await?;
+        file.into_inner().map_err(|error| BackupError::io(error.into_error()))?;
+        let place = staged.join("media.zst");
+        // It has ids and checksums only, so that the server itself can look for what is missing.
+        let packed = blocking(move || {
+            let from = File::open(&list).map_err(BackupError::io)?;
+            Ok(pipe::pack(from, &place, &[])?)
+        });
+        Ok(Listed { written: packed.await?, objects, bytes })
+    }
+
+    async fn pack(
+        &self,
+        from: impl std::io::Read + Send + 'static,
+        bytes: u64,
+        staged: &Path,
+    ) -> Result<Written, BackupError> {
+        let from = self.watcher().part("packing, in bytes", bytes).of(from);
+        let recipients = self.settings().backup.recipients.clone();
+        let path = staged.join(database_file(!recipients.is_empty()));
+        blocking(move || Ok(pipe::pack(from, &path, &recipients)?)).await
+    }
+
+    pub(in crate::backup) async fn tools(&self, server_version: &str) -> Result<PostgresTools, BackupError> {
+        let (folder, version) = (self.settings().backup.postgres_tools.clone(), server_version.to_owned());
+        blocking(move || PostgresTools::find(folder.as_deref(), &version).map_err(BackupError::Tools)).await
+    }
+}
