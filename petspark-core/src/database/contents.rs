@@ -39,6 +39,22 @@ impl Contents {
         Ok(Self { tables, schema_sha256: hex(&digest.finalize()) })
     }
 
+    /// The same of a database that nobody writes to, or what is wrong inside. Looking for that takes as long as
+    /// reading it all, and goes on beside it where that is another core's work.
+    pub(crate) async fn examine(from: &mut Direct) -> Result<Result<Self, String>, Fault> {
+        let (damage, contents) = match from.beside().await? {
+            Some(mut beside) => {
+                let both = tokio::join!(beside.damage(), Self::read(from));
+                beside.close().await;
+                both
+            }
+            None => (from.damage().await, Self::read(from).await),
+        };
+        let damage = damage?;
+        // What is damaged may not be readable at all.
+        Ok(if damage.is_empty() { Ok(contents?) } else { Err(damage.join("; ")) })
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows).sum()
     }

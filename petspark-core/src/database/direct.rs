@@ -146,6 +146,15 @@ impl Direct {
         Ok(())
     }
 
+    /// Another connection to the same SQLite file. PostgreSQL has nothing to do for a second one.
+    pub(crate) async fn beside(&mut self) -> Result<Option<Self>, Fault> {
+        let Self::Sqlite(connection) = self else { return Ok(None) };
+        let file: String = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            .fetch_one(&mut **connection)
+            .await?;
+        Ok(Some(Self::sqlite(Path::new(&file), true).await?))
+    }
+
     /// What is wrong inside: pages, indexes, references that lead nowhere.
     pub(crate) async fn damage(&mut self) -> Result<Vec<String>, Fault> {
         let found: Vec<String> = match self {

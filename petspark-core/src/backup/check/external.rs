@@ -162,16 +162,15 @@ impl Backups {
             return Ok(vec![format!("it can't be restored: {}", answer.said)]);
         }
         let mut direct = Direct::sqlite(&copy, true).await?;
-        let read = async { Ok::<_, Fault>((direct.damage().await?, Contents::read(&mut direct).await?)) }.await;
+        let examined = Contents::examine(&mut direct).await;
         direct.close().await;
-        let (mut problems, contents) = match read {
-            Ok(read) => read,
+        let contents = match examined {
+            Ok(Ok(contents)) => contents,
+            Ok(Err(damage)) => return Ok(vec![damage]),
             Err(fault) => return Ok(vec![fault.chain()]),
         };
         let is_there = |name: &str| contents.tables.iter().any(|table| table.name == name);
-        problems
-            .extend(REQUIRED.iter().filter(|name| !is_there(name)).map(|name| format!("the table {name} is missing")));
-        Ok(problems)
+        Ok(REQUIRED.iter().filter(|name| !is_there(name)).map(|name| format!("the table {name} is missing")).collect())
     }
 }
 

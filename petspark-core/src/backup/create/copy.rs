@@ -126,11 +126,8 @@ impl Backups {
         work: &Path,
         mode: BackupMedia,
     ) -> Result<(Contents, Vec<(i64, String, String)>, Option<Listed>), BackupError> {
-        let damage = from.damage().await?;
-        if !damage.is_empty() {
-            return Err(BackupError::Source(damage.join("; ")));
-        }
-        let (contents, history) = (Contents::read(from).await?, from.history().await?);
+        let contents = Contents::examine(from).await?.map_err(BackupError::Source)?;
+        let history = from.history().await?;
         let has_uploads = contents.tables.iter().any(|table| table.name == "uploads");
         let inventory = match mode {
             BackupMedia::Inventory | BackupMedia::Full if has_uploads => {

@@ -80,16 +80,13 @@ impl Place {
     pub(in crate::backup) async fn compare(&self, manifest: &Manifest) -> Result<u64, BackupError> {
         let damaged = |problem: String| BackupError::Damaged { id: manifest.id, problem };
         let mut direct = self.open().await?;
-        let read = async { Ok::<_, Fault>((direct.damage().await?, Contents::read(&mut direct).await?)) }.await;
-        let (damage, contents) = read.map_err(|fault| match (self, fault.kind()) {
+        let examined = Contents::examine(&mut direct).await.map_err(|fault| match (self, fault.kind()) {
             (Self::Database { .. }, Kind::Unavailable) => BackupError::Fault(fault),
             // Pages that make no sense are the backup's fault, not that of whoever reads them.
             _ => damaged(fault.chain()),
-        })?;
+        });
         direct.close().await;
-        if !damage.is_empty() {
-            return Err(damaged(damage.join("; ")));
-        }
+        let contents = examined?.map_err(damaged)?;
         if contents.schema_sha256 != manifest.migrations.schema_sha256 {
             return Err(damaged("the schema is not the one that was backed up".to_owned()));
         }

@@ -19,7 +19,7 @@ pub(super) use customers::{
     live_customers_of, live_user, mark_customer_deleted, unmark_customer,
 };
 pub(super) use events::{
-    count_events, find_event, insert_event, list_events, note_failure, purge_events, revive_dead_events, revive_event,
+    count_events, find_event, insert_events, list_events, note_failure, purge_events, revive_dead_events, revive_event,
     revive_unavailable, settle_event, waiting_events,
 };
 pub(super) use grants::{facts, grants_of, insert_grant, insert_purchase, revoke_grant, revoke_purchase};
