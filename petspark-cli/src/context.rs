@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use petspark_core::config::{DatabaseUrl, Environment, Loader, Problems, Settings, Sources};
-use petspark_core::database::{Database, MigrationError};
+use petspark_core::database::{Database, Migration, MigrationError};
 use petspark_core::{Caller, Clock, Migrate, PetSpark, StartError};
 use tokio::sync::OnceCell;
 
@@ -110,8 +110,8 @@ impl Context {
         self.petspark.get_or_try_init(|| self.open(Missing::Refuse)).await
     }
 
-    /// The same for a command that writes the first data there is: an embedded database is made
-    /// and migrated. A PostgreSQL that lacks migrations is refused here, too.
+    /// The same for a command that writes the first data there is: an embedded database that isn't there is made.
+    /// One that lacks migrations, and a PostgreSQL that lacks migrations is refused here, too.
     ///
     /// # Errors
     /// As [`Context::petspark`], but for a missing database.
@@ -123,13 +123,18 @@ impl Context {
         let settings = &self.settings()?.core;
         let embedded = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
         let mut migrate = Migrate::EmbeddedOnly;
-        if embedded && missing == Missing::Refuse {
+        let is_there = matches!(&settings.database.url, DatabaseUrl::Sqlite(path) if path.try_exists().unwrap_or(true));
+        if embedded && (missing == Missing::Refuse || is_there) {
             // Before anything else is opened, because that would make a signing key.
             let database = self.database(missing).await?;
             let current = database.migrations().require_current().await;
             database.close().await;
-            current.map_err(|error| self.unmigrated(error))?;
-            migrate = Migrate::Never;
+            // A database with data is migrated by whoever says so, after a backup; an empty one is as good as none.
+            let is_empty = matches!(current, Err(MigrationError::Pending { count }) if count == Migration::all().len());
+            if missing == Missing::Refuse || !is_empty {
+                current.map_err(|error| self.unmigrated(error))?;
+                migrate = Migrate::Never;
+            }
         }
         let opened = PetSpark::open_with(settings.clone(), migrate, Clock::system()).await;
         let petspark = opened.map_err(|error| match error {

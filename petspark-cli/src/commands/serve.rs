@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
-use petspark_core::config::Environment;
+use petspark_core::auth::lacking_secrets;
+use petspark_core::config::{Environment, Settings};
 use petspark_core::{Clock, Migrate, PetSpark};
 use petspark_http::{BuildInfo, Drained, Server};
 use serde::Serialize;
@@ -66,6 +67,7 @@ impl Plugin for Serve {
                 exit = signals.next() => return Ok(Outcome::done().exit(exit)),
             };
             cx.tell_opened(&petspark);
+            tell_lacking_secrets(&settings.core).await?;
             serve(cx, &petspark, settings, &mut signals).await
         })
     }
@@ -92,6 +94,19 @@ fn load(cx: &Context, args: &ArgMatches) -> Result<Loaded, Failure> {
     };
     logging::start(&settings.log, &cx.options, true);
     Ok(settings)
+}
+
+/// Everything but what they sealed works, so the server starts; but nobody would think of this by the answers.
+async fn tell_lacking_secrets(settings: &Settings) -> Result<(), Failure> {
+    let lacking = lacking_secrets(settings).await?;
+    if !lacking.is_empty() {
+        let keys = lacking.join(", ");
+        tracing::error!(
+            keys,
+            "second factors or signing keys are sealed by secrets that aren't set: `check` says more"
+        );
+    }
+    Ok(())
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
-use petspark_core::auth::{AuthError, SessionSelection, TokenReport, Verdict};
+use petspark_core::auth::{AuthError, SessionSelection, TokenHolder, TokenKind, TokenReport, Verdict};
 use petspark_core::{Secret, SessionId};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -33,7 +33,9 @@ impl Plugin for Token {
             .arg_required_else_help(true)
             .subcommand(
                 Command::new("inspect")
-                    .about("Say what a token says and which rules it keeps; exit code 5 if it isn't accepted")
+                    .about(
+                        "Say what a token is, what it says and which rules it keeps; exit code 5 if it isn't accepted",
+                    )
                     .arg(file()),
             )
             .subcommand(
@@ -68,14 +70,24 @@ fn read(args: &ArgMatches) -> Result<Secret, Failure> {
         path => File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)),
     };
     read.map_err(|error| Failure::new(Exit::Usage, format!("can't read a token from {file}: {error}")))?;
-    // As it is copied from a header.
-    let token = text.trim();
-    Ok(Secret::new(token.strip_prefix("Bearer ").unwrap_or(token).trim_start()))
+    Ok(Secret::new(bare(&text)))
+}
+
+/// A token without what is copied along with it: a header's name, the scheme, quotes.
+fn bare(text: &str) -> &str {
+    let mut token = text.trim();
+    for before in ["authorization:", "bearer "] {
+        let begins = token.get(..before.len()).is_some_and(|start| start.eq_ignore_ascii_case(before));
+        token = token.get(before.len()..).filter(|_| begins).unwrap_or(token).trim_start();
+    }
+    token.trim_matches(['"', '\''])
 }
 
 #[derive(Serialize)]
 struct Report {
+    kind: TokenKind,
     accepted: bool,
+    api_key: Option<String>,
     header: Map<String, Value>,
     claims: Map<String, Value>,
     rules: Vec<Rule>,
@@ -96,12 +108,15 @@ impl Report {
 }
 
 const FIELDS: &[Column<Report>] = &[
+    ("kind", |report| report.kind.to_string()),
     ("accepted", |report| if report.accepted { "yes" } else { "no" }.to_owned()),
+    ("api key", |report| report.api_key.clone().unwrap_or_default()),
     ("form", |report| report.of("form")),
     ("type", |report| report.of("type")),
     ("key", |report| report.of("key")),
     ("algorithm", |report| report.of("algorithm")),
     ("signature", |report| report.of("signature")),
+    ("secret", |report| report.of("secret")),
     ("issuer", |report| report.of("issuer")),
     ("audience", |report| report.of("audience")),
     ("expires", |report| report.of("expires")),
@@ -113,11 +128,18 @@ const FIELDS: &[Column<Report>] = &[
 
 async fn inspect(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let token = read(args)?;
-    let TokenReport { accepted, header, claims, rules } =
+    let TokenReport { kind, accepted, api_key, header, claims, rules } =
         cx.petspark().await?.auth().inspect_token(&cx.caller(), token.expose()).await?;
     let rule = |of: petspark_core::auth::RuleVerdict| Rule { rule: of.rule, verdict: of.verdict, found: of.found };
-    let report = Report { accepted, header, claims, rules: rules.into_iter().map(rule).collect() };
-    let outcome = Outcome::record("petspark.token.inspect/v1", &report, FIELDS);
+    let report = Report { kind, accepted, api_key, header, claims, rules: rules.into_iter().map(rule).collect() };
+    let is_told = |(title, text): &&Column<Report>| *title == "accepted" || !text(&report).is_empty();
+    let fields: Vec<_> = FIELDS.iter().filter(is_told).copied().collect();
+    let outcome = Outcome::record("petspark.token.inspect/v1", &report, &fields);
+    let outcome = match (kind, &report.api_key) {
+        (TokenKind::Refresh, _) => outcome.note("It renews a session, which `token revoke` ends."),
+        (TokenKind::ApiKey, Some(name)) => outcome.note(format!("`apikey revoke {name}` ends it.")),
+        _ => outcome,
+    };
     Ok(if accepted { outcome } else { outcome.exit(Exit::Conflict) })
 }
 
@@ -131,7 +153,14 @@ struct Revoked {
 async fn revoke(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (caller, token, dry_run) = (cx.caller(), read(args)?, args.get_flag("dry-run"));
     let auth = cx.petspark().await?.auth();
-    let session = auth.session_of_token(&caller, token.expose()).await?;
+    let session = match auth.holder_of_token(&caller, token.expose()).await? {
+        TokenHolder::Session(session) => session,
+        TokenHolder::ApiKey(key) => {
+            let message =
+                format!("this is the API key {}, and not of a session; `apikey revoke {}` ends it", key.name, key.name);
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
     let which = SessionSelection { id: Some(session), ..SessionSelection::default() };
     if auth.count_sessions(&caller, &which).await? == 0 {
         return Err(AuthError::SessionNotFound.into());

@@ -11,7 +11,8 @@ on_both! {
         let token = register(&address, "ada");
         let plan = place.run_with_input("token revoke --dry-run --json", &format!("Bearer {token}\n")).expect(0).json();
         assert_eq!((&plan["changed"], &plan["dry_run"]), (&false.into(), &true.into()));
-        place.run_with_input("token revoke", &token).expect(6).says("--yes");
+        place.run_with_input("token revoke", &format!("authorization: bearer {token}\r\n")).expect(6).says("--yes");
+        place.run_with_input("token revoke", &format!("\"{token}\"")).expect(6).says("--yes");
         assert_eq!(me(&address, &token), 200, "nothing was done so far");
         let file = place.write("token", &token);
         let revoked = place.ok(&format!("token revoke {} --reason leaked --yes --json", file.display())).json();
@@ -25,7 +26,7 @@ on_both! {
     fn what_is_no_token_ends_nothing(place) {
         place.ok("migrate run");
         for nonsense in ["", "nonsense", "psr_AAAA", "a.b.c"] {
-            place.run_with_input("token revoke --yes", nonsense).expect(4);
+            place.run_with_input("token revoke --yes", nonsense).expect(2).says("no token");
         }
         place.run("token revoke nowhere --yes").expect(2).says("nowhere");
     }

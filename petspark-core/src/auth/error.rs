@@ -75,6 +75,9 @@ pub enum AuthError {
     /// No such session, or none of the caller's.
     #[error("There is no such session.")]
     SessionNotFound,
+    /// What was given isn't a token that this installation made.
+    #[error("This is no token of this installation's: neither an access nor a refresh token, nor an API key.")]
+    NoToken,
     /// No such API key.
     #[error("There is no such API key.")]
     ApiKeyNotFound,
@@ -137,7 +140,7 @@ impl Failure for AuthError {
             | Self::SecondFactorRequired
             | Self::WrongPassword
             | Self::Forbidden => Kind::Forbidden,
-            Self::OneTimeTokenInvalid | Self::WrongCode => Kind::Invalid,
+            Self::OneTimeTokenInvalid | Self::WrongCode | Self::NoToken => Kind::Invalid,
             Self::UserNotFound | Self::SessionNotFound | Self::ApiKeyNotFound | Self::KeyNotFound => Kind::NotFound,
             Self::TooMany { .. } => Kind::RateLimited,
             Self::Key(KeyProblem::ShortOverlap(_)) => Kind::Invalid,
@@ -180,6 +183,7 @@ impl Failure for AuthError {
             Self::Key(_) => "AUTH_020",
             Self::SecondFactorExists => "AUTH_021",
             Self::NoSecondFactor => "AUTH_022",
+            Self::NoToken => "AUTH_023",
             Self::TooMany { .. } => "RATE_LIMITED",
             Self::Forbidden => "ADMIN_001",
             Self::Outdated => "PRECONDITION_FAILED",

@@ -69,14 +69,31 @@ impl DerivedKey {
     }
 }
 
-/// Names of the keys that secrets in the database are sealed with, the newest first: digests, which
-/// tell nothing of them. By these a backup says which it needs.
-pub(crate) fn sealing_key_names(settings: &AuthSettings, data_dir: &Path) -> Result<Vec<String>, Fault> {
-    let secrets = match settings.encryption_key.as_ref().or(settings.jwt_secret.as_ref()) {
+/// The secrets that tokens are signed with.
+pub(super) fn signing_secrets(settings: &AuthSettings, data_dir: &Path) -> Result<Secrets, Fault> {
+    Ok(match &settings.jwt_secret {
         Some(secrets) => Secrets::parse(secrets),
         None => Secrets::parse(&stored_secret(data_dir).map_err(Fault::unavailable)?),
-    };
-    Ok(secrets.derive(SEALING)?.iter().map(|key| format!("sealing:{}", hex(&key.id))).collect())
+    })
+}
+
+/// The secrets by which what is sealed can be opened; the first seals. Those of `auth.encryption_key` come
+/// first, and after them those that sealed before there was one.
+pub(super) fn sealing_secrets(settings: &AuthSettings, signing: Secrets) -> Secrets {
+    let own = settings.encryption_key.as_ref().map(Secrets::parse);
+    Secrets(own.into_iter().chain([signing]).flat_map(|secrets| secrets.0).collect())
+}
+
+/// Names of the keys that open what is sealed in the database, the one that seals first: digests, which tell
+/// nothing of them.
+pub(crate) fn sealing_key_names(settings: &AuthSettings, data_dir: &Path) -> Result<Vec<String>, Fault> {
+    let secrets = sealing_secrets(settings, signing_secrets(settings, data_dir)?);
+    Ok(secrets.derive(SEALING)?.iter().map(|key| sealing_key_name(&key.id)).collect())
+}
+
+/// By this a backup says which keys it needs.
+pub(super) fn sealing_key_name(id: &[u8]) -> String {
+    format!("sealing:{}", hex(id))
 }
 
 /// The secret that development keeps in `data_dir`.
@@ -104,7 +121,8 @@ fn read(path: &Path) -> io::Result<Secret> {
         Some(weakness) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!(
-                "the secret in this file {weakness}; delete the file to have a new one made, which signs everybody out"
+                "the secret in this file {weakness}; put back what it was: with another one everybody is signed out, \
+                 and second factors and signing keys can't be read"
             ),
         )),
         None => Ok(secret),

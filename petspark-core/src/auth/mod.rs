@@ -25,6 +25,7 @@ mod refresh_limit;
 mod refresh_token;
 mod rescue;
 pub(crate) mod sealed;
+mod sealed_with;
 mod session;
 mod session_control;
 mod sessions;
@@ -54,16 +55,18 @@ pub use one_time_token::{OneTimeTokenSettings, Purpose};
 pub use password::Password;
 pub use permission::{Denied, Permission, Scopes};
 pub use rescue::{Delivery, Invitation, NewEmail};
+pub use sealed_with::lacking_secrets;
+pub(crate) use sealed_with::sealed_with;
 pub use session::{Client, ClientKind, SignedIn, Tokens};
 pub(crate) use session_control::end_all_sessions;
-pub use session_control::{SessionInfo, SessionSelection};
+pub use session_control::{SessionInfo, SessionSelection, TokenHolder};
 pub use sign_in::{NewAccount, RegisterMode, Registered};
 pub use signing_keys::{KeyProblem, KeyState, KeyStep, KeysChanged, PUBLISHED_FOR, SigningKey};
 pub use standing::{StatusChange, UserChange, UserChanged};
 pub use stats::AuthStats;
 pub(crate) use throttle::Purge as PurgeThrottles;
 pub use throttle::{Bucket, Limit, ThrottleSettings, Throttled, WhichThrottles};
-pub use token_report::{RuleVerdict, TokenReport, Verdict};
+pub use token_report::{RuleVerdict, TokenKind, TokenReport, Verdict};
 pub use user::{DisplayName, Email, Role, User, UserStatus};
 pub use users::{NewUser, UserDetails, UserFilter};
 pub(crate) use work::RequestedLinks;
@@ -114,15 +117,9 @@ struct Inner {
 
 impl Auth {
     pub(crate) fn open(db: Database, clock: Clock, settings: AuthSettings, data_dir: &Path) -> Result<Self, Fault> {
-        let secrets = match &settings.jwt_secret {
-            Some(secrets) => Secrets::parse(secrets),
-            None => Secrets::parse(&keys::stored_secret(data_dir).map_err(Fault::unavailable)?),
-        };
-        let sealer = match &settings.encryption_key {
-            Some(keys) => Sealer::new(&Secrets::parse(keys))?,
-            None => Sealer::new(&secrets)?,
-        };
-        let sealer = Arc::new(sealer);
+        let secrets = keys::signing_secrets(&settings, data_dir)?;
+        let sealing = keys::sealing_secrets(&settings, keys::signing_secrets(&settings, data_dir)?);
+        let sealer = Arc::new(Sealer::new(&sealing)?);
         let keys = SigningKeys::new(&secrets, sealer.clone(), settings.access_token_ttl)?;
         let access = AccessTokens::new(settings.access_token_ttl);
         access.self_test(&keys.ring_of(&[], clock.now())?, clock.now())?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::permission::Permission;
 use super::session::ClientKind;
-use super::{Auth, AuthError, store};
+use super::{ApiKey, Auth, AuthError, api_key, store};
 use crate::audit::{self, Action, Event, Subject};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
@@ -37,6 +37,15 @@ pub struct SessionInfo {
     pub user_agent: Option<String>,
     /// Where it began.
     pub ip: Option<String>,
+}
+
+/// What a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenHolder {
+    /// Somebody's session.
+    Session(SessionId),
+    /// Another service's key.
+    ApiKey(Box<ApiKey>),
 }
 
 /// Which live sessions: those that all conditions hold for. Without any, every session.
@@ -124,20 +133,24 @@ impl Auth {
         Ok(store::count_sessions(&self.0.db, which, self.0.clock.now()).await?)
     }
 
-    /// The session that a refresh token, or an access token whose time may be over, belongs to:
-    /// for [`Auth::revoke_sessions`], when somebody's token turns up where it shouldn't.
+    /// What a refresh token, an access token whose time may be over, or an API key belongs to: when somebody's
+    /// token turns up where it shouldn't, for [`Auth::revoke_sessions`] and [`Auth::revoke_api_key`].
     ///
     /// # Errors
-    /// [`AuthError::SessionNotFound`] for what is no token of ours; [`AuthError::Forbidden`] unless
-    /// an administrator asks.
-    pub async fn session_of_token(&self, caller: &Caller, token: &str) -> Result<SessionId, AuthError> {
+    /// [`AuthError::NoToken`] for what is no token of ours; [`AuthError::ApiKeyNotFound`];
+    /// [`AuthError::Forbidden`] unless an administrator asks.
+    pub async fn holder_of_token(&self, caller: &Caller, token: &str) -> Result<TokenHolder, AuthError> {
         caller.require(Permission::ManageSessions)?;
+        if let Some((id, _)) = api_key::parse(token) {
+            let row = store::find_api_key(&self.0.db, id).await?.ok_or(AuthError::ApiKeyNotFound)?;
+            return Ok(TokenHolder::ApiKey(Box::new(row.key)));
+        }
         if let Some(presented) = self.0.refresh.verify(token) {
-            return Ok(presented.session);
+            return Ok(TokenHolder::Session(presented.session));
         }
         let ring = self.key_ring_with_news().await?;
         let claims = self.0.access.verify_expired_too(&ring, token, self.0.clock.now());
-        claims.map(|claims| claims.sid).map_err(|_| AuthError::SessionNotFound)
+        claims.map(|claims| TokenHolder::Session(claims.sid)).map_err(|_| AuthError::NoToken)
     }
 
     /// Commits what ended sessions or changed what they may do: this process sees it at once.

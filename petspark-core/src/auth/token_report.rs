@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 use super::access_token::{AUDIENCE, ISSUER, LEEWAY, MAX_BYTES, TYPE};
 use super::signing_keys::KeyRing;
-use super::{Auth, AuthError, Permission, store};
+use super::{ApiKeyState, Auth, AuthError, Permission, api_key, store};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
-use crate::id::{SessionId, UserId};
+use crate::id::{ApiKeyId, SessionId, UserId};
 
 text_enum! {
     /// What a rule says of a token.
@@ -23,6 +23,18 @@ text_enum! {
         Fail = "fail",
         /// Can't be told, because of another rule that is broken.
         Unknown = "unknown",
+    }
+}
+
+text_enum! {
+    /// What a token is for.
+    pub enum TokenKind {
+        /// Requests of somebody who is signed in.
+        Access = "access",
+        /// Renewing a session.
+        Refresh = "refresh",
+        /// Requests of another service.
+        ApiKey = "api_key",
     }
 }
 
@@ -40,8 +52,12 @@ pub struct RuleVerdict {
 /// What is to be known of a token. Its signature isn't in it.
 #[derive(Clone, Debug)]
 pub struct TokenReport {
-    /// Whether a request with this token would be let in now.
+    /// What it is for. What is no token at all is looked at as an access token.
+    pub kind: TokenKind,
+    /// Whether a request with this token would be let in now; of a refresh token, whether its session is alive.
     pub accepted: bool,
+    /// The API key's name.
+    pub api_key: Option<String>,
     /// The header, as far as it can be read.
     pub header: Map<String, Value>,
     /// The claims, as far as they can be read; believed only if the signature is right.
@@ -51,12 +67,18 @@ pub struct TokenReport {
 }
 
 impl Auth {
-    /// Takes an access token apart.
+    /// Takes a token apart.
     ///
     /// # Errors
     /// [`AuthError::Forbidden`] unless an administrator asks; [`AuthError::Fault`].
     pub async fn inspect_token(&self, caller: &Caller, token: &str) -> Result<TokenReport, AuthError> {
         caller.require(Permission::ManageSigningKeys)?;
+        if let Some((id, _)) = api_key::parse(token) {
+            return self.report_api_key(id, token).await;
+        }
+        if let Some(presented) = self.0.refresh.verify(token) {
+            return self.report_refresh(presented.session).await;
+        }
         let now = self.0.clock.now();
         let ring = self.key_ring_with_news().await?;
         let mut parts = token.splitn(3, '.');
@@ -71,12 +93,48 @@ impl Auth {
         rules.push(rule("audience", claims.get("aud") == Some(&AUDIENCE.into()), shown(&claims, "aud")));
         rules.extend(by_time(&claims, now));
         rules.push(self.by_session(&claims).await?);
-        let accepted = match self.authenticate(token).await {
-            Ok(_) => true,
-            Err(AuthError::Unauthenticated) => false,
-            Err(error) => return Err(error),
+        let accepted = self.lets_in(token).await?;
+        Ok(TokenReport { kind: TokenKind::Access, accepted, api_key: None, header, claims, rules })
+    }
+
+    async fn lets_in(&self, token: &str) -> Result<bool, AuthError> {
+        match self.authenticate(token).await {
+            Ok(_) => Ok(true),
+            Err(AuthError::Unauthenticated) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn report_api_key(&self, id: ApiKeyId, token: &str) -> Result<TokenReport, AuthError> {
+        let key = store::find_api_key(&self.0.db, id).await?.map(|row| row.key);
+        let (accepted, state) = (self.lets_in(token).await?, key.as_ref().map(|key| key.state(self.0.clock.now())));
+        let is_active = state == Some(ApiKeyState::Active);
+        let found = state.map_or_else(|| "there is no such API key".to_owned(), |state| state.to_string());
+        let mut rules = vec![rule("form", true, "an API key".to_owned()), rule("key", is_active, found)];
+        if is_active {
+            let found = if accepted { "the present one, or the one before" } else { "not the present one" };
+            rules.push(rule("secret", accepted, found.to_owned()));
+        }
+        let api_key = key.map(|key| key.name);
+        let (header, claims) = (Map::new(), Map::new());
+        Ok(TokenReport { kind: TokenKind::ApiKey, accepted, api_key, header, claims, rules })
+    }
+
+    async fn report_refresh(&self, session: SessionId) -> Result<TokenReport, AuthError> {
+        let state = store::find_session_state(&self.0.db, session).await?;
+        let alive = state.as_ref().is_some_and(|state| !state.revoked);
+        let found = match state {
+            None => "there is no such session",
+            Some(state) if state.revoked => "the session was ended",
+            Some(_) => "alive",
         };
-        Ok(TokenReport { accepted, header, claims, rules })
+        let rules = vec![
+            rule("form", true, "a refresh token".to_owned()),
+            rule("signature", true, "right".to_owned()),
+            rule("session", alive, found.to_owned()),
+        ];
+        let (header, claims) = (Map::new(), Map::new());
+        Ok(TokenReport { kind: TokenKind::Refresh, accepted: alive, api_key: None, header, claims, rules })
     }
 
     async fn by_session(&self, claims: &Map<String, Value>) -> Result<RuleVerdict, AuthError> {

@@ -5,8 +5,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
-use petspark_core::auth::{AuthError, Client, KeyProblem, KeyState, KeyStep, Password, Verdict};
-use petspark_core::testing::{TestApp, on_both};
+use petspark_core::auth::{
+    AuthError, Client, KeyProblem, KeyState, KeyStep, NewApiKey, Password, Permission, TokenHolder, TokenKind, Verdict,
+    lacking_secrets,
+};
+use petspark_core::testing::{TestApp, on_both, totp_code};
 use petspark_core::{Caller, Clock, Failure as _, Kind, Migrate, PetSpark, Secret};
 
 use crate::sql::{Direct, connect, execute};
@@ -222,6 +225,69 @@ on_both! {
         assert!(done.auth().refresh(tokens.refresh.expose(), petspark_core::Origin::default()).await.is_ok(), "a token of the new secret");
     }
 
+    async fn what_is_sealed_outlives_its_secret_by_being_sealed_anew(app: TestApp) {
+        let ada = app.register("ada").await;
+        let kid = generate(&app.petspark).await;
+        promote(&app.petspark, &kid, true).await.unwrap();
+        let factor = app.petspark.auth().begin_totp(&ada.caller).await.unwrap().secret;
+        app.petspark.auth().confirm_totp(&ada.caller, &totp_code(&factor, app.clock.now())).await.unwrap();
+        let old = std::fs::read_to_string(app.folder().join("jwt-secret"))
+            .unwrap_or_else(|_| app.petspark.settings().auth.jwt_secret.as_ref().unwrap().expose().to_owned());
+        let old = old.trim();
+        let (new, sealing) = ("0b6f3f6a91d24c58b7e2aa01f39d5e47c8126bd07f4e93a5d1c0e8b7426f9a3d", "5c1e0d7fa9384b62b0f7c4d2e8816a3594cb7d0f2e6a41c8937b5d1f0e2c4a68");
+        let lacks = async |jwt: &str, encryption: Option<&str>| {
+            let mut settings = app.petspark.settings().clone();
+            settings.auth.jwt_secret = Some(Secret::new(jwt));
+            settings.auth.encryption_key = encryption.map(Secret::new);
+            (lacking_secrets(&settings).await.unwrap().len(), settings)
+        };
+        assert_eq!(lacks(old, None).await.0, 0);
+        assert_eq!(lacks(new, None).await.0, 1, "the runbook's trap");
+        assert_eq!(lacks(&format!("{new},{old}"), Some(sealing)).await.0, 0, "what sealed before there was a key for it still opens");
+        let (lacking, settings) = lacks(new, Some(&format!("{sealing},{old}"))).await;
+        assert_eq!(lacking, 0);
+        let resealing = PetSpark::open_with(settings, Migrate::Never, app.clock.clone()).await.unwrap();
+        let rotate = KeyStep::Rotate { overlap: 24 * 60 * MINUTE };
+        assert_eq!(resealing.auth().preview_keys(&operator(), &rotate).await.unwrap().resealed, 2);
+        assert_eq!(lacks(new, Some(sealing)).await.0, 1, "a preview changes nothing");
+        assert_eq!(resealing.auth().change_keys(&operator(), &rotate).await.unwrap().resealed, 2);
+        let (lacking, settings) = lacks(new, Some(sealing)).await;
+        assert_eq!(lacking, 0, "the old secret can go");
+        let done = PetSpark::open_with(settings, Migrate::Never, app.clock.clone()).await.unwrap();
+        let password = Password::new(TestApp::PASSWORD);
+        let Err(AuthError::SecondFactorNeeded { mfa_token }) = done.auth().login("ada@example.org", password, Client::default()).await else {
+            panic!("a factor is asked for")
+        };
+        app.clock.advance(Duration::from_secs(30));
+        let code = totp_code(&factor, app.clock.now());
+        done.auth().verify_second_factor(mfa_token.expose(), &code, Client::default()).await.unwrap();
+    }
+
+    async fn of_refresh_tokens_and_api_keys_it_is_told_what_they_are(app: TestApp) {
+        let ada = app.register("ada").await;
+        let auth = app.petspark.auth();
+        let new = NewApiKey { name: "clinic".to_owned(), scopes: vec![Permission::ReadUsers], expires_in: None };
+        let key = auth.create_api_key(&operator(), &new).await.unwrap();
+        let report = async |token: &str| {
+            let report = auth.inspect_token(&operator(), token).await.unwrap();
+            (report.kind, report.accepted, report.api_key)
+        };
+        let (refresh, api_key) = (ada.signed_in.tokens.refresh.expose(), key.token.expose());
+        assert_eq!(report(refresh).await, (TokenKind::Refresh, true, None));
+        assert_eq!(report(api_key).await, (TokenKind::ApiKey, true, Some("clinic".to_owned())));
+        let holder = auth.holder_of_token(&operator(), api_key).await.unwrap();
+        assert!(matches!(holder, TokenHolder::ApiKey(key) if key.name == "clinic"));
+        let session = auth.holder_of_token(&operator(), refresh).await.unwrap();
+        assert_eq!(session, auth.holder_of_token(&operator(), ada.signed_in.tokens.access.expose()).await.unwrap());
+        auth.revoke_api_key(&operator(), key.key.id).await.unwrap();
+        auth.logout(Some(refresh), None, petspark_core::Origin::default()).await.unwrap();
+        assert_eq!(report(refresh).await, (TokenKind::Refresh, false, None));
+        assert_eq!(report(api_key).await, (TokenKind::ApiKey, false, Some("clinic".to_owned())));
+        for nonsense in ["", "nonsense", "psk_AAAA", "psr_AAAA", "{\"accessToken\":\"a.b.c\"}"] {
+            assert_eq!(auth.holder_of_token(&operator(), nonsense).await.unwrap_err().kind(), Kind::Invalid, "{nonsense}");
+        }
+    }
+
     async fn an_inspected_token_is_told_rule_by_rule_without_its_signature(app: TestApp) {
         let ada = app.register("ada").await;
         let auth = app.petspark.auth();
@@ -237,7 +303,6 @@ on_both! {
         let (message, signature) = token.rsplit_once('.').unwrap();
         let forged = format!("{message}.{}", signature.chars().rev().collect::<String>());
         assert_eq!(broken(&forged).await, (false, vec!["signature"]));
-        assert!(!broken(ada.signed_in.tokens.refresh.expose()).await.0);
         for nonsense in ["", "..", "a.b.c", "\0", &"x.".repeat(9000)] {
             let (accepted, broken) = broken(nonsense).await;
             assert!(!accepted && broken.contains(&"form"), "{broken:?}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use petspark_core::auth::lacking_secrets;
 use petspark_core::chain;
 use petspark_core::config::Environment;
 use petspark_core::database::{Database, DifferenceKind, MigrationError};
@@ -77,6 +78,7 @@ pub(super) fn all() -> Vec<Box<dyn Check>> {
         check("db.foreign_keys", &["2.6"], "every foreign key is there, valid and indexed", error, |cx| {
             Box::pin(schema(cx, &[DifferenceKind::ForeignKey]))
         }),
+        check("auth.secrets", &["1.2"], "what is sealed can be opened", error, |cx| Box::pin(secrets(cx))),
         check("media.store", &["1.6"], "uploads can be kept", error, |cx| Box::pin(media(cx))),
         check("mail.transport", &[], "mails leave", Severity::Warn, |cx| Box::pin(mail(cx))),
     ]
@@ -174,6 +176,28 @@ async fn schema(cx: &Context, kinds: &[DifferenceKind]) -> Verdict {
             )
         }
         Err(error) => Verdict::Broken(chain(&error)),
+    }
+}
+
+async fn secrets(cx: &Context) -> Verdict {
+    let database = match open(cx).await {
+        Ok(database) => database,
+        Err(verdict) => return verdict,
+    };
+    let current = database.migrations().require_current().await;
+    database.close().await;
+    let (Ok(settings), Ok(())) = (cx.settings(), current) else {
+        return Verdict::Skip(SkipReason::NotApplicable, "the database isn't at this build's migrations".to_owned());
+    };
+    match lacking_secrets(&settings.core).await {
+        Ok(lacking) if lacking.is_empty() => Verdict::Pass("by the secrets that are set".to_owned()),
+        Ok(lacking) => fail(
+            format!("second factors or signing keys are sealed by {}", lacking.join(", ")),
+            "every secret that something is sealed by",
+            "Put the JWT_SECRET or auth.encryption_key of that time at the end of auth.encryption_key; `key rotate` \
+             then seals all of it anew.",
+        ),
+        Err(fault) => Verdict::Broken(fault.chain()),
     }
 }
 

@@ -5,6 +5,7 @@
 mod challenge;
 mod operators;
 mod recovery_codes;
+mod reseal;
 mod settings;
 mod step_up;
 mod totp;

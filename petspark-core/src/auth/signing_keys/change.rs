@@ -52,7 +52,8 @@ pub struct KeysChanged {
     pub replaced: Option<SigningKey>,
     /// The keys that count no more.
     pub retired: Vec<SigningKey>,
-    /// How many were sealed anew, because the secret that sealed them is no longer the newest.
+    /// How many keys and secrets of second factors were sealed anew, because the secret that sealed them is no
+    /// longer the newest.
     pub resealed: usize,
 }
 
@@ -87,8 +88,12 @@ impl Auth {
     /// [`AuthError::KeyNotFound`]; [`AuthError::Key`] when it's too early for it;
     /// [`AuthError::Forbidden`] unless an administrator asks.
     pub async fn change_keys(&self, caller: &Caller, step: &KeyStep) -> Result<KeysChanged, AuthError> {
-        let (tx, changed) = self.take_step(caller, step).await?;
+        caller.require(Permission::ManageSigningKeys)?;
+        // By itself, and before: there may be very many, and it is right whatever becomes of the step.
+        let resealed = self.reseal_factors(false).await?;
+        let (tx, mut changed) = self.take_step(caller, step).await?;
         tx.commit().await?;
+        changed.resealed += resealed;
         self.keys_changed().await;
         Ok(changed)
     }
@@ -98,11 +103,14 @@ impl Auth {
     /// # Errors
     /// As [`Auth::change_keys`].
     pub async fn preview_keys(&self, caller: &Caller, step: &KeyStep) -> Result<KeysChanged, AuthError> {
-        Ok(self.take_step(caller, step).await?.1)
+        caller.require(Permission::ManageSigningKeys)?;
+        let resealed = self.reseal_factors(true).await?;
+        let mut changed = self.take_step(caller, step).await?.1;
+        changed.resealed += resealed;
+        Ok(changed)
     }
 
     async fn take_step(&self, caller: &Caller, step: &KeyStep) -> Result<(Tx, KeysChanged), AuthError> {
-        caller.require(Permission::ManageSigningKeys)?;
         let now = self.0.clock.now();
         let least_overlap = self.0.settings.access_token_ttl + MARGIN;
         let mut tx = self.0.db.begin().await?;

@@ -85,6 +85,22 @@ pub(in crate::auth) async fn block_totp(tx: &mut Tx, id: FactorId, until: Timest
     Ok(())
 }
 
+/// What authenticators have sealed, in the order of their ids, from after one on.
+pub(in crate::auth) async fn totp_secrets(
+    tx: &mut Tx,
+    after: FactorId,
+    at_most: i64,
+) -> Result<Vec<(FactorId, Vec<u8>)>, Fault> {
+    Ok(on!(tx, conn => query_as("SELECT id, sealed_secret FROM totp_factors WHERE id > $1 ORDER BY id LIMIT $2")
+        .bind(after).bind(at_most).fetch_all(conn).await)?)
+}
+
+/// Puts the same secret in place, sealed anew, unless it was replaced meanwhile.
+pub(in crate::auth) async fn reseal_totp(tx: &mut Tx, id: FactorId, sealed: &[u8], anew: &[u8]) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query("UPDATE totp_factors SET sealed_secret = $3 WHERE id = $1 AND sealed_secret = $2")
+        .bind(id).bind(sealed).bind(anew).execute(conn).await?.rows_affected() > 0))
+}
+
 /// Removes the authenticator, the recovery codes and sign-ins that wait for them, and forgets
 /// that sessions proved them. Says whether there was a confirmed authenticator.
 pub(in crate::auth) async fn delete_second_factor(tx: &mut Tx, user: UserId) -> Result<bool, Fault> {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::describe::database_file;
 use super::require_space;
+use crate::auth::sealed_with;
 use crate::backup::manifest::ManifestDatabase;
 use crate::backup::pipe::{self, Written};
 use crate::backup::settings::BackupMedia;
@@ -23,13 +24,20 @@ use crate::private;
 pub(super) struct Copied {
     pub(super) created_at: Timestamp,
     pub(super) database: ManifestDatabase,
-    pub(super) contents: Contents,
-    pub(super) history: Vec<(i64, String, String)>,
+    pub(super) said: Said,
     pub(super) snapshot: Option<String>,
     pub(super) kind: &'static str,
     pub(super) written: Written,
-    pub(super) inventory: Option<Listed>,
     pub(super) tools: BTreeMap<String, String>,
+}
+
+/// What is in a copy.
+pub(super) struct Said {
+    pub(super) contents: Contents,
+    pub(super) history: Vec<(i64, String, String)>,
+    pub(super) inventory: Option<Listed>,
+    /// Names of the keys that something in it is sealed with.
+    pub(super) keys_required: Vec<String>,
 }
 
 /// The list of uploads.
@@ -64,7 +72,7 @@ impl Backups {
         let (read, written) = tokio::join!(self.read(&mut direct, staged, work, mode), self.pack(file, length, staged));
         let server_version = direct.version().await?;
         direct.close().await;
-        let ((contents, history, inventory), written) = (read?, written?);
+        let (said, written) = (read?, written?);
         Ok(Copied {
             created_at,
             database: ManifestDatabase {
@@ -73,12 +81,10 @@ impl Backups {
                 schema: "main".to_owned(),
                 bytes,
             },
-            contents,
-            history,
+            said,
             snapshot: None,
             kind: "sqlite",
             written,
-            inventory,
             tools: BTreeMap::from([("sqlite".to_owned(), server_version)]),
         })
     }
@@ -104,16 +110,14 @@ impl Backups {
         live.close().await;
         // What the tool said explains more than that there was nothing to read.
         ended?;
-        let ((contents, history, inventory), written) = (read?, written?);
+        let (said, written) = (read?, written?);
         Ok(Copied {
             created_at,
             database: ManifestDatabase { engine: "postgres".to_owned(), server_version, schema, bytes },
-            contents,
-            history,
+            said,
             snapshot: Some(snapshot),
             kind: "pg_custom",
             written,
-            inventory,
             tools: BTreeMap::from([("pg_dump".to_owned(), tools.version)]),
         })
     }
@@ -125,17 +129,20 @@ impl Backups {
         staged: &Path,
         work: &Path,
         mode: BackupMedia,
-    ) -> Result<(Contents, Vec<(i64, String, String)>, Option<Listed>), BackupError> {
+    ) -> Result<Said, BackupError> {
         let contents = Contents::examine(from).await?.map_err(BackupError::Source)?;
         let history = from.history().await?;
-        let has_uploads = contents.tables.iter().any(|table| table.name == "uploads");
+        // A backup may be made because these are yet to come.
+        let has = |name: &str| contents.tables.iter().any(|table| table.name == name);
+        let (has_uploads, has_sealed) = (has("uploads"), has("totp_factors") && has("signing_keys"));
         let inventory = match mode {
             BackupMedia::Inventory | BackupMedia::Full if has_uploads => {
                 Some(self.list_uploads(from, staged, work).await?)
             }
             _ => None,
         };
-        Ok((contents, history, inventory))
+        let keys_required = if has_sealed { sealed_with(from).await? } else { Vec::new() };
+        Ok(Said { contents, history, inventory, keys_required })
     }
 
     async fn list_uploads(&self, from: &mut Direct, staged: &Path, work: &Path) -> Result<Listed, BackupError> {

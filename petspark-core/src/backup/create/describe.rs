@@ -2,7 +2,6 @@
 
 use super::NewBackup;
 use super::copy::Copied;
-use crate::auth::sealing_key_names;
 use crate::backup::manifest::{Manifest, ManifestEncryption, ManifestFile, ManifestMedia, ManifestMigrations, SCHEMA};
 use crate::backup::pipe::Written;
 use crate::backup::settings::BackupMedia;
@@ -38,11 +37,10 @@ impl Backups {
         };
         let mut files = vec![file(database_file(encryption.is_some()), copied.kind, copied.written)];
         let (mut objects, mut bytes) = (0, 0);
-        if let Some(listed) = copied.inventory {
+        if let Some(listed) = copied.said.inventory {
             (objects, bytes) = (listed.objects, listed.bytes);
             files.push(file("media.zst", "media_inventory", listed.written));
         }
-        let sealing = sealing_key_names(&self.settings().auth, &self.settings().data_dir)?;
         Ok(Manifest {
             schema: SCHEMA.to_owned(),
             id,
@@ -52,13 +50,13 @@ impl Backups {
             environment: self.settings().environment,
             app: env!("CARGO_PKG_VERSION").to_owned(),
             database: copied.database,
-            migrations: migrations(&copied.history, copied.contents.schema_sha256),
-            tables: copied.contents.tables,
+            migrations: migrations(&copied.said.history, copied.said.contents.schema_sha256),
+            tables: copied.said.contents.tables,
             snapshot: copied.snapshot,
             files,
             media: ManifestMedia { mode, objects, bytes, lacking: Vec::new() },
             encryption,
-            keys_required: sealing.into_iter().take(1).collect(),
+            keys_required: copied.said.keys_required,
             tools: copied.tools,
             prev: self.folder().ids().await?.pop(),
             manifest_sha256: String::new(),
