@@ -128,6 +128,11 @@ impl Billing {
     async fn open_page(&self, mut operation: Operation, mut params: CheckoutParams) -> Result<String, BillingError> {
         let remote = self.remote().await?;
         params.operation = operation.id.to_string();
+        self.hold(&mut operation).await?;
+        let closed = || BillingError::Conflict("This page is closed by now. Please try again.");
+        if let Some(id) = &operation.done {
+            return remote.checkout_session(id).await?.url.ok_or_else(closed);
+        }
         let mut answer = remote.checkout(&operation.key, &params).await;
         if let Err(RemoteError::Spent(_)) = answer {
             let open = remote.open_checkouts(&params.customer).await?;
@@ -144,7 +149,7 @@ impl Billing {
         let made = self.answered(&operation, answer).await?;
         self.end_operation(&operation, "done", Some(&made.id)).await?;
         // Asked again under one key, Stripe answers as it did, though the page may be closed by now.
-        made.url.ok_or(BillingError::Conflict("This page is closed by now. Please try again."))
+        made.url.ok_or_else(closed)
     }
 
     /// Where the caller looks after their subscription, cards and invoices.

@@ -18,20 +18,20 @@ use stripe_client_core::{
 use stripe_core::customer::{CreateCustomer, DeleteCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
 use stripe_core::event::ListEvent;
 use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
-use stripe_core::refund::{CreateRefund, ListRefund};
+use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_product::price::{ListPrice, RetrievePrice};
 use stripe_product::product::{ListProduct, RetrieveProduct};
 use stripe_shared::CheckoutSessionStatus;
 use stripe_types::{List, RangeQueryTs};
 
 use self::client::Client;
-use self::convert::{Account, ListedEndpoints, MadeEndpoint};
+use self::convert::{Account, DisputeList, ListedDisputes, ListedEndpoints, MadeEndpoint, Since};
 use self::requests::{FIRST_PAYMENT, LATEST_INVOICE, labels};
 use super::event::Envelope;
 use super::remote::{
-    CheckoutParams, IntentParams, Invoice, Remote, RemoteCheckout, RemoteCustomer, RemoteEndpoint, RemoteError,
-    RemoteIntent, RemotePage, RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription, Reply, SubscribeParams,
-    SubscriptionUpdate,
+    CheckoutParams, IntentParams, Invoice, Remote, RemoteCheckout, RemoteCustomer, RemoteDispute, RemoteEndpoint,
+    RemoteError, RemoteIntent, RemotePage, RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription, Reply,
+    SubscribeParams, SubscriptionUpdate,
 };
 use super::settings::{StripeSettings, is_live};
 use crate::clock::{Clock, Timestamp};
@@ -201,7 +201,7 @@ impl Remote for Gateway {
 
     fn intent<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteIntent> {
         Box::pin(async move {
-            let request = RetrievePaymentIntent::new(id).expand(texts(&["latest_charge"]));
+            let request = RetrievePaymentIntent::new(id).expand(texts(&["latest_charge.refunds"]));
             convert::intent(self.read(&request).await?)
         })
     }
@@ -215,7 +215,7 @@ impl Remote for Gateway {
         Box::pin(async move {
             let mut request = ListPaymentIntent::new()
                 .created(RangeQueryTs::gte(since.as_seconds()))
-                .expand(texts(&["data.latest_charge"]))
+                .expand(texts(&["data.latest_charge.refunds"]))
                 .limit(PAGE);
             if let Some(customer) = customer {
                 request = request.customer(customer);
@@ -235,10 +235,24 @@ impl Remote for Gateway {
         })
     }
 
+    fn known_refund<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteRefund> {
+        Box::pin(async move { Ok(convert::refund(self.read(&RetrieveRefund::new(id)).await?)) })
+    }
+
     fn refunds<'a>(&'a self, intent: &'a str) -> Reply<'a, Vec<RemoteRefund>> {
         Box::pin(async move {
             let list = self.read(&ListRefund::new().payment_intent(intent).limit(PAGE)).await?;
             Ok(list.data.into_iter().map(convert::refund).collect())
+        })
+    }
+
+    fn disputes(&self, since: Timestamp, after: Option<String>) -> Reply<'_, RemotePage<RemoteDispute>> {
+        Box::pin(async move {
+            let query = DisputeList { limit: PAGE, created: Since { gte: since.as_seconds() }, starting_after: after };
+            let request = RequestBuilder::new(StripeMethod::Get, "/disputes").query(&query);
+            let list: ListedDisputes = request.customize().send(&self.client).await?;
+            let next = list.data.last().filter(|_| list.has_more).map(|last| last.id.clone());
+            Ok(RemotePage { items: list.data.into_iter().map(Into::into).collect(), next })
         })
     }
 
