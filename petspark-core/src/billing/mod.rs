@@ -28,6 +28,7 @@ mod leaving;
 mod money;
 mod operation;
 mod operator;
+mod origins;
 mod payments;
 mod plan;
 mod processing;
@@ -125,7 +126,7 @@ impl Billing {
         settings: &Settings,
     ) -> Result<Self, String> {
         let stripe = Stripe::open(&clock, settings)?;
-        let return_origins = Arc::new(RwLock::new(checkout::allowed_origins(settings)));
+        let return_origins = Arc::new(RwLock::new(origins::allowed_origins(settings)));
         let settings = Arc::new(settings.billing.clone());
         Ok(Self { db, clock, cursors, entitled, stripe, settings, return_origins })
     }

@@ -1,6 +1,5 @@
 //! Stripe's objects in our words: the few of their fields that we read.
 
-use serde::Serialize;
 use stripe_core::customer::RetrieveCustomerReturned;
 use stripe_types::Expandable;
 
@@ -8,8 +7,8 @@ use super::metadata;
 use crate::billing::event::Envelope;
 use crate::billing::money::{Currency, Money};
 use crate::billing::remote::{
-    Invoice, Period, RemoteCheckout, RemoteCustomer, RemoteDispute, RemoteEndpoint, RemoteError, RemoteIntent,
-    RemoteItem, RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription,
+    Invoice, Period, RemoteCheckout, RemoteCustomer, RemoteError, RemoteIntent, RemoteItem, RemotePrice, RemoteProduct,
+    RemoteRefund, RemoteSubscription,
 };
 use crate::billing::status::SubscriptionStatus;
 use crate::clock::Timestamp;
@@ -188,70 +187,4 @@ pub(super) fn event(event: stripe_shared::Event) -> Result<Envelope, RemoteError
         "data": { "object": object },
     });
     Envelope::of(&whole).ok_or_else(|| strange("an event without an id"))
-}
-
-#[derive(Serialize)]
-pub(super) struct NewEndpoint<'a> {
-    pub(super) url: &'a str,
-    pub(super) enabled_events: &'a [&'static str],
-    pub(super) api_version: &'a str,
-}
-
-/// All of an account that is asked. Restricted keys may not see more of it.
-#[derive(miniserde::Deserialize)]
-pub(super) struct Account {
-    pub(super) id: String,
-}
-
-#[derive(Serialize)]
-pub(super) struct DisputeList {
-    pub(super) limit: i64,
-    pub(super) created: Since,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) starting_after: Option<String>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Since {
-    pub(super) gte: i64,
-}
-
-/// Of a dispute only what is asked; the SDK's type would want all of it.
-#[derive(miniserde::Deserialize)]
-pub(super) struct ListedDispute {
-    pub(super) id: String,
-    status: String,
-    payment_intent: Option<String>,
-}
-
-#[derive(miniserde::Deserialize)]
-pub(super) struct ListedDisputes {
-    pub(super) data: Vec<ListedDispute>,
-    pub(super) has_more: bool,
-}
-
-impl From<ListedDispute> for RemoteDispute {
-    fn from(listed: ListedDispute) -> Self {
-        Self { is_lost: listed.status == "lost", id: listed.id, payment: listed.payment_intent }
-    }
-}
-
-/// The SDK's own type is in a crate that has little else of use here.
-#[derive(miniserde::Deserialize)]
-pub(super) struct MadeEndpoint {
-    id: String,
-    url: String,
-    api_version: Option<String>,
-    secret: Option<String>,
-}
-
-#[derive(miniserde::Deserialize)]
-pub(super) struct ListedEndpoints {
-    pub(super) data: Vec<MadeEndpoint>,
-}
-
-impl From<MadeEndpoint> for RemoteEndpoint {
-    fn from(made: MadeEndpoint) -> Self {
-        Self { id: made.id, url: made.url, api_version: made.api_version, secret: made.secret }
-    }
 }

@@ -3,6 +3,7 @@
 mod breaker;
 mod client;
 mod convert;
+mod raw;
 mod requests;
 
 use stripe_billing::billing_portal_session::CreateBillingPortalSession;
@@ -12,9 +13,7 @@ use stripe_billing::subscription::{
     UpdateSubscription,
 };
 use stripe_checkout::checkout_session::{ExpireCheckoutSession, ListCheckoutSession, RetrieveCheckoutSession};
-use stripe_client_core::{
-    CustomizableStripeRequest, IdempotencyKey, RequestBuilder, RequestStrategy, StripeMethod, StripeRequest, VERSION,
-};
+use stripe_client_core::{CustomizableStripeRequest, IdempotencyKey, RequestStrategy, StripeRequest, VERSION};
 use stripe_core::customer::{CreateCustomer, DeleteCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
 use stripe_core::event::ListEvent;
 use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
@@ -25,7 +24,6 @@ use stripe_shared::CheckoutSessionStatus;
 use stripe_types::{List, RangeQueryTs};
 
 use self::client::Client;
-use self::convert::{Account, DisputeList, ListedDisputes, ListedEndpoints, MadeEndpoint, Since};
 use self::requests::{FIRST_PAYMENT, LATEST_INVOICE, labels};
 use super::event::Envelope;
 use super::remote::{
@@ -111,11 +109,7 @@ impl Remote for Gateway {
     }
 
     fn account(&self) -> Reply<'_, String> {
-        Box::pin(async move {
-            let account: Account =
-                RequestBuilder::new(StripeMethod::Get, "/account").customize().send(&self.client).await?;
-            Ok(account.id)
-        })
+        Box::pin(raw::account(&self.client))
     }
 
     fn create_customer<'a>(&'a self, key: &'a str, user: UserId) -> Reply<'a, RemoteCustomer> {
@@ -247,13 +241,7 @@ impl Remote for Gateway {
     }
 
     fn disputes(&self, since: Timestamp, after: Option<String>) -> Reply<'_, RemotePage<RemoteDispute>> {
-        Box::pin(async move {
-            let query = DisputeList { limit: PAGE, created: Since { gte: since.as_seconds() }, starting_after: after };
-            let request = RequestBuilder::new(StripeMethod::Get, "/disputes").query(&query);
-            let list: ListedDisputes = request.customize().send(&self.client).await?;
-            let next = list.data.last().filter(|_| list.has_more).map(|last| last.id.clone());
-            Ok(RemotePage { items: list.data.into_iter().map(Into::into).collect(), next })
-        })
+        Box::pin(raw::disputes(&self.client, since, after))
     }
 
     fn checkout<'a>(&'a self, key: &'a str, params: &'a CheckoutParams) -> Reply<'a, RemoteCheckout> {
@@ -371,18 +359,12 @@ impl Remote for Gateway {
         events: &'a [&'static str],
     ) -> Reply<'a, RemoteEndpoint> {
         Box::pin(async move {
-            let form = convert::NewEndpoint { url, enabled_events: events, api_version: VERSION.as_str() };
-            let request = RequestBuilder::new(StripeMethod::Post, "/webhook_endpoints").form(&form);
-            let made: MadeEndpoint = self.send(key, request.customize()).await?;
+            let made: raw::MadeEndpoint = self.send(key, raw::new_endpoint(url, events)).await?;
             Ok(made.into())
         })
     }
 
     fn endpoints(&self) -> Reply<'_, Vec<RemoteEndpoint>> {
-        Box::pin(async move {
-            let request = RequestBuilder::new(StripeMethod::Get, "/webhook_endpoints").query(&[("limit", "100")]);
-            let list: ListedEndpoints = request.customize().send(&self.client).await?;
-            Ok(list.data.into_iter().map(Into::into).collect())
-        })
+        Box::pin(raw::endpoints(&self.client))
     }
 }
