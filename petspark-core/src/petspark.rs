@@ -195,9 +195,7 @@ impl PetSpark {
         let billing = Billing::open(database.clone(), clock.clone(), auth.cursors(), entitled, &settings)
             .map_err(StartError::Billing)?;
         jobs.handle(billing::Process(billing.clone()));
-        jobs.handle(billing::FollowEmail(billing.clone()));
-        jobs.handle(billing::FollowAccount(billing.clone()));
-        jobs.handle(billing::Forget(billing.clone()));
+        billing::handle(&billing, &jobs);
         jobs.handle(billing::Sweep(billing.clone()));
         jobs.handle(billing::Reconcile(billing.clone()));
         let dashboard = Dashboard::open(database.clone(), clock.clone());

@@ -60,6 +60,18 @@ on_both! {
         place.ok("billing sync");
         assert_eq!(place.ok("billing status --json").json()["prices"], 1);
         assert_eq!(place.ok("billing sync --json").json()["differences"], serde_json::json!([]));
+        let checked = place.run("check --only billing.* --json").expect(0).json();
+        assert!(checked["checks"].as_array().unwrap().iter().all(|check| check["status"] == "pass"), "{checked}");
+        crate::check::tamper(
+            &place,
+            "INSERT INTO billing_events (id, type, body, status, attempts, error, created_at, received_at) \
+             SELECT 'evt_1', 'charge.refunded', '{}', 'dead', 12, 'status 403, request req_1', accepted_at, accepted_at \
+             FROM billing_account",
+        );
+        let checked = place.run("check --only billing.events --json").expect(0).json();
+        assert_eq!(checked["checks"][0]["status"], "warn");
+        assert!(checked["checks"][0]["observed"].as_str().unwrap().contains("status 403"), "{checked}");
+        assert_eq!(place.ok("billing status --json").json()["dead_cause"], "status 403, request req_1");
     }
 
     fn a_key_of_another_account_changes_nothing_until_that_is_accepted(place) {
@@ -72,6 +84,12 @@ on_both! {
         assert_eq!((&first["same"], &first["kept"]), (&true.into(), &first["key"]));
         stripe.stripe.set_account("acct_another");
         place.run("billing sync").expect(7).says("another account");
+        let held = place.ok("billing status --json").json();
+        assert!(held["held"].as_str().unwrap().contains("acct_another"), "{held}");
+        let checked = place.run("check --only billing.* --json").expect(0).json();
+        assert_eq!((&checked["checks"][0]["id"], &checked["checks"][0]["status"]), (&"billing.stripe.account".into(), &"warn".into()));
+        assert!(checked["checks"][0]["observed"].as_str().unwrap().contains("acct_another"), "{checked}");
+        assert_eq!(checked["checks"][1]["status"], "pass");
         let found = place.ok("billing account --json").json();
         assert_eq!((&found["same"], &found["kept"], &found["key"]), (&false.into(), &first["kept"], &"acct_another".into()));
         place.run("billing account --accept").expect(2).says("--reason");

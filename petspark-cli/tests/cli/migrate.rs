@@ -99,7 +99,7 @@ on_both! {
     }
 
     fn a_schema_is_verified_and_can_be_written_down(place) {
-        place.ok("migrate run --to 23");
+        place.ok("migrate run --to 24");
         place.run("migrate verify").expect(5).says("1 migration is pending");
         place.ok("migrate run --reason release");
         assert_eq!(place.ok("migrate verify --json").json()["differences"].as_array().unwrap().len(), 0);

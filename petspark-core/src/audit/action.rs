@@ -111,6 +111,8 @@ text_enum! {
         PaymentRefundAsked = "payment_refund_asked",
         /// Money was given back.
         PaymentRefunded = "payment_refunded",
+        /// Money that was given back came back: the bank couldn't take it.
+        PaymentRefundFailed = "payment_refund_failed",
         /// Somebody tried to pay what isn't sold, or to touch what isn't theirs.
         PaymentRefused = "payment_refused",
         /// An event came that Stripe didn't sign; noted once a minute.
@@ -119,6 +121,8 @@ text_enum! {
         BillingEventReplayed = "sys_billing_event_replayed",
         /// What is kept of payments was compared with Stripe.
         BillingSynced = "sys_billing_synced",
+        /// The account of the first key was taken for the one whose payments are kept.
+        BillingAccountKept = "sys_billing_account_kept",
         /// An operator took another account of Stripe's for the one whose payments are kept.
         BillingAccountAccepted = "sys_billing_account_accepted",
         /// An operator had Stripe send its events.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::entitled::plan_of;
 use super::money::{Currency, Money};
-use super::remote::{Period, RemotePrice, RemoteProduct};
+use super::remote::Period;
 use super::store::ListedPrice;
 use super::{Billing, BillingError, store};
 use crate::error::Fault;
@@ -139,28 +139,6 @@ impl Billing {
         }
         self.read_price(id).await?;
         Ok(store::find_price(&self.db, id).await?)
-    }
-
-    /// All products of Stripe's, and all prices.
-    pub(super) async fn whole_catalogue(&self) -> Result<(Vec<RemoteProduct>, Vec<RemotePrice>), BillingError> {
-        let remote = self.remote().await?;
-        let (mut products, mut prices, mut after) = (Vec::new(), Vec::new(), None);
-        loop {
-            let page = remote.products(after).await?;
-            products.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            let page = remote.prices(after).await?;
-            prices.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                return Ok((products, prices));
-            }
-        }
     }
 }
 

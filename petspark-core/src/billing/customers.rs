@@ -1,18 +1,17 @@
 //! Customers: one at Stripe for each user who buys something, whoever asks at the same time and whatever
 //! breaks in between.
 
-use futures_util::future::BoxFuture;
-use serde::Deserialize;
 use serde_json::json;
 
+use super::jobs::FOLLOW_EMAIL;
 use super::operation::{KEY_LIVES, Operation, Wanted};
 use super::remote::RemoteError;
-use super::{Billing, BillingError, in_job, store};
+use super::{Billing, BillingError, store};
 use crate::clock::Timestamp;
 use crate::database::{Tx, violates_foreign_key};
 use crate::error::Fault;
 use crate::id::{OperationId, UserId};
-use crate::jobs::{self, Handler, Job, NewJob};
+use crate::jobs::{self, NewJob};
 
 pub(super) const KIND: &str = "customer";
 
@@ -132,13 +131,23 @@ impl Billing {
         Ok(adopted)
     }
 
-    /// Reads a customer anew: one that is deleted there is none here, and one that isn't is one again.
+    /// Reads a customer anew: one that is deleted there is none here, and one that isn't is one again. The newest
+    /// reading wins, so that none that was begun before a deletion undoes it.
     pub(super) async fn read_customer(&self, id: &str) -> Result<(), BillingError> {
-        let gone = match self.remote().await?.customer(id).await {
+        // Most of an account's may be others'.
+        if store::customer_by_id(&self.db, id).await?.is_none() {
+            return Ok(());
+        }
+        let remote = self.remote().await?;
+        let turn = self.take_turn(id).await?;
+        let gone = match remote.customer(id).await {
             Err(error) if error.is_not_found() => true,
             customer => customer?.deleted,
         };
         let mut tx = self.db.begin().await?;
+        if !store::use_turn(&mut tx, id, turn).await? {
+            return Ok(());
+        }
         let changed = match gone {
             true => store::mark_customer_deleted(&mut tx, id, self.clock.now()).await?,
             false => store::unmark_customer(&mut tx, id).await?,
@@ -166,37 +175,10 @@ impl Billing {
     }
 }
 
-const FOLLOW_EMAIL: &str = "billing.follow_email";
-
 /// Has Stripe told of a user's new address once the transaction is committed.
 pub(crate) async fn follow_email(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(), Fault> {
     if store::live_customers_of(tx, user).await?.is_empty() {
         return Ok(());
     }
     jobs::enqueue(tx, now, NewJob::new(FOLLOW_EMAIL, json!({ "user": user }))).await.map(drop)
-}
-
-/// Tells Stripe of new addresses.
-pub(crate) struct FollowEmail(pub(crate) Billing);
-
-/// Whom a job is about.
-#[derive(Deserialize)]
-pub(super) struct Whose {
-    pub(super) user: UserId,
-}
-
-impl Handler for FollowEmail {
-    fn kind(&self) -> &'static str {
-        FOLLOW_EMAIL
-    }
-
-    fn run<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async move {
-            let Whose { user } = serde_json::from_value(job.payload.clone()).map_err(Fault::lasting)?;
-            match self.0.is_configured() {
-                true => in_job(self.0.push_email(user).await).map(drop),
-                false => Ok(()),
-            }
-        })
-    }
 }

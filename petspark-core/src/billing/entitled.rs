@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use moka::future::Cache;
 use serde::Serialize;
 
-use super::access::{Access, Patience, Standing, SubscriptionStatus};
+use super::access::{Access, Patience, Standing};
 use super::plan::{Limits, Plan, Plans};
 use super::settings::BillingSettings;
+use super::status::SubscriptionStatus;
 use super::store;
 use crate::clock::{Clock, Timestamp};
 use crate::database::{Database, Tx, text_enum};

@@ -32,6 +32,12 @@ pub enum BillingError {
         /// For the log: of which.
         cause: String,
     },
+    /// Stripe doesn't know the key, or doesn't let it do this.
+    #[error("Payments are not available at the moment: the key for Stripe doesn't allow this.")]
+    KeyRefused {
+        /// For the log and for operators: what Stripe said.
+        cause: String,
+    },
     /// No such subscription, payment, price, grant or event.
     #[error("There is no such {0}.")]
     NotFound(&'static str),
@@ -81,7 +87,9 @@ pub enum BillingError {
 impl Failure for BillingError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } => Kind::Unavailable,
+            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } | Self::KeyRefused { .. } => {
+                Kind::Unavailable
+            }
             Self::NotFound(_) => Kind::NotFound,
             Self::NotYours(_) | Self::NotAdmin => Kind::Forbidden,
             Self::BadPrice(_) | Self::BadWebhook { .. } | Self::Invalid(_) => Kind::Invalid,
@@ -95,7 +103,9 @@ impl Failure for BillingError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } => "PAY_000",
+            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } | Self::KeyRefused { .. } => {
+                "PAY_000"
+            }
             Self::NotFound(_) => "PAY_001",
             Self::NotYours(_) => "PAY_002",
             Self::NotAdmin => "PAY_003",
@@ -140,16 +150,18 @@ impl BillingError {
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::Unavailable { cause } | Self::OtherAccount { cause } | Self::Refused { cause, .. } => {
-                Some(cause.clone())
-            }
+            Self::Unavailable { cause }
+            | Self::OtherAccount { cause }
+            | Self::KeyRefused { cause }
+            | Self::Refused { cause, .. } => Some(cause.clone()),
             Self::BadWebhook { cause } => Some((*cause).to_owned()),
             Self::Fault(fault) => Some(fault.chain()),
             _ => None,
         }
     }
 
-    /// The same where a job meets it. What Stripe refuses, it will refuse again.
+    /// The same where a job meets it. What Stripe refuses, it will refuse again; and a key that it refuses isn't
+    /// Stripe's being away, so that nobody waits for it to come back.
     pub(super) fn into_fault(self) -> Fault {
         let text = self.cause().map_or_else(|| self.to_string(), |cause| format!("{self} {cause}"));
         match self {
@@ -181,6 +193,7 @@ impl From<RemoteError> for BillingError {
     fn from(error: RemoteError) -> Self {
         match error {
             RemoteError::Unavailable(cause) | RemoteError::Spent(cause) => Self::Unavailable { cause },
+            RemoteError::KeyRefused { message, .. } => Self::KeyRefused { cause: message },
             RemoteError::Refused { code, message, .. } => Self::Refused { code, cause: message },
             RemoteError::Undecodable(cause) => Self::Fault(Fault::lasting(cause)),
         }

@@ -1,8 +1,9 @@
 //! Subscriptions as Stripe answers them, written down here; the newest reading wins.
 
-use super::access::{Access, Standing, SubscriptionStatus};
+use super::access::{Access, Standing};
 use super::entitled::plan_of;
 use super::remote::{RemoteItem, RemoteSubscription};
+use super::status::SubscriptionStatus;
 use super::store::SubscriptionRow;
 use super::{Billing, BillingError, Subscription, store};
 use crate::id::{OperationId, UserId};

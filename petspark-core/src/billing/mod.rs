@@ -23,11 +23,13 @@ mod gateway;
 mod grants;
 mod inbox;
 mod intake;
+mod jobs;
 mod keeping;
 mod leaving;
 mod money;
 mod operation;
 mod operator;
+mod origins;
 mod payments;
 mod plan;
 mod processing;
@@ -37,24 +39,26 @@ mod refunds;
 mod remote;
 mod settings;
 mod signature;
+mod status;
 pub(crate) mod store;
 mod subscribing;
 mod subscriptions;
 mod sweep;
 mod sync;
 
-pub use access::{Access, Patience, Standing, SubscriptionStatus};
-pub use account::{Accounts, StripeAccount};
+pub use access::{Access, Patience, Standing};
+pub use account::{AccountId, Accounts, StripeAccount};
 pub use catalogue::{Price, Product};
 pub use checkout::NewCheckout;
-pub(crate) use customers::{FollowEmail, follow_email};
+pub(crate) use customers::follow_email;
 pub(crate) use entitled::Entitled;
 pub use entitled::{Entitlements, Source};
-pub(crate) use erasure::{Forget, detach};
+pub(crate) use erasure::detach;
 pub use error::BillingError;
 pub use grants::{Grant, NewGrant};
 pub use inbox::{EventStatus, Received, StoredEvent};
-pub(crate) use leaving::{FollowAccount, follow_account};
+pub(crate) use jobs::handle;
+pub(crate) use leaving::follow_account;
 pub use money::{Currency, InvalidCurrency, MAX_CHARGE, Money};
 pub use operator::{BillingStatus, WebhookEndpoint};
 pub use payments::{Intent, NewPayment, Payment};
@@ -63,6 +67,7 @@ pub(crate) use processing::Process;
 pub use refunds::{NewRefund, Refund};
 pub use remote::{Invoice, Period};
 pub use settings::{BillingSettings, StripeSettings};
+pub use status::SubscriptionStatus;
 pub use subscriptions::{NewSubscription, Subscription, SubscriptionChange};
 pub(crate) use sweep::Sweep;
 pub use sweep::Swept;
@@ -105,6 +110,8 @@ struct Stripe {
     remote: Arc<dyn Remote>,
     /// Whose key it is, once it was asked.
     account: Arc<tokio::sync::OnceCell<String>>,
+    /// Why it was used for nothing when it was last to be.
+    held: Arc<RwLock<Option<String>>>,
     verifier: Arc<Verifier>,
     refusals: Arc<Refusals>,
 }
@@ -122,7 +129,7 @@ impl Billing {
         settings: &Settings,
     ) -> Result<Self, String> {
         let stripe = Stripe::open(&clock, settings)?;
-        let return_origins = Arc::new(RwLock::new(checkout::allowed_origins(settings)));
+        let return_origins = Arc::new(RwLock::new(origins::allowed_origins(settings)));
         let settings = Arc::new(settings.billing.clone());
         let intake = Intake::new(db.clone(), clock.clone());
         Ok(Self { db, clock, cursors, entitled, intake, stripe, settings, return_origins })
@@ -167,17 +174,6 @@ impl Billing {
         self.entitled.plans()
     }
 
-    /// Whether Stripe answers, as far as is known; asks nobody.
-    ///
-    /// # Errors
-    /// [`BillingError::Unavailable`] while it isn't asked because it failed too often.
-    pub fn check(&self) -> Result<(), BillingError> {
-        match self.stripe.as_ref().and_then(|stripe| stripe.remote.outage()) {
-            Some(cause) => Err(BillingError::Unavailable { cause }),
-            None => Ok(()),
-        }
-    }
-
     /// Stripe, whosever the key is; most want [`Billing::remote`].
     fn configured(&self) -> Result<&dyn Remote, BillingError> {
         self.stripe.as_ref().map(|stripe| &*stripe.remote).ok_or(BillingError::NotConfigured)
@@ -203,7 +199,7 @@ impl Stripe {
         let (Some(key), Some(secrets)) = (&stripe.secret_key, &stripe.webhook_secret) else { return Ok(None) };
         Ok(connect(clock, stripe, key)?.map(|remote| {
             let verifier = Arc::new(Verifier::new(secrets));
-            Self { remote, account: Arc::default(), verifier, refusals: Arc::default() }
+            Self { remote, account: Arc::default(), held: Arc::default(), verifier, refusals: Arc::default() }
         }))
     }
 }

@@ -68,6 +68,7 @@ impl Wanted {
             state: "pending".to_owned(),
             stripe_id: None,
             created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
         };
         Ok(Self { row, noted: None })
     }
@@ -116,6 +117,7 @@ impl Billing {
     /// The same for what has more to be said of.
     pub(super) async fn begin_wanted(&self, wanted: &Wanted) -> Result<Operation, BillingError> {
         let row = OperationRow { created_at: self.clock.now(), id: OperationId::new(), ..wanted.row.clone() };
+        let idle = self.idle();
         let begun = || Operation::of(&row.kind, row.id, None);
         for _ in 0..ROUNDS {
             let mut tx = self.db.begin().await?;
@@ -126,9 +128,11 @@ impl Billing {
             drop(tx);
             let Some(known) = store::find_operation(&self.db, &row.idempotency_key).await? else { continue };
             let lives = if known.state == "done" { DONE_LIVES } else { KEY_LIVES };
-            if known.state == "refused" || row.created_at.since(known.created_at) >= lives {
+            let is_asked_for = known.state == "pending" && known.updated_at > idle;
+            let is_forgotten = row.created_at.since(known.created_at) >= lives && !is_asked_for;
+            if known.state == "refused" || is_forgotten {
                 let mut tx = self.db.begin().await?;
-                if store::renew_operation(&mut tx, known.id, &row).await? {
+                if store::renew_operation(&mut tx, known.id, &row, idle).await? {
                     self.commit_begun(tx, wanted).await?;
                     return Ok(begun());
                 }
@@ -149,10 +153,37 @@ impl Billing {
         tx.commit().await
     }
 
-    /// Begins one that is over anew.
+    /// Begins one that is over anew; one for which somebody is asking stays.
     pub(super) async fn begin_again(&self, wanted: &Wanted, over: OperationId) -> Result<Operation, BillingError> {
-        store::give_up_operation(&self.db, over, self.clock.now()).await?;
+        store::give_up_operation(&self.db, over, self.idle(), self.clock.now()).await?;
         self.begin_wanted(wanted).await
+    }
+
+    /// Says that it is asked for from now on, so that nobody gives it up meanwhile. Who was quicker may have done
+    /// it: then it is `done`.
+    ///
+    /// # Errors
+    /// [`BillingError::Conflict`] when it was given up.
+    pub(super) async fn hold(&self, operation: &mut Operation) -> Result<(), BillingError> {
+        if store::touch_operation(&self.db, operation.id, self.clock.now()).await? {
+            return Ok(());
+        }
+        let known = store::operation_by_id(&self.db, operation.id).await?.filter(|known| known.state == "done");
+        operation.done = known.and_then(|known| known.stripe_id);
+        match operation.done {
+            Some(_) => Ok(()),
+            None => Err(BillingError::Conflict("Something else was begun instead. Please try again in a moment.")),
+        }
+    }
+
+    /// As long as a call to Stripe may take, with all its attempts.
+    pub(super) fn under_way(&self) -> Duration {
+        self.settings.stripe.timeout.saturating_mul(3) + Duration::from_secs(10)
+    }
+
+    /// Whoever began to ask before then has an answer by now, or none will come.
+    pub(super) fn idle(&self) -> Timestamp {
+        self.clock.now().before(self.under_way())
     }
 
     /// Gives an operation another key, after it was looked for what may have come of it under the old one.

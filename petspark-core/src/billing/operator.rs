@@ -26,7 +26,8 @@ pub struct BillingStatus {
     pub account: Option<StripeAccount>,
     /// The version of Stripe's API that is spoken.
     pub api_version: Option<&'static str>,
-    /// Why Stripe isn't asked at the moment.
+    /// Why Stripe isn't asked at the moment, as far as this process knows: it is away, or the key isn't one for what
+    /// is kept here.
     pub outage: Option<String>,
     /// Prices that are sold.
     pub prices: u64,
@@ -36,6 +37,8 @@ pub struct BillingStatus {
     pub oldest_pending: Option<Timestamp>,
     /// Events that were given up.
     pub events_dead: u64,
+    /// Why the last of them was.
+    pub dead_cause: Option<String>,
     /// Operations of which it isn't known what became.
     pub open_operations: u64,
 }
@@ -68,11 +71,12 @@ impl Billing {
             live: remote.is_some_and(|remote| remote.is_live()),
             account: store::kept_account(&self.db).await?,
             api_version: remote.map(|remote| remote.api_version()),
-            outage: remote.and_then(|remote| remote.outage()),
+            outage: self.check().await.err().and_then(|error| error.cause()),
             prices: store::listed_prices(&self.db).await?.len() as u64,
             events_pending: pending.unsigned_abs(),
             oldest_pending,
             events_dead: dead.unsigned_abs(),
+            dead_cause: store::last_dead_cause(&self.db).await?,
             open_operations: open.unsigned_abs(),
         })
     }
@@ -104,7 +108,7 @@ impl Billing {
     /// The same.
     pub async fn check_webhook(&self, caller: &Caller, url: &str) -> Result<(), BillingError> {
         caller.require(Permission::ManageBilling)?;
-        let remote = self.remote().await?;
+        let remote = self.remote_to_look().await?;
         let parsed = url::Url::parse(url).ok().filter(|url| url.username().is_empty() && url.host().is_some());
         let is_good = parsed.is_some_and(|url| url.scheme() == "https" || !remote.is_live() && url.scheme() == "http");
         if !is_good {

@@ -5,9 +5,9 @@
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
-use super::access::SubscriptionStatus;
 use super::event::Envelope;
 use super::inbox::EventStatus;
+use super::status::SubscriptionStatus;
 use super::store::SubscriptionRow;
 use super::{Billing, BillingError, store};
 use crate::error::{Failure as _, Fault, Kind};
@@ -19,6 +19,7 @@ pub(super) const JOB: &str = "billing.event";
 /// The events that concern us; others are kept and ignored.
 pub(super) const EVENTS: &[&str] = &[
     "charge.dispute.closed",
+    "charge.refund.updated",
     "charge.refunded",
     "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded",
@@ -44,6 +45,8 @@ pub(super) const EVENTS: &[&str] = &[
     "product.created",
     "product.deleted",
     "product.updated",
+    "refund.failed",
+    "refund.updated",
 ];
 
 impl Billing {
@@ -88,7 +91,7 @@ impl Billing {
                 }
             }
             "payment_intent" => drop(self.read_intent(id).await?),
-            "charge" => {
+            "charge" | "charge.refund" | "refund" => {
                 if let Some(id) = &object.payment_intent {
                     self.read_intent(id).await?;
                 }
@@ -130,7 +133,7 @@ impl Billing {
     }
 
     /// The bank took the money back: so is what it bought.
-    async fn lose_dispute(&self, payment: &str) -> Result<(), BillingError> {
+    pub(super) async fn lose_dispute(&self, payment: &str) -> Result<(), BillingError> {
         let Some(row) = self.read_intent(payment).await? else { return Ok(()) };
         let price = match &row.price_id {
             Some(price) => store::find_price(&self.db, price).await?,

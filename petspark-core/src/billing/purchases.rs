@@ -3,7 +3,9 @@
 use super::entitled::plan_of;
 use super::remote::RemoteIntent;
 use super::store::{ListedPrice, PaymentRow};
-use super::{Billing, BillingError, store};
+use super::{Billing, BillingError, refunds, store};
+use crate::audit::{self, Action};
+use crate::caller::Caller;
 use crate::clock::DAY;
 use crate::error::Fault;
 use crate::id::{GrantId, UserId};
@@ -42,7 +44,12 @@ impl Billing {
             paid_at: intent.paid,
             synced_at: now,
         };
+        let before = store::refunded_of(&mut tx, id).await?.unwrap_or(0);
         let row = store::put_payment(&mut tx, &new).await?;
+        if row.refunded < before {
+            let event = refunds::noted(Action::PaymentRefundFailed, &row, before - row.refunded);
+            audit::record(&mut tx, now, &Caller::system(), event).await?;
+        }
         self.settle_purchase(&mut tx, &row, price.as_ref()).await?;
         tx.commit().await?;
         Ok(Some(row))
@@ -59,7 +66,7 @@ impl Billing {
         Ok(self.owner_of(&customer).await?.map(|owner| (intent, customer, owner)))
     }
 
-    /// Gives what a payment bought, or takes it back when the money went back.
+    /// Gives what a payment bought, or takes it back when the money went back, until that comes back again.
     pub(super) async fn settle_purchase(
         &self,
         tx: &mut crate::database::Tx,
@@ -70,6 +77,8 @@ impl Billing {
         let now = self.clock.now();
         let changed = if row.disputed || row.refunded >= row.amount {
             store::revoke_purchase(tx, &row.id, now).await?
+        } else if store::return_purchase(tx, &row.id).await? {
+            true
         } else if row.status == "succeeded"
             && let Some(plan) = plan_of(self.entitled.plans(), price.plan.as_deref(), price.lookup_key.as_deref())
         {

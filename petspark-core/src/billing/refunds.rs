@@ -38,9 +38,23 @@ pub struct Refund {
     pub refunded: i64,
     /// Which currency.
     pub currency: Currency,
+    /// Stripe's word for where it is: `succeeded`, or `pending` and `requires_action` for a while. It may fail weeks
+    /// later; an event tells, and the audit log.
+    pub status: String,
 }
 
 pub(super) const KIND: &str = "refund";
+
+/// What is to be given back.
+struct Asked {
+    /// The payment as it is.
+    row: PaymentRow,
+    /// How much had gone back before.
+    before: i64,
+    amount: i64,
+    /// The attempt of which it isn't known what became, if this is one more.
+    begun: Option<OperationRow>,
+}
 
 impl Billing {
     /// Gives money back. What the payment bought is taken back with the last of it. If the answer to an
@@ -48,84 +62,92 @@ impl Billing {
     ///
     /// # Errors
     /// [`BillingError::NotFound`]; [`BillingError::BadPrice`] for more than is left; [`BillingError::Conflict`]
-    /// while it isn't known what became of another refund of this payment; [`BillingError::Invalid`];
-    /// [`BillingError::NotAdmin`].
+    /// while it isn't known what became of another refund of this payment; [`BillingError::Refused`];
+    /// [`BillingError::Invalid`]; [`BillingError::NotAdmin`].
     pub async fn refund(&self, caller: &Caller, new: &NewRefund) -> Result<Refund, BillingError> {
-        let (row, begun, amount) = self.judge(caller, new).await?;
-        let reason = new.reason.trim();
-        let mut operation = match begun {
-            Some(begun) => Operation::open(&begun),
-            None => {
-                let name = refund_name(&row.id, row.refunded, amount);
-                let asked = noted(Action::PaymentRefundAsked, &row, amount).reason(reason);
-                let wanted = Wanted::new(row.user_id, KIND, &name, &amount)?.about(&row.id).noted(caller, asked);
-                self.begin_wanted(&wanted).await?
-            }
+        let asked = self.judge(caller, new).await?;
+        let (row, amount, reason) = (&asked.row, asked.amount, new.reason.trim());
+        let mut operation = match &asked.begun {
+            Some(begun) => Operation::open(begun),
+            None => self.begin_refund(caller, &asked, reason).await?,
         };
-        let made = match self.ask_for_refund(&mut operation, &row.id, amount).await {
+        let made = match self.ask_for_refund(&mut operation, &asked).await {
             Err(error @ BillingError::Refused { .. }) => {
-                let event = noted(Action::PaymentRefunded, &row, amount).failed().reason(reason);
+                let event = noted(Action::PaymentRefunded, row, amount).failed().reason(reason);
                 audit::record_now(&self.db, self.clock.now(), caller, event).await?;
                 return Err(error);
             }
             made => made?,
         };
-        self.keep_refund(caller, operation.id, &row, &made, Some(reason)).await?;
+        self.keep_refund(caller, operation.id, row, amount, Some(&made), Some(reason)).await?;
+        if made.has_failed() {
+            let cause = format!("the refund {} is {}", made.id, made.status);
+            return Err(BillingError::Refused { code: made.failure, cause });
+        }
         // The money is on its way; what follows of it for the plan is also told by an event.
         let read = match self.read_intent(&row.id).await {
             Ok(Some(read)) => read,
-            _ => row,
+            _ => asked.row,
         };
         let currency: Currency = read.currency.parse().map_err(Fault::internal)?;
         tracing::info!(payment = read.id, money = %Money::new(amount, currency), "refunded");
-        Ok(Refund { id: made.id, payment_id: read.id, amount, refunded: read.refunded, currency })
+        Ok(Refund { id: made.id, payment_id: read.id, amount, refunded: read.refunded, currency, status: made.status })
     }
 
-    async fn ask_for_refund(
-        &self,
-        operation: &mut Operation,
-        payment: &str,
-        amount: i64,
-    ) -> Result<RemoteRefund, BillingError> {
-        if let Some(id) = operation.done.clone() {
-            return Ok(RemoteRefund { id, amount, operation: None });
+    /// Begins a refund, or finds the one that was asked for at the same time; one that failed since begins anew.
+    async fn begin_refund(&self, caller: &Caller, asked: &Asked, reason: &str) -> Result<Operation, BillingError> {
+        let (row, amount) = (&asked.row, asked.amount);
+        let noted = noted(Action::PaymentRefundAsked, row, amount).reason(reason);
+        let name = refund_name(&row.id, asked.before, amount);
+        let wanted = Wanted::new(row.user_id, KIND, &name, &amount)?.about(&row.id).noted(caller, noted);
+        let operation = self.begin_wanted(&wanted).await?;
+        match &operation.done {
+            Some(id) if self.remote().await?.known_refund(id).await?.has_failed() => {
+                self.begin_again(&wanted, operation.id).await
+            }
+            _ => Ok(operation),
         }
-        let remote = self.remote().await?;
+    }
+
+    async fn ask_for_refund(&self, operation: &mut Operation, asked: &Asked) -> Result<RemoteRefund, BillingError> {
+        let (remote, payment, amount) = (self.remote().await?, asked.row.id.as_str(), asked.amount);
+        if let Some(id) = &operation.done {
+            return Ok(remote.known_refund(id).await?);
+        }
         let mut answer = remote.refund(&operation.key, payment, amount, &operation.id.to_string()).await;
         if let Err(RemoteError::Spent(_)) = answer {
-            if let Some(made) = self.look_for_refund(operation.id, payment).await? {
+            let refunds = remote.refunds(payment).await?;
+            let made = made_by(&refunds, operation.id).or_else(|| made_unnamed(&refunds, asked.before, amount));
+            if let Some(made) = made {
                 return Ok(made);
             }
             self.renew(operation).await?;
             answer = remote.refund(&operation.key, payment, amount, &operation.id.to_string()).await;
         }
-        self.answered(operation, answer).await
+        let made = self.answered(operation, answer).await?;
+        match asked.begun {
+            // Asked once more, Stripe answers as it did at first, whatever became of it.
+            Some(_) => Ok(remote.known_refund(&made.id).await?),
+            None => Ok(made),
+        }
     }
 
-    /// The refund of a payment that an operation made, if it did.
-    async fn look_for_refund(
-        &self,
-        operation: OperationId,
-        payment: &str,
-    ) -> Result<Option<RemoteRefund>, BillingError> {
-        let (refunds, own) = (self.remote().await?.refunds(payment).await?, operation.to_string());
-        Ok(refunds.into_iter().find(|refund| refund.operation.as_ref() == Some(&own)))
-    }
-
+    /// Writes down what became of a refund: of several who learn of it, one does.
     async fn keep_refund(
         &self,
         caller: &Caller,
         operation: OperationId,
         row: &PaymentRow,
-        made: &RemoteRefund,
+        amount: i64,
+        made: Option<&RemoteRefund>,
         reason: Option<&str>,
     ) -> Result<(), Fault> {
-        let now = self.clock.now();
+        let (now, is_given) = (self.clock.now(), made.is_some_and(|made| !made.has_failed()));
+        let (state, id) = (if is_given { "done" } else { "refused" }, made.map(|made| made.id.as_str()));
         let mut tx = self.db.begin().await?;
-        // Of several who learn of it, one writes it down.
-        if store::settle_operation(&mut tx, operation, &made.id, now).await? {
-            let event = noted(Action::PaymentRefunded, row, made.amount).because(reason);
-            audit::record(&mut tx, now, caller, event.detail("refund", made.id.clone())).await?;
+        if store::settle_operation(&mut tx, operation, state, id, now).await? {
+            let event = noted(Action::PaymentRefunded, row, amount).because(reason).detail("refund", id);
+            audit::record(&mut tx, now, caller, if is_given { event } else { event.failed() }).await?;
         }
         tx.commit().await
     }
@@ -135,41 +157,29 @@ impl Billing {
     pub(super) async fn settle_refund(&self, begun: &OperationRow) -> Result<bool, BillingError> {
         let Some((payment, before, amount)) = parse_name(begun) else { return Ok(false) };
         let Some(row) = self.read_intent(payment).await? else { return Ok(false) };
-        let system = Caller::system();
-        if let Some(made) = self.look_for_refund(begun.id, payment).await? {
-            self.keep_refund(&system, begun.id, &row, &made, None).await?;
-            return Ok(true);
-        }
-        let now = self.clock.now();
-        if now.since(begun.created_at) < KEY_LIVES {
+        let refunds = self.remote().await?.refunds(payment).await?;
+        let is_forgotten = self.clock.now().since(begun.created_at) >= KEY_LIVES;
+        let made =
+            made_by(&refunds, begun.id).or_else(|| made_unnamed(&refunds, before, amount).filter(|_| is_forgotten));
+        if made.is_none() && !is_forgotten {
             return Ok(false);
         }
-        // Those that an earlier release asked for say nothing of us; that the money went back says enough.
-        let state = if row.refunded >= before + amount { "done" } else { "refused" };
-        store::finish_operation_now(&self.db, begun.id, state, None, now).await?;
-        if state == "refused" {
-            audit::record_now(&self.db, now, &system, noted(Action::PaymentRefunded, &row, amount).failed()).await?;
-        }
+        self.keep_refund(&Caller::system(), begun.id, &row, amount, made.as_ref(), None).await?;
         Ok(true)
     }
 
-    /// What [`Billing::refund`] would give back, giving nothing; its `id` is empty.
+    /// What [`Billing::refund`] would give back, giving nothing; its `id` and `status` are empty.
     ///
     /// # Errors
     /// The same.
     pub async fn preview_refund(&self, caller: &Caller, new: &NewRefund) -> Result<Refund, BillingError> {
-        let (row, _, amount) = self.judge(caller, new).await?;
+        let Asked { row, amount, .. } = self.judge(caller, new).await?;
         let currency = row.currency.parse().map_err(Fault::internal)?;
-        Ok(Refund { id: String::new(), payment_id: row.id, amount, refunded: row.refunded + amount, currency })
+        let (id, status, refunded) = (String::new(), String::new(), row.refunded + amount);
+        Ok(Refund { id, payment_id: row.id, amount, refunded, currency, status })
     }
 
-    /// The payment as it is, how much of it is to be given back, and the attempt of which it isn't known
-    /// what became if this is one more.
-    async fn judge(
-        &self,
-        caller: &Caller,
-        new: &NewRefund,
-    ) -> Result<(PaymentRow, Option<OperationRow>, i64), BillingError> {
+    async fn judge(&self, caller: &Caller, new: &NewRefund) -> Result<Asked, BillingError> {
         caller.require(Permission::ManageBilling)?;
         self.remote().await?;
         let reason = new.reason.trim();
@@ -181,7 +191,9 @@ impl Billing {
         }
         let row = self.read_intent(&new.payment_id).await?.ok_or(BillingError::NotFound("payment"))?;
         match self.open_refund(&row).await? {
-            Some((begun, amount)) if new.amount.is_none_or(|wanted| wanted == amount) => Ok((row, Some(begun), amount)),
+            Some((begun, before, amount)) if new.amount.is_none_or(|wanted| wanted == amount) => {
+                Ok(Asked { row, before, amount, begun: Some(begun) })
+            }
             Some(_) => Err(BillingError::Conflict("Another refund of this payment isn't over yet.")),
             None => {
                 let left = row.amount - row.refunded;
@@ -190,28 +202,42 @@ impl Billing {
                     let message = format!("{left} can be refunded of this payment.");
                     return Err(BillingError::BadPrice(message));
                 }
-                Ok((row, None, amount))
+                Ok(Asked { before: row.refunded, row, amount, begun: None })
             }
         }
     }
 
-    /// A refund of this payment of which it isn't known what became, and of how much.
-    async fn open_refund(&self, row: &PaymentRow) -> Result<Option<(OperationRow, i64)>, BillingError> {
+    /// A refund of this payment of which it isn't known what became, how much had gone back before it, and how much
+    /// it is.
+    async fn open_refund(&self, row: &PaymentRow) -> Result<Option<(OperationRow, i64, i64)>, BillingError> {
         for begun in store::pending_operations_about(&self.db, KIND, &row.id).await? {
             let is_forgotten = self.clock.now().since(begun.created_at) >= KEY_LIVES;
             if is_forgotten && self.settle_refund(&begun).await? {
                 continue;
             }
-            if let Some((_, _, amount)) = parse_name(&begun) {
-                return Ok(Some((begun, amount)));
+            if let Some((_, before, amount)) = parse_name(&begun) {
+                return Ok(Some((begun, before, amount)));
             }
         }
         Ok(None)
     }
 }
 
+/// The refund that an operation made, if it did.
+fn made_by(refunds: &[RemoteRefund], operation: OperationId) -> Option<RemoteRefund> {
+    let own = operation.to_string();
+    refunds.iter().find(|refund| refund.operation.as_ref() == Some(&own)).cloned()
+}
+
+/// The same of one that an earlier release asked for: it says nothing of us; that the money went back says enough.
+fn made_unnamed(refunds: &[RemoteRefund], before: i64, amount: i64) -> Option<RemoteRefund> {
+    let given = || refunds.iter().filter(|refund| !refund.has_failed());
+    let back: i64 = given().map(|refund| refund.amount).sum();
+    given().find(|refund| refund.operation.is_none()).filter(|_| back >= before + amount).cloned()
+}
+
 /// What the audit log tells of a refund.
-fn noted(action: Action, row: &PaymentRow, amount: i64) -> Event {
+pub(super) fn noted(action: Action, row: &PaymentRow, amount: i64) -> Event {
     let event = Event::new(action).on(row.user_id.map(Subject::User)).detail("payment", row.id.clone());
     event.detail("amount", amount).detail("currency", row.currency.clone())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::access::Patience;
+use super::account::AccountId;
 use super::plan::{FREE, Limits, Plan};
 use crate::clock::DAY;
 use crate::config::{Environment, Loader, Setting, WebUrl};
@@ -37,6 +38,8 @@ pub struct StripeSettings {
     pub secret_key: Option<Secret>,
     /// `STRIPE_WEBHOOK_SECRET`: one or several, separated by commas. Each counts.
     pub webhook_secret: Option<Secret>,
+    /// Whose key it is, for one that Stripe doesn't let know: a restricted one.
+    pub account: Option<AccountId>,
     /// `STRIPE_API_BASE`, for a stand-in.
     pub api_base: Option<WebUrl>,
     /// How long one attempt of a call may take, its answer's body included.
@@ -144,7 +147,13 @@ impl StripeSettings {
             default: Duration::from_secs(8),
             about: "How long one of three attempts to ask Stripe may take.",
         });
-        let settings = Self { secret_key, webhook_secret, api_base, timeout, retry_after: Duration::from_millis(250) };
+        let account = from.find(
+            "billing.stripe.account",
+            None,
+            "Whose the key is, acct_...: believed where Stripe doesn't tell that to a restricted key, and compared where it does.",
+        );
+        let retry_after = Duration::from_millis(250);
+        let settings = Self { secret_key, webhook_secret, account, api_base, timeout, retry_after };
         if let Some((key, problem)) = settings.problem(from.environment()) {
             from.problem(key, problem);
         }
@@ -195,6 +204,7 @@ mod tests {
         StripeSettings {
             secret_key: Some(Secret::new(key)),
             webhook_secret: webhook.map(Secret::new),
+            account: None,
             api_base: None,
             timeout: Duration::from_secs(1),
             retry_after: Duration::ZERO,

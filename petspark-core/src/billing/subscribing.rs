@@ -3,12 +3,10 @@
 //! price, or to pay on Stripe's page, waits until it is known what became of it. And before anything is begun,
 //! pages that are open are closed, and what Stripe has is looked at.
 
-use std::time::Duration;
-
-use super::access::SubscriptionStatus;
 use super::keeping::Turn;
 use super::operation::{KEY_LIVES, Operation, Wanted, name_of};
 use super::remote::{RemoteError, RemoteSubscription, SubscribeParams};
+use super::status::SubscriptionStatus;
 use super::store::{OperationRow, SubscriptionRow};
 use super::{Billing, BillingError, NewSubscription, Subscription, store, user};
 use crate::caller::Caller;
@@ -102,12 +100,17 @@ impl Billing {
             automatic_tax: self.settings.automatic_tax,
             operation: operation.id.to_string(),
         };
+        self.hold(&mut operation).await?;
+        if let Some(id) = &operation.done {
+            return self.read_to_pay(id, asked).await;
+        }
         let mut answer = remote.subscribe(&operation.key, &params).await;
         if let Err(RemoteError::Spent(_)) = answer {
             let there = remote.subscriptions_of(&params.customer).await?;
-            if let Some(made) = made_by(&there, &operation) {
+            if let Some(made) = self.made_by(&there, &operation).await? {
                 return self.read_to_pay(&made, &[&[operation.id][..], asked].concat()).await;
             }
+            // Counts as asking anew, as `hold` does.
             self.renew(&mut operation).await?;
             params.operation = operation.id.to_string();
             answer = remote.subscribe(&operation.key, &params).await;
@@ -129,18 +132,13 @@ impl Billing {
         let busy = || BillingError::Conflict("Another subscription is being begun. Please try again in a moment.");
         let other = store::find_operation(&self.db, wanted.name()).await?.ok_or_else(busy)?;
         match other.stripe_id {
-            _ if other.state == "pending" && self.clock.now().since(other.created_at) < self.under_way() => Err(busy()),
+            _ if other.state == "pending" && other.updated_at > self.idle() => Err(busy()),
             Some(id) if other.state == "done" && id.starts_with("sub_") => Err(BillingError::AlreadySubscribed),
             _ => match self.begin_again(wanted, other.id).await {
                 Err(BillingError::Idempotency(IdempotencyError::Reused)) => Err(busy()),
                 begun => begun,
             },
         }
-    }
-
-    /// As long as a call to Stripe may take, with all its attempts.
-    fn under_way(&self) -> Duration {
-        self.settings.stripe.timeout.saturating_mul(3) + Duration::from_secs(10)
     }
 
     /// Closes the pages on which a customer could subscribe, but for the one that this operation opened, and
@@ -169,7 +167,24 @@ impl Billing {
         for other in there.iter().filter(|one| !one.status.is_final() && one.operation.as_ref() != Some(&own)) {
             self.read_subscription(&other.id).await?;
         }
-        Ok(made_by(&there, operation))
+        self.made_by(&there, operation).await
+    }
+
+    /// Which of these an operation made. One that has ended meanwhile ends the operation, too: what is wanted now
+    /// is another.
+    async fn made_by(
+        &self,
+        there: &[RemoteSubscription],
+        operation: &Operation,
+    ) -> Result<Option<String>, BillingError> {
+        let own = operation.id.to_string();
+        let Some(made) = there.iter().find(|one| one.operation.as_ref() == Some(&own)) else { return Ok(None) };
+        if !made.status.is_final() {
+            return Ok(Some(made.id.clone()));
+        }
+        self.read_subscription(&made.id).await?;
+        self.end_operation(operation, "done", Some(&made.id)).await?;
+        Err(BillingError::Conflict("The subscription that you began before has ended. Please begin another."))
     }
 
     /// One that somebody began for this price and hasn't paid yet: who left the page comes back to it.
@@ -230,9 +245,4 @@ pub(super) fn next(owner: UserId, ever: i64) -> String {
 /// After how many it was.
 fn nth(begun: &OperationRow) -> i64 {
     begun.idempotency_key.rsplit_once(' ').and_then(|(_, ever)| ever.parse().ok()).unwrap_or(1)
-}
-
-fn made_by(there: &[RemoteSubscription], operation: &Operation) -> Option<String> {
-    let own = operation.id.to_string();
-    there.iter().find(|one| one.operation.as_ref() == Some(&own)).map(|one| one.id.clone())
 }

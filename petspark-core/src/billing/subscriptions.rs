@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::access::{Access, SubscriptionStatus};
+use super::access::Access;
 use super::keeping::Turn;
 use super::operation::Operation;
 use super::remote::{RemoteSubscription, SubscriptionUpdate};
+use super::status::SubscriptionStatus;
 use super::store::SubscriptionRow;
 use super::{Billing, BillingError, store, user};
 use crate::caller::Caller;

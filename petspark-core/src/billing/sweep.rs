@@ -70,7 +70,7 @@ impl Billing {
     async fn settle_operations(&self) -> Result<u64, BillingError> {
         let now = self.clock.now();
         // Whatever else came of what Stripe has forgotten was told by events, and is found by the daily comparison.
-        let mut settled = store::give_up_forgotten(&self.db, now.before(KEY_LIVES), now).await?;
+        let mut settled = store::give_up_forgotten(&self.db, now.before(KEY_LIVES), self.idle(), now).await?;
         for kind in [customers::KIND, refunds::KIND] {
             let mut after = (Timestamp::from_micros(0), OperationId::from_bytes([0; 16]));
             loop {

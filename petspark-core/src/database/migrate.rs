@@ -67,6 +67,7 @@ const MIGRATIONS: &[Migration] = migrations![
     22 "0022_operations",
     23 "0023_all_photos",
     24 "0024_billing_held_to_its_account",
+    25 "0025_refunds_that_failed",
 ];
 
 impl Migration {

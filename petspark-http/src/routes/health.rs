@@ -29,6 +29,7 @@ pub(crate) struct Health {
 
 /// Whether it can work, and what is in the way.
 #[derive(Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Ready {
     #[schema(example = "ready")]
     status: &'static str,
@@ -38,6 +39,9 @@ pub(crate) struct Ready {
     /// For administrators who ask with `?verbose`.
     #[serde(skip_serializing_if = "Option::is_none")]
     backups: Option<LastBackups>,
+    /// The same: why `billing` failed. Stripe is away, or the key is of another account, or doesn't count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billing_problem: Option<String>,
 }
 
 /// When backups last went well, as far as this database was told.
@@ -74,8 +78,8 @@ pub(crate) struct Checks {
     /// `failed` while the mail server takes no mails. They wait, and requests are served.
     #[schema(example = "ok")]
     mail: &'static str,
-    /// `failed` while Stripe isn't asked because it failed too often; left out where there are no
-    /// payments. All else is answered.
+    /// `failed` while Stripe isn't asked because it failed too often, or because the key isn't one for the payments
+    /// that are kept here; left out where there are none. All else is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "ok")]
     billing: Option<&'static str>,
@@ -110,7 +114,7 @@ pub(super) async fn healthz(State(app): State<App>) -> Response {
 /// Says whether requests can be served. The answer is held for a second, so that probes can't
 /// overload anything.
 #[utoipa::path(get, path = "/readyz", operation_id = "getReadiness", tag = "operations", security((), ("bearer" = [])), params(
-    ("verbose" = Option<String>, Query, description = "With an administrator's access token: when backups last went well, too", max_length = 10),
+    ("verbose" = Option<String>, Query, description = "With an administrator's access token: when backups last went well, and why payments don't work, too", max_length = 10),
 ), responses(
     (status = 200, description = "Ready", body = Ready),
     (status = 503, description = "Not ready: a critical check failed", body = Ready),
@@ -118,8 +122,12 @@ pub(super) async fn healthz(State(app): State<App>) -> Response {
 pub(super) async fn readyz(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let mut ready = app.readiness().get(app.petspark()).await;
     let is_verbose = query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
-    if is_verbose && let Some(token) = bearer(&headers) {
-        ready.backups = last_backups(app.petspark(), token).await;
+    if is_verbose
+        && let Some(token) = bearer(&headers)
+        && is_administrator(app.petspark(), token).await
+    {
+        ready.backups = last_backups(app.petspark()).await;
+        ready.billing_problem = app.petspark().billing().check().await.err().and_then(|error| error.cause());
     }
     let mut response = json(&ready);
     if ready.status != READY {
@@ -169,12 +177,12 @@ impl Readiness {
     }
 }
 
-/// `None` for everybody but administrators, and when the database doesn't answer: that says enough.
-async fn last_backups(petspark: &PetSpark, token: &str) -> Option<LastBackups> {
-    let caller = petspark.auth().authenticate_afresh(token).await.ok()?;
-    if !caller.has_role(Role::Admin) {
-        return None;
-    }
+async fn is_administrator(petspark: &PetSpark, token: &str) -> bool {
+    petspark.auth().authenticate_afresh(token).await.is_ok_and(|caller| caller.has_role(Role::Admin))
+}
+
+/// `None` when the database doesn't answer: that says enough.
+async fn last_backups(petspark: &PetSpark) -> Option<LastBackups> {
     let last = petspark.backups().last_operations().await.ok()?;
     Some(LastBackups {
         created_at: last.backup.map(|done| done.finished_at),
@@ -186,21 +194,25 @@ async fn last_backups(petspark: &PetSpark, token: &str) -> Option<LastBackups> {
 
 async fn check(petspark: &PetSpark) -> Ready {
     let database = petspark.database();
-    let (answers, migrations, media_store, jobs) = tokio::join!(
+    let payments = petspark.billing();
+    let (answers, migrations, media_store, jobs, billing) = tokio::join!(
         verdict("database", async { database.ping().await.map_err(|fault| fault.chain()) }),
         verdict("migrations", async {
             database.migrations().require_current().await.map_err(|error| error.to_string())
         }),
         verdict("mediaStore", async { petspark.media().check().await.map_err(|error| chain(&error)) }),
         verdict("jobs", async { petspark.jobs().check().await.map_err(|fault| fault.chain()) }),
+        verdict("billing", async {
+            payments.check().await.map_err(|error| error.cause().unwrap_or_else(|| error.to_string()))
+        }),
     );
     let mail = if petspark.mail().health() == MailHealth::Failing { "failed" } else { "ok" };
-    let billing = petspark.billing();
-    let billing = billing.is_configured().then(|| if billing.check().is_ok() { "ok" } else { "failed" });
+    let billing = payments.is_configured().then_some(billing);
     let checks = Checks { database: answers, migrations, media_store, jobs, mail, billing };
     // Photos, jobs, mails and payments can wait: to be left out of the balance for them would help nobody.
     let ready = [checks.database, checks.migrations].into_iter().all(|verdict| verdict == "ok");
-    Ready { status: if ready { READY } else { "not ready" }, timestamp: petspark.clock().now(), checks, backups: None }
+    let status = if ready { READY } else { "not ready" };
+    Ready { status, timestamp: petspark.clock().now(), checks, backups: None, billing_problem: None }
 }
 
 async fn verdict(check: &str, result: impl Future<Output = Result<(), String>>) -> &'static str {

@@ -453,6 +453,9 @@ pub(crate) struct Refund {
     refunded: i64,
     #[schema(value_type = String, example = "eur")]
     currency: Currency,
+    /// `succeeded`, or `pending` and `requires_action` for a while, in Stripe's words.
+    #[schema(example = "succeeded")]
+    status: String,
 }
 
 impl From<billing::Refund> for Refund {
@@ -463,6 +466,7 @@ impl From<billing::Refund> for Refund {
             amount: refund.amount,
             refunded: refund.refunded,
             currency: refund.currency,
+            status: refund.status,
         }
     }
 }

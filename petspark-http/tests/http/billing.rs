@@ -191,6 +191,33 @@ on_both! {
         assert_eq!(shop.stripe.objects("customer").len(), 1);
     }
 
+    async fn administrators_are_told_why_payments_are_held(app: TestApp) {
+        let shop = Shop::open(app).await;
+        let (admin, ada) = (shop.administrator().await, shop.api.register("ada").await);
+        let id = shop.subscribe(&ada, &shop.month).await;
+        let elsewhere = TestStripe::start(shop.api.app.clock.clone()).await;
+        elsewhere.set_account("acct_other");
+        let other = shop
+            .api
+            .app
+            .another_with(|settings| {
+                let keys = &mut settings.billing.stripe;
+                keys.secret_key = Some(elsewhere.secret_key());
+                keys.webhook_secret = Some(elsewhere.webhook_secret());
+                keys.api_base = Some(elsewhere.url().clone());
+            })
+            .await;
+        other.billing().accept_account(&Caller::operator("test"), "we moved").await.unwrap();
+        shop.cancel(&ada, &id).await.assert_error(503, "PAY_000");
+        let told = shop.api.get("/readyz?verbose").bearer(&admin.access).send().await;
+        assert_eq!((told.status.as_u16(), told.text("/checks/billing")), (200, "failed"), "{told:?}");
+        assert!(told.text("/billingProblem").contains("acct_other"), "{told:?}");
+        for call in [shop.api.get("/readyz"), shop.api.get("/readyz?verbose").bearer(&ada.access)] {
+            let answer = call.send().await;
+            assert_eq!((answer.text("/checks/billing"), answer.body.get("billingProblem")), ("failed", None));
+        }
+    }
+
     async fn a_subscription_that_is_canceled_ends_at_once(app: TestApp) {
         let shop = Shop::open(app).await;
         let ada = shop.api.register("ada").await;

@@ -31,7 +31,7 @@ impl Plugin for Billing {
             .about("Look at payments, compare them with Stripe, give plans and money back")
             .subcommand_required(true)
             .arg_required_else_help(true)
-            .subcommand(Command::new("status").about("Show how payments are; asks nobody"))
+            .subcommand(Command::new("status").about("Show how payments are; asks Stripe only whose the key is"))
             .subcommand(
                 Command::new("account")
                     .about("Show whose payments are kept here and whose key there is; accept another account")

@@ -120,6 +120,7 @@ struct Refunded {
     amount: i64,
     refunded: i64,
     currency: String,
+    status: Option<String>,
 }
 
 impl Refunded {
@@ -131,6 +132,7 @@ impl Refunded {
             amount: refund.amount,
             refunded: refund.refunded,
             currency: refund.currency.to_string(),
+            status: (!dry_run).then_some(refund.status),
         }
     }
 }
@@ -153,6 +155,7 @@ pub(super) async fn refund(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
         ("payment_id", |refund| refund.payment_id.clone()),
         ("amount", |refund| format!("{} {}", refund.amount, refund.currency)),
         ("refunded", |refund| format!("{} {}", refund.refunded, refund.currency)),
+        ("status", |refund| refund.status.clone().unwrap_or_default()),
     ];
     let outcome = Outcome::record("petspark.billing.refund/v1", &Refunded::of(refund, dry_run), fields);
     Ok(if dry_run { outcome.note("This is what would be given back; nothing was.") } else { outcome })

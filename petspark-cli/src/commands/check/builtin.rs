@@ -1,4 +1,4 @@
-//! The built-in checks: settings, database, migrations, schema, uploads, mails.
+//! The built-in checks: settings, database, migrations, schema, uploads, mails; those of payments are in `billing.rs`.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use petspark_core::database::{Database, DifferenceKind, MigrationError};
 use petspark_core::mail::reach;
 use petspark_core::media::objects::ObjectStore;
 
+use super::billing;
 use crate::check::{Check, Severity, SkipReason, Verdict};
 use crate::context::{Context, Missing};
 
@@ -81,15 +82,25 @@ pub(super) fn all() -> Vec<Box<dyn Check>> {
         check("auth.secrets", &["1.2"], "what is sealed can be opened", error, |cx| Box::pin(secrets(cx))),
         check("media.store", &["1.6"], "uploads can be kept", error, |cx| Box::pin(media(cx))),
         check("mail.transport", &[], "mails leave", Severity::Warn, |cx| Box::pin(mail(cx))),
+        check(
+            "billing.stripe.account",
+            &["1.7"],
+            "Stripe lets us in, to the account whose payments are kept here",
+            error,
+            |cx| Box::pin(billing::account(cx)),
+        ),
+        check("billing.events", &[], "no event of Stripe's was given up", Severity::Warn, |cx| {
+            Box::pin(billing::events(cx))
+        }),
     ]
 }
 
-fn fail(observed: impl Into<String>, expected: &str, hint: impl Into<String>) -> Verdict {
+pub(super) fn fail(observed: impl Into<String>, expected: &str, hint: impl Into<String>) -> Verdict {
     Verdict::Fail { observed: observed.into(), expected: expected.to_owned(), hint: hint.into() }
 }
 
 /// For checks that need settings, when there are none: `config.complete` says why.
-fn no_settings() -> Verdict {
+pub(super) fn no_settings() -> Verdict {
     Verdict::Broken("the settings are not valid".to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! `check`: whether an installation is fit to run, by the built-in checks and those of plug-ins.
 //! It looks only, and never stops at the first problem.
 
+mod billing;
 mod builtin;
 
 use clap::builder::NonEmptyStringValueParser;

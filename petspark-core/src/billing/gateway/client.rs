@@ -146,21 +146,23 @@ fn judge(status: u16, headers: &HeaderMap, body: Bytes) -> Attempt {
     if status >= 500 && text("idempotent-replayed") == Some("true") {
         return Attempt::Refused(RemoteError::Spent(cause));
     }
-    // Under this key something else was asked for before, and may have been done.
-    let mixed_up = field("type") == Some("idempotency_error");
+    // Under this key something else was asked for before, and may have been done: by an earlier release, or before a
+    // setting was changed.
+    if field("type") == Some("idempotency_error") {
+        return Attempt::Refused(RemoteError::Spent(cause));
+    }
     let retry = match text("stripe-should-retry") {
         Some("true") => true,
         Some("false") => false,
-        _ => matches!(status, 409 | 424 | 429 | 500..=599) && !mixed_up,
+        _ => matches!(status, 409 | 424 | 429 | 500..=599),
     };
-    let knows_us = !matches!(status, 401 | 403) && !mixed_up && (400..500).contains(&status);
-    match (retry, knows_us) {
-        (true, _) => Attempt::Failed { cause, is_up: status < 500 },
-        (false, true) if !matches!(status, 409 | 429) => {
+    match status {
+        _ if retry => Attempt::Failed { cause, is_up: status < 500 },
+        401 | 403 => Attempt::Refused(RemoteError::KeyRefused { status, message: cause }),
+        400..=499 if !matches!(status, 409 | 429) => {
             let code = field("decline_code").or(field("code")).map(str::to_owned);
             Attempt::Refused(RemoteError::Refused { status, code, message: cause })
         }
-        // What only we can mend: a key that doesn't count, or two requests under one.
         _ => Attempt::Refused(RemoteError::Unavailable(cause)),
     }
 }
@@ -193,10 +195,11 @@ mod tests {
             assert!(matches!(refused(status), Attempt::Failed { .. }), "{status}");
         }
         for status in [401, 403] {
-            assert!(matches!(refused(status), Attempt::Refused(RemoteError::Unavailable(_))), "{status}");
+            let error = refused(status);
+            assert!(matches!(error, Attempt::Refused(RemoteError::KeyRefused { status: told, .. }) if told == status));
         }
         let mixed_up = judged(400, &[], r#"{"error":{"type":"idempotency_error","message":"other parameters"}}"#);
-        assert!(matches!(mixed_up, Attempt::Refused(RemoteError::Unavailable(_))));
+        assert!(matches!(mixed_up, Attempt::Refused(RemoteError::Spent(_))));
         assert!(matches!(
             judged(500, &[("stripe-should-retry", "false")], ""),
             Attempt::Refused(RemoteError::Unavailable(_))

@@ -1,17 +1,16 @@
 //! Stripe's objects in our words: the few of their fields that we read.
 
-use serde::Serialize;
 use stripe_core::customer::RetrieveCustomerReturned;
 use stripe_types::Expandable;
 
 use super::metadata;
-use crate::billing::access::SubscriptionStatus;
 use crate::billing::event::Envelope;
 use crate::billing::money::{Currency, Money};
 use crate::billing::remote::{
-    Invoice, Period, RemoteCheckout, RemoteCustomer, RemoteEndpoint, RemoteError, RemoteIntent, RemoteItem,
-    RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription,
+    Invoice, Period, RemoteCheckout, RemoteCustomer, RemoteError, RemoteIntent, RemoteItem, RemotePrice, RemoteProduct,
+    RemoteRefund, RemoteSubscription,
 };
+use crate::billing::status::SubscriptionStatus;
 use crate::clock::Timestamp;
 
 fn at(seconds: i64) -> Timestamp {
@@ -116,7 +115,7 @@ pub(super) fn intent(intent: stripe_shared::PaymentIntent) -> Result<RemoteInten
         money: Money::new(intent.amount, currency(&intent.currency)?),
         status: intent.status.as_str().to_owned(),
         client_secret: intent.client_secret.clone(),
-        refunded: charge.map_or(0, |charge| charge.amount_refunded),
+        refunded: charge.map_or(0, refunded),
         price: intent.metadata.get(metadata::PRICE).cloned(),
         quantity: intent.metadata.get(metadata::QUANTITY).and_then(|quantity| quantity.parse().ok()),
         operation: intent.metadata.get(metadata::OPERATION).cloned(),
@@ -125,9 +124,28 @@ pub(super) fn intent(intent: stripe_shared::PaymentIntent) -> Result<RemoteInten
     })
 }
 
+/// What went back of a charge. Its own sum may count what failed later, so that it is believed only where there are
+/// more refunds than an answer tells.
+fn refunded(charge: &stripe_shared::Charge) -> i64 {
+    match &charge.refunds {
+        Some(all) if !all.has_more && !all.data.is_empty() => {
+            let all = all.data.iter().cloned().map(refund);
+            all.filter(|refund| !refund.has_failed()).map(|refund| refund.amount).sum()
+        }
+        _ => charge.amount_refunded,
+    }
+}
+
 pub(super) fn refund(refund: stripe_shared::Refund) -> RemoteRefund {
     let operation = refund.metadata.as_ref().and_then(|metadata| metadata.get(metadata::OPERATION)).cloned();
-    RemoteRefund { id: refund.id.to_string(), amount: refund.amount, operation }
+    RemoteRefund {
+        id: refund.id.to_string(),
+        amount: refund.amount,
+        // Left out only of refunds that are older than their statuses.
+        status: refund.status.unwrap_or_else(|| "succeeded".to_owned()),
+        failure: refund.failure_reason,
+        operation,
+    }
 }
 
 pub(super) fn checkout(session: stripe_shared::CheckoutSession) -> RemoteCheckout {
@@ -169,37 +187,4 @@ pub(super) fn event(event: stripe_shared::Event) -> Result<Envelope, RemoteError
         "data": { "object": object },
     });
     Envelope::of(&whole).ok_or_else(|| strange("an event without an id"))
-}
-
-#[derive(Serialize)]
-pub(super) struct NewEndpoint<'a> {
-    pub(super) url: &'a str,
-    pub(super) enabled_events: &'a [&'static str],
-    pub(super) api_version: &'a str,
-}
-
-/// All of an account that is asked. Restricted keys may not see more of it.
-#[derive(miniserde::Deserialize)]
-pub(super) struct Account {
-    pub(super) id: String,
-}
-
-/// The SDK's own type is in a crate that has little else of use here.
-#[derive(miniserde::Deserialize)]
-pub(super) struct MadeEndpoint {
-    id: String,
-    url: String,
-    api_version: Option<String>,
-    secret: Option<String>,
-}
-
-#[derive(miniserde::Deserialize)]
-pub(super) struct ListedEndpoints {
-    pub(super) data: Vec<MadeEndpoint>,
-}
-
-impl From<MadeEndpoint> for RemoteEndpoint {
-    fn from(made: MadeEndpoint) -> Self {
-        Self { id: made.id, url: made.url, api_version: made.api_version, secret: made.secret }
-    }
 }

@@ -3,6 +3,7 @@
 mod breaker;
 mod client;
 mod convert;
+mod raw;
 mod requests;
 
 use stripe_billing::billing_portal_session::CreateBillingPortalSession;
@@ -12,26 +13,23 @@ use stripe_billing::subscription::{
     UpdateSubscription,
 };
 use stripe_checkout::checkout_session::{ExpireCheckoutSession, ListCheckoutSession, RetrieveCheckoutSession};
-use stripe_client_core::{
-    CustomizableStripeRequest, IdempotencyKey, RequestBuilder, RequestStrategy, StripeMethod, StripeRequest, VERSION,
-};
+use stripe_client_core::{CustomizableStripeRequest, IdempotencyKey, RequestStrategy, StripeRequest, VERSION};
 use stripe_core::customer::{CreateCustomer, DeleteCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer};
 use stripe_core::event::ListEvent;
 use stripe_core::payment_intent::{ListPaymentIntent, RetrievePaymentIntent};
-use stripe_core::refund::{CreateRefund, ListRefund};
+use stripe_core::refund::{CreateRefund, ListRefund, RetrieveRefund};
 use stripe_product::price::{ListPrice, RetrievePrice};
 use stripe_product::product::{ListProduct, RetrieveProduct};
 use stripe_shared::CheckoutSessionStatus;
 use stripe_types::{List, RangeQueryTs};
 
 use self::client::Client;
-use self::convert::{Account, ListedEndpoints, MadeEndpoint};
 use self::requests::{FIRST_PAYMENT, LATEST_INVOICE, labels};
 use super::event::Envelope;
 use super::remote::{
-    CheckoutParams, IntentParams, Invoice, Remote, RemoteCheckout, RemoteCustomer, RemoteEndpoint, RemoteError,
-    RemoteIntent, RemotePage, RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription, Reply, SubscribeParams,
-    SubscriptionUpdate,
+    CheckoutParams, IntentParams, Invoice, Remote, RemoteCheckout, RemoteCustomer, RemoteDispute, RemoteEndpoint,
+    RemoteError, RemoteIntent, RemotePage, RemotePrice, RemoteProduct, RemoteRefund, RemoteSubscription, Reply,
+    SubscribeParams, SubscriptionUpdate,
 };
 use super::settings::{StripeSettings, is_live};
 use crate::clock::{Clock, Timestamp};
@@ -111,11 +109,7 @@ impl Remote for Gateway {
     }
 
     fn account(&self) -> Reply<'_, String> {
-        Box::pin(async move {
-            let account: Account =
-                RequestBuilder::new(StripeMethod::Get, "/account").customize().send(&self.client).await?;
-            Ok(account.id)
-        })
+        Box::pin(raw::account(&self.client))
     }
 
     fn create_customer<'a>(&'a self, key: &'a str, user: UserId) -> Reply<'a, RemoteCustomer> {
@@ -201,7 +195,7 @@ impl Remote for Gateway {
 
     fn intent<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteIntent> {
         Box::pin(async move {
-            let request = RetrievePaymentIntent::new(id).expand(texts(&["latest_charge"]));
+            let request = RetrievePaymentIntent::new(id).expand(texts(&["latest_charge.refunds"]));
             convert::intent(self.read(&request).await?)
         })
     }
@@ -215,7 +209,7 @@ impl Remote for Gateway {
         Box::pin(async move {
             let mut request = ListPaymentIntent::new()
                 .created(RangeQueryTs::gte(since.as_seconds()))
-                .expand(texts(&["data.latest_charge"]))
+                .expand(texts(&["data.latest_charge.refunds"]))
                 .limit(PAGE);
             if let Some(customer) = customer {
                 request = request.customer(customer);
@@ -235,11 +229,19 @@ impl Remote for Gateway {
         })
     }
 
+    fn known_refund<'a>(&'a self, id: &'a str) -> Reply<'a, RemoteRefund> {
+        Box::pin(async move { Ok(convert::refund(self.read(&RetrieveRefund::new(id)).await?)) })
+    }
+
     fn refunds<'a>(&'a self, intent: &'a str) -> Reply<'a, Vec<RemoteRefund>> {
         Box::pin(async move {
             let list = self.read(&ListRefund::new().payment_intent(intent).limit(PAGE)).await?;
             Ok(list.data.into_iter().map(convert::refund).collect())
         })
+    }
+
+    fn disputes(&self, since: Timestamp, after: Option<String>) -> Reply<'_, RemotePage<RemoteDispute>> {
+        Box::pin(raw::disputes(&self.client, since, after))
     }
 
     fn checkout<'a>(&'a self, key: &'a str, params: &'a CheckoutParams) -> Reply<'a, RemoteCheckout> {
@@ -357,18 +359,12 @@ impl Remote for Gateway {
         events: &'a [&'static str],
     ) -> Reply<'a, RemoteEndpoint> {
         Box::pin(async move {
-            let form = convert::NewEndpoint { url, enabled_events: events, api_version: VERSION.as_str() };
-            let request = RequestBuilder::new(StripeMethod::Post, "/webhook_endpoints").form(&form);
-            let made: MadeEndpoint = self.send(key, request.customize()).await?;
+            let made: raw::MadeEndpoint = self.send(key, raw::new_endpoint(url, events)).await?;
             Ok(made.into())
         })
     }
 
     fn endpoints(&self) -> Reply<'_, Vec<RemoteEndpoint>> {
-        Box::pin(async move {
-            let request = RequestBuilder::new(StripeMethod::Get, "/webhook_endpoints").query(&[("limit", "100")]);
-            let list: ListedEndpoints = request.customize().send(&self.client).await?;
-            Ok(list.data.into_iter().map(Into::into).collect())
-        })
+        Box::pin(raw::endpoints(&self.client))
     }
 }

@@ -4,7 +4,7 @@ use sqlx::{query, query_as};
 
 use crate::billing::account::StripeAccount;
 use crate::clock::Timestamp;
-use crate::database::{Database, Tx, on, on_reader, on_writer};
+use crate::database::{Database, Tx, on, on_reader};
 use crate::error::Fault;
 
 pub(in crate::billing) async fn kept_account(db: &Database) -> Result<Option<StripeAccount>, Fault> {
@@ -12,18 +12,17 @@ pub(in crate::billing) async fn kept_account(db: &Database) -> Result<Option<Str
         .fetch_optional(pool).await)?)
 }
 
-/// Writes down whose they are, unless that is known; says whose they are.
+/// Writes down whose they are, unless that is known; says whether it wasn't.
 pub(in crate::billing) async fn keep_account(
-    db: &Database,
+    tx: &mut Tx,
     account: &StripeAccount,
     by: &str,
     now: Timestamp,
-) -> Result<StripeAccount, Fault> {
-    on_writer!(db, pool => query(
+) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
         "INSERT INTO billing_account (provider, account_id, livemode, accepted_by, accepted_at) \
          VALUES ('stripe', $1, $2, $3, $4) ON CONFLICT DO NOTHING"
-    ).bind(&account.id).bind(account.live).bind(by).bind(now).execute(pool).await.map(drop))?;
-    Ok(kept_account(db).await?.unwrap_or_else(|| account.clone()))
+    ).bind(&account.id).bind(account.live).bind(by).bind(now).execute(conn).await?.rows_affected() > 0))
 }
 
 pub(in crate::billing) async fn accept_account(

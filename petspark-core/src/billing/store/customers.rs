@@ -68,6 +68,13 @@ pub(in crate::billing) async fn count_customers(db: &Database) -> Result<i64, Fa
     Ok(count)
 }
 
+/// Some of those that were made last.
+pub(in crate::billing) async fn newest_customers(db: &Database, limit: i64) -> Result<Vec<String>, Fault> {
+    Ok(on_reader!(db, pool => query_scalar(
+        "SELECT stripe_id FROM billing_customers WHERE deleted_at IS NULL ORDER BY created_at DESC, stripe_id LIMIT $1"
+    ).bind(limit).fetch_all(pool).await)?)
+}
+
 /// Customers by their ids, those after one of them.
 pub(in crate::billing) async fn customers_after(
     db: &Database,

@@ -146,6 +146,14 @@ pub(in crate::billing) async fn count_events(db: &Database) -> Result<(i64, i64,
     ).fetch_one(pool).await)?)
 }
 
+/// Why the event was given up that came last of those.
+pub(in crate::billing) async fn last_dead_cause(db: &Database) -> Result<Option<String>, Fault> {
+    let cause: Option<Option<String>> = on_reader!(db, pool => query_scalar(
+        "SELECT error FROM billing_events WHERE status = 'dead' ORDER BY received_at DESC, id DESC LIMIT 1"
+    ).fetch_optional(pool).await)?;
+    Ok(cause.flatten())
+}
+
 /// Removes some events that came before then and are over; says how many.
 pub(in crate::billing) async fn purge_events(tx: &mut Tx, before: Timestamp) -> Result<u64, Fault> {
     Ok(on!(tx, conn => query(

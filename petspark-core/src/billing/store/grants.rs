@@ -1,6 +1,6 @@
 //! The SQL of grants, and the one statement that says what somebody has. Decides nothing.
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query, query_as};
 
 use crate::billing::entitled::Fact;
 use crate::billing::grants::Grant;
@@ -50,12 +50,18 @@ pub(in crate::billing) async fn insert_purchase(
     ).bind(id).bind(user).bind(plan).bind(payment).bind(ends_at).bind(now).execute(conn).await?.rows_affected() > 0))
 }
 
-/// Takes back what a payment bought; says whether there was something.
+/// Takes back what a payment bought, as its money went back; says whether there was something.
 pub(in crate::billing) async fn revoke_purchase(tx: &mut Tx, payment: &str, now: Timestamp) -> Result<bool, Fault> {
-    let revoked: Vec<GrantId> = on!(tx, conn => query_scalar(
-        "UPDATE billing_grants SET revoked_at = $2 WHERE payment_id = $1 AND revoked_at IS NULL RETURNING id"
-    ).bind(payment).bind(now).fetch_all(conn).await)?;
-    Ok(!revoked.is_empty())
+    Ok(on!(tx, conn => query(
+        "UPDATE billing_grants SET revoked_at = $2, paid_back = TRUE WHERE payment_id = $1 AND revoked_at IS NULL"
+    ).bind(payment).bind(now).execute(conn).await?.rows_affected() > 0))
+}
+
+/// Gives what a payment bought once more, if it was taken back for the money and by nobody else; says whether it was.
+pub(in crate::billing) async fn return_purchase(tx: &mut Tx, payment: &str) -> Result<bool, Fault> {
+    Ok(on!(tx, conn => query(
+        "UPDATE billing_grants SET revoked_at = NULL, paid_back = FALSE WHERE payment_id = $1 AND paid_back"
+    ).bind(payment).execute(conn).await?.rows_affected() > 0))
 }
 
 pub(in crate::billing) async fn revoke_grant(tx: &mut Tx, id: GrantId, now: Timestamp) -> Result<Option<Grant>, Fault> {

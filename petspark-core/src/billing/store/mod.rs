@@ -16,19 +16,23 @@ pub(super) use catalogue::{
 };
 pub(super) use customers::{
     count_customers, customer_by_id, customer_of, customers_after, customers_of_nobody, email_of, insert_customer,
-    live_customers_of, live_user, mark_customer_deleted, unmark_customer,
+    live_customers_of, live_user, mark_customer_deleted, newest_customers, unmark_customer,
 };
 pub(super) use events::{
-    count_events, find_event, insert_events, list_events, note_failure, purge_events, revive_dead_events, revive_event,
-    revive_unavailable, settle_event, waiting_events,
+    count_events, find_event, insert_events, last_dead_cause, list_events, note_failure, purge_events,
+    revive_dead_events, revive_event, revive_unavailable, settle_event, waiting_events,
 };
-pub(super) use grants::{facts, grants_of, insert_grant, insert_purchase, revoke_grant, revoke_purchase};
+pub(super) use grants::{
+    facts, grants_of, insert_grant, insert_purchase, return_purchase, revoke_grant, revoke_purchase,
+};
 pub(super) use operations::{
     OperationRow, claim_operation, count_operations, find_operation, finish_operation, finish_operation_now,
-    give_up_forgotten, give_up_operation, pending_operations, pending_operations_about, pending_subscription,
-    purge_operations, rekey_operation, renew_operation, settle_operation,
+    give_up_forgotten, give_up_operation, operation_by_id, pending_operations, pending_operations_about,
+    pending_subscription, purge_operations, rekey_operation, renew_operation, settle_operation, touch_operation,
 };
-pub(super) use payments::{PaymentRow, find_payment, mark_disputed, payments_of, put_payment, unsettled_payments};
+pub(super) use payments::{
+    PaymentRow, find_payment, mark_disputed, payments_of, put_payment, refunded_of, unsettled_payments,
+};
 pub(super) use subscriptions::{
     SubscriptionRow, accounts_to_follow, count_subscriptions_of, end_subscription, find_subscription, first_turn,
     has_live_subscription, live_subscription_ids, mark_leaving, purge_turns, put_subscription, second_subscriptions,

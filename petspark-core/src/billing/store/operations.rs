@@ -19,12 +19,14 @@ pub(in crate::billing) struct OperationRow {
     pub(in crate::billing) state: String,
     pub(in crate::billing) stripe_id: Option<String>,
     pub(in crate::billing) created_at: Timestamp,
+    /// When somebody last began to ask for it.
+    pub(in crate::billing) updated_at: Timestamp,
 }
 
 macro_rules! select_operation {
     ($rest:literal) => {
         concat!(
-            "SELECT id, user_id, kind, object_id, idempotency_key, request_hash, state, stripe_id, created_at \
+            "SELECT id, user_id, kind, object_id, idempotency_key, request_hash, state, stripe_id, created_at, updated_at \
              FROM billing_operations ",
             $rest
         )
@@ -46,6 +48,17 @@ pub(in crate::billing) async fn find_operation(db: &Database, key: &str) -> Resu
         .bind(key).fetch_optional(pool).await)?)
 }
 
+pub(in crate::billing) async fn operation_by_id(db: &Database, id: OperationId) -> Result<Option<OperationRow>, Fault> {
+    Ok(on_reader!(db, pool => query_as(select_operation!("WHERE id = $1")).bind(id).fetch_optional(pool).await)?)
+}
+
+/// Says that an open operation is being asked for now; not if it isn't open any more.
+pub(in crate::billing) async fn touch_operation(db: &Database, id: OperationId, now: Timestamp) -> Result<bool, Fault> {
+    Ok(on_writer!(db, pool => query(
+        "UPDATE billing_operations SET updated_at = $2 WHERE id = $1 AND state = 'pending'"
+    ).bind(id).bind(now).execute(pool).await?.rows_affected() > 0))
+}
+
 /// Writes down what became of an operation, with what came of it.
 pub(in crate::billing) async fn finish_operation(
     tx: &mut Tx,
@@ -63,12 +76,13 @@ pub(in crate::billing) async fn finish_operation(
 pub(in crate::billing) async fn settle_operation(
     tx: &mut Tx,
     id: OperationId,
-    stripe_id: &str,
+    state: &str,
+    stripe_id: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, Fault> {
     Ok(on!(tx, conn => query(
-        "UPDATE billing_operations SET state = 'done', stripe_id = $2, updated_at = $3 WHERE id = $1 AND state = 'pending'"
-    ).bind(id).bind(stripe_id).bind(now).execute(conn).await?.rows_affected() > 0))
+        "UPDATE billing_operations SET state = $2, stripe_id = $3, updated_at = $4 WHERE id = $1 AND state = 'pending'"
+    ).bind(id).bind(state).bind(stripe_id).bind(now).execute(conn).await?.rows_affected() > 0))
 }
 
 /// The same for one that changes nothing of ours, or that was refused.
@@ -85,26 +99,34 @@ pub(in crate::billing) async fn finish_operation_now(
     Ok(())
 }
 
-/// Ends an operation whose result is of no use any more.
-pub(in crate::billing) async fn give_up_operation(db: &Database, id: OperationId, now: Timestamp) -> Result<(), Fault> {
-    on_writer!(db, pool => query("UPDATE billing_operations SET state = 'refused', updated_at = $2 WHERE id = $1")
-        .bind(id).bind(now).execute(pool).await.map(drop))?;
+/// Ends an operation whose result is of no use any more, unless somebody has begun to ask for it since `idle`.
+pub(in crate::billing) async fn give_up_operation(
+    db: &Database,
+    id: OperationId,
+    idle: Timestamp,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    on_writer!(db, pool => query(
+        "UPDATE billing_operations SET state = 'refused', updated_at = $3 \
+         WHERE id = $1 AND (state <> 'pending' OR updated_at <= $2)"
+    ).bind(id).bind(idle).bind(now).execute(pool).await.map(drop))?;
     Ok(())
 }
 
 /// Begins an operation anew under another id, and with it under another key at Stripe; of several who try,
-/// one does.
+/// one does. Not while somebody has begun to ask for it since `idle`.
 pub(in crate::billing) async fn renew_operation(
     tx: &mut Tx,
     was: OperationId,
     new: &OperationRow,
+    idle: Timestamp,
 ) -> Result<bool, Fault> {
     Ok(on!(tx, conn => query(
         "UPDATE billing_operations SET id = $2, state = 'pending', request_hash = $3, stripe_id = NULL, created_at = $4, \
-             updated_at = $4, kind = $5, object_id = $6 WHERE id = $1"
+             updated_at = $4, kind = $5, object_id = $6 WHERE id = $1 AND (state <> 'pending' OR updated_at <= $7)"
     )
         .bind(was).bind(new.id).bind(&new.request_hash).bind(new.created_at).bind(&new.kind).bind(&new.object_id)
-        .execute(conn).await?.rows_affected() > 0))
+        .bind(idle).execute(conn).await?.rows_affected() > 0))
 }
 
 /// Gives one that is open another id, and with it another key; of several who try, one does.
@@ -157,16 +179,18 @@ pub(in crate::billing) async fn pending_subscription(
     )).bind(user).bind(price).fetch_optional(pool).await)?)
 }
 
-/// Ends those that Stripe has forgotten and whose outcome, if there was one, events tell or a comparison finds.
+/// Ends those that Stripe has forgotten and whose outcome, if there was one, events tell or a comparison finds; not
+/// those for which somebody has begun to ask since `idle`.
 pub(in crate::billing) async fn give_up_forgotten(
     db: &Database,
     before: Timestamp,
+    idle: Timestamp,
     now: Timestamp,
 ) -> Result<u64, Fault> {
     Ok(on_writer!(db, pool => query(
-        "UPDATE billing_operations SET state = 'refused', updated_at = $2 \
-         WHERE state = 'pending' AND created_at < $1 AND kind NOT IN ('customer', 'refund')"
-    ).bind(before).bind(now).execute(pool).await?.rows_affected()))
+        "UPDATE billing_operations SET state = 'refused', updated_at = $3 \
+         WHERE state = 'pending' AND created_at < $1 AND updated_at <= $2 AND kind NOT IN ('customer', 'refund')"
+    ).bind(before).bind(idle).bind(now).execute(pool).await?.rows_affected()))
 }
 
 pub(in crate::billing) async fn count_operations(db: &Database, before: Timestamp) -> Result<i64, Fault> {

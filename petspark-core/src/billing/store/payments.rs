@@ -38,6 +38,12 @@ pub(in crate::billing) async fn find_payment(db: &Database, id: &str) -> Result<
     Ok(on_reader!(db, pool => query_as(select_payment!("WHERE id = $1")).bind(id).fetch_optional(pool).await)?)
 }
 
+/// How much of a payment went back as far as is written down.
+pub(in crate::billing) async fn refunded_of(tx: &mut Tx, id: &str) -> Result<Option<i64>, Fault> {
+    Ok(on!(tx, conn => query_scalar("SELECT refunded FROM billing_payments WHERE id = $1")
+        .bind(id).fetch_optional(conn).await)?)
+}
+
 /// Somebody's, the newest first.
 pub(in crate::billing) async fn payments_of(db: &Database, user: UserId) -> Result<Vec<PaymentRow>, Fault> {
     Ok(on_reader!(db, pool => query_as(select_payment!(

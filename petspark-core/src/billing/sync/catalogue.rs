@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::SyncReport;
+use crate::billing::remote::{Remote, RemotePrice, RemoteProduct};
 use crate::billing::{Billing, BillingError, store};
 
 impl Billing {
-    pub(super) async fn sync_catalogue(&self, report: &mut SyncReport) -> Result<(), BillingError> {
-        let (products, prices) = self.whole_catalogue().await?;
+    pub(super) async fn sync_catalogue(
+        &self,
+        remote: &dyn Remote,
+        report: &mut SyncReport,
+    ) -> Result<(), BillingError> {
+        let (products, prices) = whole_catalogue(remote).await?;
         report.catalogue = (products.len() + prices.len()) as u64;
         let (mut changed_products, mut changed_prices) = (Vec::new(), Vec::new());
         let there: BTreeSet<&str> = products.iter().map(|product| product.id.as_str()).collect();
@@ -43,5 +48,26 @@ impl Billing {
             }
         }
         Ok(())
+    }
+}
+
+/// All products of Stripe's, and all prices.
+async fn whole_catalogue(remote: &dyn Remote) -> Result<(Vec<RemoteProduct>, Vec<RemotePrice>), BillingError> {
+    let (mut products, mut prices, mut after) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = remote.products(after).await?;
+        products.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    loop {
+        let page = remote.prices(after).await?;
+        prices.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok((products, prices));
+        }
     }
 }

@@ -89,18 +89,15 @@ impl Billing {
     /// One that was taken for deleted, and is there: as after a key of another account.
     async fn sync_undeleted(&self, id: &str, report: &mut SyncReport) -> Result<(), BillingError> {
         report.customers += 1;
-        let found = report.add(id, "deleted", Some("yes".to_owned()), Some("no".to_owned()));
-        let mut tx = self.db.begin().await?;
-        let revived = store::unmark_customer(&mut tx, id).await?;
-        // Its user has another one by now.
-        found.mended = found.mended && revived.is_some();
-        if report.dry_run {
-            return Ok(());
+        let (is_dry_run, found) =
+            (report.dry_run, report.add(id, "deleted", Some("yes".to_owned()), Some("no".to_owned())));
+        if !is_dry_run {
+            self.read_customer(id).await?;
+            // Its user may have another one by now.
+            let row = store::customer_by_id(&self.db, id).await?;
+            found.mended = row.is_some_and(|row| row.deleted_at.is_none());
         }
-        if let Some(Some(user)) = revived {
-            self.entitled.forget_after(&mut tx, user);
-        }
-        Ok(tx.commit().await?)
+        Ok(())
     }
 }
 

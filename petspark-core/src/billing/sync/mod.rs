@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod customers;
+mod disputes;
 mod payments;
 mod subscriptions;
 
@@ -66,7 +67,7 @@ impl SyncReport {
 const BATCH: i64 = 500;
 
 impl Billing {
-    /// Compares the catalogue, customers, subscriptions and open payments with Stripe, and mends what is here
+    /// Compares the catalogue, customers, subscriptions, payments and disputes with Stripe, and mends what is here
     /// and the addresses that are there; nothing, if this is a dry run.
     ///
     /// # Errors
@@ -86,16 +87,17 @@ impl Billing {
 
     async fn sync_if(&self, caller: &Caller, dry_run: bool, although_gone: bool) -> Result<SyncReport, BillingError> {
         caller.require(Permission::ManageBilling)?;
-        let remote = self.remote().await?;
+        let remote = if dry_run { self.remote_to_look().await? } else { self.remote().await? };
         let mut report = SyncReport { dry_run, ..SyncReport::default() };
         let customers = customers::all_customers(remote).await?;
         if !dry_run && !although_gone {
             self.require_customers(&customers).await?;
         }
-        self.sync_catalogue(&mut report).await?;
+        self.sync_catalogue(remote, &mut report).await?;
         self.sync_customers(customers, &mut report).await?;
         self.sync_subscriptions(remote, &mut report).await?;
         self.sync_payments(remote, &mut report).await?;
+        self.sync_disputes(remote, &mut report).await?;
         if !dry_run {
             let event = Event::new(Action::BillingSynced).detail("differences", report.differences.len());
             audit::record_now(&self.db, self.clock.now(), caller, event).await?;

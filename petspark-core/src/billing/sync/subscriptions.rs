@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{BATCH, SyncReport};
-use crate::billing::access::{Access, SubscriptionStatus};
+use crate::billing::access::Access;
 use crate::billing::remote::{Remote, RemoteSubscription};
+use crate::billing::status::SubscriptionStatus;
 use crate::billing::store::SubscriptionRow;
 use crate::billing::{Billing, BillingError, store};
 

@@ -7,8 +7,12 @@ use super::refusal::Refusal;
 use super::world::World;
 
 /// Kept in the objects, but answered only when expanded.
-const ON_DEMAND: [(&str, &str); 3] =
-    [("checkout.session", "line_items"), ("invoice", "confirmation_secret"), ("invoice", "payments")];
+const ON_DEMAND: [(&str, &str); 4] = [
+    ("charge", "refunds"),
+    ("checkout.session", "line_items"),
+    ("invoice", "confirmation_secret"),
+    ("invoice", "payments"),
+];
 
 /// The answer as the caller wants it.
 pub(super) fn expand(world: &World, mut answer: Value, paths: &[String]) -> Result<Value, Refusal> {

@@ -18,6 +18,8 @@ pub enum Fault {
     DoneThenServerError,
     /// 502 with a page of HTML from something in between, before anything is done.
     BadGateway,
+    /// 403: the key may not do this.
+    Forbidden,
     /// The connection is cut before anything is done.
     Refused,
     /// No answer, and nothing is done. The connection stays open until the caller ends it.

@@ -211,6 +211,22 @@ impl TestStripe {
         self.world().account = Some(id.to_owned());
     }
 
+    /// Whether the key isn't let know whose it is, as restricted ones aren't.
+    pub fn hide_account(&self, hidden: bool) {
+        self.world().is_account_hidden = hidden;
+    }
+
+    /// The bank couldn't take the money of a refund, for one of Stripe's reasons, such as
+    /// `expired_or_canceled_card`.
+    ///
+    /// # Errors
+    /// When there is no such refund, or it has failed before.
+    pub fn fail_refund(&self, refund: &str, reason: &str) -> Result<(), String> {
+        let mut world = self.world();
+        world.catch_up();
+        payments::fail_refund(&mut world, refund, reason).map_err(|refusal| refusal.message())
+    }
+
     /// Somebody disputes a payment; gives the dispute's id.
     ///
     /// # Errors

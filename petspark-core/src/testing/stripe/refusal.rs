@@ -27,6 +27,15 @@ impl Refusal {
         Self::new(401, "invalid_request_error", "Invalid API Key provided".to_owned())
     }
 
+    /// 403 for what a restricted key may not.
+    pub(super) fn permission(lacks: &str) -> Self {
+        let message = format!(
+            "The provided key does not have the required permissions for this endpoint. Having the '{lacks}' permission \
+             would allow this request to continue."
+        );
+        Self::new(403, "invalid_request_error", message)
+    }
+
     /// 404 for a path that leads nowhere.
     pub(super) fn route(method: &str, path: &str) -> Self {
         Self::new(404, "invalid_request_error", format!("Unrecognized request URL ({method}: {path})."))

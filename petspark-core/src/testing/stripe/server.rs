@@ -104,6 +104,7 @@ async fn serve(world: Arc<Mutex<World>>, request: Request<Incoming>) -> Result<R
         }
         Some(
             Fault::RateLimit
+            | Fault::Forbidden
             | Fault::ServerError
             | Fault::SavedServerError
             | Fault::DoneThenServerError
@@ -158,6 +159,7 @@ fn decide(world: &mut World, asked: &Asked, route: String, fault: Option<Fault>)
     let outcome = match fault {
         Some(Fault::RateLimit) => refused(&Refusal::rate(), request_id),
         Some(Fault::ServerError) => refused(&Refusal::internal(), request_id),
+        Some(Fault::Forbidden) => refused(&Refusal::permission("rak_as_the_test_wants"), request_id),
         Some(fault) if !fault.performs() && fault != Fault::SavedServerError => {
             Outcome { answer: Answer { status: 0, body: String::new(), request_id }, replayed: false }
         }

@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) calls: Vec<Call>,
     /// The account's id, if the test named one.
     pub(super) account: Option<String>,
+    /// Whether nobody may know the account.
+    pub(super) is_account_hidden: bool,
     /// Calls that are held until the test lets them go.
     pub(super) held: Held,
     /// Where pages that people would see are said to be.
@@ -82,6 +84,7 @@ impl World {
             keys: Keys::default(),
             calls: Vec::new(),
             account: None,
+            is_account_hidden: false,
             held: Held::default(),
             url: url.to_owned(),
             cards: BTreeMap::new(),

@@ -1,7 +1,8 @@
 //! Whose payments these are: a key of another account, or of the other mode, changes nothing.
 
 use petspark_core::audit::{Action, AuditFilter};
-use petspark_core::billing::{BillingError, FREE, NewPayment};
+use petspark_core::billing::{AccountId, BillingError, FREE, NewPayment};
+use petspark_core::config::Value as _;
 use petspark_core::testing::stripe::Fault;
 use petspark_core::testing::{TestApp, TestStripe, on_both};
 use petspark_core::{Failure as _, Kind, PageRequest, PetSpark};
@@ -51,11 +52,67 @@ on_both! {
         other.billing().accept_account(&operator(), "we moved").await.unwrap();
         assert_eq!(other.billing().status(&operator()).await.unwrap().account.unwrap().id, "acct_other");
         other.billing().sync(&operator(), true).await.unwrap();
+        assert!(other.billing().check().await.is_ok() && shop.petspark.billing().check().await.is_err());
         // Servers that still have the old key stop.
         assert!(matches!(shop.petspark.billing().sync(&operator(), false).await, Err(BillingError::OtherAccount { .. })));
         let filter = AuditFilter { action: Some(Action::BillingAccountAccepted), ..AuditFilter::default() };
         let entries = app.petspark.audit().list(&operator(), filter, &PageRequest::default()).await.unwrap().items;
         assert_eq!((entries.len(), entries[0].reason.as_deref()), (1, Some("we moved")));
+    }
+
+    async fn the_first_key_is_believed_only_if_it_knows_a_customer_of_ours(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+        shop.catch_up().await;
+        let settings = app.petspark.settings();
+        // As after the upgrade to the release that writes accounts down.
+        execute(settings, "DELETE FROM billing_account").await;
+        let (_, other) = elsewhere(&app, Some("acct_other")).await;
+        for dry_run in [true, false] {
+            let refused = other.billing().sync(&operator(), dry_run).await.unwrap_err();
+            assert!(matches!(&refused, BillingError::OtherAccount { cause } if cause.contains("acct_other")), "{refused:?}");
+        }
+        assert!(matches!(other.billing().check().await, Err(BillingError::OtherAccount { .. })));
+        assert_eq!(other.billing().status(&operator()).await.unwrap().account, None);
+
+        let kept = async |count: usize| {
+            let filter = AuditFilter { action: Some(Action::BillingAccountKept), ..AuditFilter::default() };
+            let entries = app.petspark.audit().list(&operator(), filter, &PageRequest::default()).await.unwrap().items;
+            assert_eq!(entries.len(), count, "{entries:?}");
+            shop.petspark.billing().status(&operator()).await.unwrap().account
+        };
+        shop.petspark.billing().sync(&operator(), true).await.unwrap();
+        assert_eq!(kept(1).await, None, "looking writes nothing down; the one entry is of the first time");
+        shop.petspark.billing().sync(&operator(), false).await.unwrap();
+        assert!(kept(2).await.is_some());
+        assert!(matches!(other.billing().sync(&operator(), false).await, Err(BillingError::OtherAccount { .. })));
+    }
+
+    async fn a_restricted_key_works_where_the_settings_name_its_account(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let own = shop.stripe.ask("GET", "/v1/account", &[]).1["id"].as_str().unwrap().to_owned();
+        let named = async |account: Option<&str>| {
+            app.another_with(|settings| {
+                with_keys(settings, &shop.stripe);
+                settings.billing.stripe.account = account.map(|account| AccountId::parse(account).unwrap());
+            })
+            .await
+        };
+        let buy = async |petspark: &PetSpark| petspark.billing().create_intent(&ada.caller, &month(&shop), None).await;
+        let contradicted = named(Some("acct_other")).await;
+        let refused = buy(&contradicted).await;
+        assert!(
+            matches!(&refused, Err(BillingError::OtherAccount { cause }) if cause.contains("acct_other") && cause.contains(&own)),
+            "{refused:?}"
+        );
+        shop.stripe.hide_account(true);
+        let unnamed = named(None).await;
+        let refused = buy(&unnamed).await;
+        assert!(matches!(&refused, Err(BillingError::KeyRefused { cause }) if cause.contains("403")), "{refused:?}");
+        let status = unnamed.billing().status(&operator()).await.unwrap();
+        assert!(status.outage.is_some_and(|outage| outage.contains("permission")));
+        buy(&named(Some(&own)).await).await.unwrap();
+        assert!(matches!(buy(&named(Some("acct_other")).await).await, Err(BillingError::OtherAccount { .. })));
     }
 
     async fn test_mode_and_live_are_two_accounts(app: TestApp) {

@@ -60,6 +60,32 @@ on_both! {
         assert_ne!(intents[1]["customer"], first.as_str());
     }
 
+    async fn who_was_deleted_stays_so_though_an_older_reading_comes_late(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+        shop.catch_up().await;
+        let first = shop.stripe.objects("customer")[0]["id"].as_str().unwrap().to_owned();
+        let hear = async || {
+            for delivery in shop.stripe.take_deliveries() {
+                shop.receive(&delivery).await;
+            }
+        };
+        shop.stripe.ask("POST", &format!("/v1/customers/{first}"), &[("name", "Ada")]);
+        hear().await;
+        shop.stripe.fail_next_at("GET /v1/customers/{}", 1, Fault::DoneThenDelayed);
+        let meanwhile = async {
+            shop.stripe.delayed().await;
+            shop.stripe.ask("DELETE", &format!("/v1/customers/{first}"), &[]);
+            hear().await;
+            shop.work().await;
+            shop.stripe.let_go();
+        };
+        tokio::join!(shop.work(), meanwhile);
+        shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+        let intents = shop.stripe.objects("payment_intent");
+        assert_ne!(intents[1]["customer"], first.as_str());
+    }
+
     async fn a_new_address_is_told_to_stripe(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();

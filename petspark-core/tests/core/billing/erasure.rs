@@ -75,6 +75,35 @@ on_both! {
         assert_eq!((shop.status_there(&id).as_str(), shop.stripe.objects("charge").len()), ("canceled", charges));
     }
 
+    async fn who_comes_back_goes_on_though_the_answer_to_the_end_was_lost(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        shop.catch_up().await;
+        let ends = |id: &str| shop.stripe.object(id).unwrap()["cancel_at_period_end"].as_bool().unwrap();
+        shop.stripe.fail_next_at("POST /v1/subscriptions/{}", 3, Fault::DoneThenCut);
+        shop.petspark.people().delete(&operator(), ada.id, When::Later, None, false).await.unwrap();
+        assert_eq!(shop.petspark.jobs().run_due().await.unwrap().len(), 1);
+        assert!(ends(&id));
+        drop(shop.stripe.take_deliveries());
+        shop.petspark.people().restore(&operator(), ada.id).await.unwrap();
+        shop.work().await;
+        assert!(!ends(&id), "it ends, although its person is back");
+        assert!(!shop.petspark.billing().subscriptions(&ada.caller).await.unwrap()[0].cancel_at_period_end);
+    }
+
+    async fn who_ended_it_at_stripe_and_left_finds_it_ended(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        shop.catch_up().await;
+        // In the portal, of which no event has told when they leave.
+        shop.stripe.ask("POST", &format!("/v1/subscriptions/{id}"), &[("cancel_at_period_end", "true")]);
+        shop.petspark.people().delete(&operator(), ada.id, When::Later, None, false).await.unwrap();
+        shop.work().await;
+        shop.petspark.people().restore(&operator(), ada.id).await.unwrap();
+        shop.catch_up().await;
+        assert_eq!(shop.stripe.object(&id).unwrap()["cancel_at_period_end"], true);
+    }
+
     async fn an_erased_person_is_not_charged_for_ever_because_a_job_was_given_up(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;

@@ -166,6 +166,29 @@ on_both! {
         assert_eq!(subscriptions[0].status.as_str(), "active");
     }
 
+    async fn what_a_key_may_not_read_stays_given_up_with_the_cause(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await;
+        for delivery in shop.stripe.take_deliveries() {
+            shop.receive(&delivery).await;
+            shop.stripe.acknowledge(&delivery.event);
+        }
+        shop.stripe.fail_next_at("GET /v1/subscriptions/{}", 100_000, Fault::Forbidden);
+        for _ in 0..40 {
+            shop.petspark.jobs().run_due().await.unwrap();
+            shop.stripe.advance(std::time::Duration::from_secs(3601));
+        }
+        let status = shop.petspark.billing().status(&operator()).await.unwrap();
+        assert!(status.events_dead > 0 && status.events_pending == 0, "{status:?}");
+        assert!(status.dead_cause.is_some_and(|cause| cause.contains("403") && cause.contains("permission")));
+        // The sweep goes through all the while: it may read all that it asks for.
+        shop.petspark.billing().sweep(&operator()).await.unwrap();
+        shop.stripe.advance(std::time::Duration::from_secs(3601));
+        shop.petspark.jobs().run_due().await.unwrap();
+        let after = shop.petspark.billing().status(&operator()).await.unwrap();
+        assert_eq!((after.events_dead, after.events_pending), (status.events_dead, 0));
+    }
+
     async fn a_sweep_finds_what_never_came(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await;

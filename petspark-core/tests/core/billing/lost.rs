@@ -56,7 +56,7 @@ on_both! {
             assert_eq!(shop.stripe.objects(kind).len(), 1, "{kind}");
         }
         assert_eq!(billing.status(&operator()).await.unwrap().open_operations, 0);
-        assert!(billing.check().is_ok());
+        assert!(billing.check().await.is_ok());
     }
 
     async fn what_was_done_behind_a_kept_failure_is_found(app: TestApp) {

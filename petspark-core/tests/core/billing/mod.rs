@@ -10,6 +10,7 @@ mod lost;
 mod order;
 mod outages;
 mod payments;
+mod refunds;
 mod shop;
 mod subscribing;
 mod subscriptions;

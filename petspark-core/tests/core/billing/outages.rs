@@ -6,6 +6,7 @@ use petspark_core::billing::{BillingError, NewPayment};
 use petspark_core::pets::{PetFields, Species};
 use petspark_core::testing::on_both;
 use petspark_core::testing::stripe::Fault;
+use petspark_core::{Failure as _, Kind};
 
 use super::shop::Shop;
 
@@ -45,7 +46,7 @@ on_both! {
         for _ in 0..2 {
             assert!(matches!(billing.create_intent(&ada.caller, &month(&shop), None).await, Err(BillingError::Unavailable { .. })));
         }
-        assert!(billing.check().is_err());
+        assert!(billing.check().await.is_err());
         let (asked, begun) = (shop.stripe.calls().len(), Instant::now());
         for _ in 0..50 {
             assert!(matches!(billing.create_intent(&ada.caller, &month(&shop), None).await, Err(BillingError::Unavailable { .. })));
@@ -58,7 +59,7 @@ on_both! {
         billing.products().await.unwrap();
         app.clock.advance(Duration::from_secs(10));
         billing.create_intent(&ada.caller, &month(&shop), None).await.unwrap();
-        assert!(billing.check().is_ok());
+        assert!(billing.check().await.is_ok());
     }
 
     async fn who_does_not_answer_is_not_waited_for(app: TestApp) {
@@ -82,7 +83,9 @@ on_both! {
             })
             .await;
         let error = wrong.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap_err();
-        assert!(matches!(error, BillingError::Unavailable { .. }), "{error:?}");
+        assert!(matches!(error, BillingError::KeyRefused { .. }), "{error:?}");
+        assert_eq!((error.kind(), error.code()), (Kind::Unavailable, "PAY_000"));
+        assert!(matches!(wrong.billing().check().await, Err(BillingError::KeyRefused { .. })));
         assert!(!format!("{error:?} {error}").contains("wrongwrongwrong"));
     }
 }

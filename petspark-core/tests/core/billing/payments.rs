@@ -164,6 +164,26 @@ on_both! {
         }
     }
 
+    async fn a_lost_dispute_of_which_no_event_told_is_found_by_the_comparison(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let billing = shop.petspark.billing();
+        let intent = billing.create_intent(&ada.caller, &buy(&shop, 1), None).await.unwrap().result;
+        shop.stripe.pay(&intent.id, "pm_card_visa").unwrap();
+        let dispute = shop.stripe.dispute(&intent.id).unwrap();
+        shop.catch_up().await;
+        assert!(billing.sync(&operator(), true).await.unwrap().differences.is_empty(), "it isn't decided");
+        shop.stripe.close_dispute(&dispute, false).unwrap();
+        drop(shop.stripe.take_deliveries());
+        for dry_run in [true, false] {
+            assert_eq!(shop.plan(&ada).await, "premium");
+            let report = billing.sync(&operator(), dry_run).await.unwrap();
+            let told: Vec<_> = report.differences.iter().map(|one| (one.object.as_str(), one.field.as_str(), one.mended)).collect();
+            assert_eq!(told, [(intent.id.as_str(), "dispute", !dry_run)]);
+        }
+        assert_eq!(shop.plan(&ada).await, FREE);
+        assert!(billing.sync(&operator(), true).await.unwrap().differences.is_empty());
+    }
+
     async fn a_payment_that_needs_its_bank_is_told_by_an_event(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let intent = shop.petspark.billing().create_intent(&ada.caller, &buy(&shop, 1), None).await.unwrap().result;

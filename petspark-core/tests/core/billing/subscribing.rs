@@ -9,7 +9,7 @@ use petspark_core::testing::stripe::Fault;
 use petspark_core::{Failure as _, IdempotencyKey};
 use std::time::Duration;
 
-use super::shop::{Shop, intent_of, operator};
+use super::shop::{Shop, intent_of, operator, with_keys};
 
 fn subscription(price: &str) -> NewSubscription {
     NewSubscription { price_id: price.to_owned() }
@@ -122,6 +122,98 @@ on_both! {
         assert!(found.result.client_secret.is_some());
         assert!(billing.subscribe(&ada.caller, &new, Some(&key("one"))).await.unwrap().replayed);
         assert_eq!(shop.stripe.objects("subscription").len(), 1);
+        assert_eq!(billing.status(&operator()).await.unwrap().open_operations, 0);
+    }
+
+    async fn what_is_asked_for_once_more_is_not_given_up_for_something_else_meanwhile(app: TestApp) {
+        let shop = Shop::open(&app).await;
+        let billing = shop.petspark.billing();
+        for (n, call) in ["POST /v1/subscriptions", "POST /v1/checkout/sessions"].into_iter().enumerate() {
+            let ada = app.register(&format!("ada{n}")).await;
+            let begin = async || match n {
+                0 => billing.subscribe(&ada.caller, &subscription(&shop.premium), None).await.map(drop),
+                _ => billing.checkout_session(&ada.caller, &checkout(&shop.premium), None).await.map(drop),
+            };
+            shop.stripe.fail_next_at(call, 3, Fault::Refused);
+            begin().await.unwrap_err();
+            // Long enough for nobody to be asking any more.
+            shop.stripe.advance(Duration::from_secs(3600));
+            shop.stripe.fail_next_at(call, 1, Fault::Delayed);
+            let meanwhile = async {
+                shop.stripe.delayed().await;
+                let other = billing.subscribe(&ada.caller, &subscription(&shop.pro), None).await;
+                shop.stripe.let_go();
+                other
+            };
+            let (begun, other) = tokio::join!(begin(), meanwhile);
+            begun.unwrap();
+            assert!(matches!(other, Err(BillingError::Conflict(_))), "{call}: {other:?}");
+        }
+        assert_eq!((shop.stripe.objects("subscription").len(), shop.stripe.objects("checkout.session").len()), (1, 1));
+    }
+
+    async fn what_was_given_up_for_something_else_is_not_asked_for_any_more(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let billing = shop.petspark.billing();
+        shop.stripe.fail_next_at("POST /v1/checkout/sessions", 3, Fault::Refused);
+        billing.checkout_session(&ada.caller, &checkout(&shop.premium), None).await.unwrap_err();
+        shop.stripe.advance(Duration::from_secs(3600));
+        // It has begun to look whether the way is clear, and another is quicker: a page, so that nothing is subscribed.
+        shop.stripe.fail_next_at("GET /v1/subscriptions", 1, Fault::DoneThenDelayed);
+        let page = checkout(&shop.premium);
+        let slow = billing.checkout_session(&ada.caller, &page, None);
+        let quick = async {
+            shop.stripe.delayed().await;
+            let quick = billing.checkout_session(&ada.caller, &checkout(&shop.pro), None).await;
+            shop.stripe.let_go();
+            quick
+        };
+        let (slow, quick) = tokio::join!(slow, quick);
+        quick.unwrap();
+        assert!(matches!(slow, Err(BillingError::Conflict(_))), "{slow:?}");
+        assert_eq!(shop.stripe.objects("checkout.session").len(), 1, "two pages are open, each for a subscription");
+    }
+
+    async fn an_operation_is_found_though_its_parameters_changed_under_its_key(app: TestApp) {
+        let shop = Shop::open(&app).await;
+        let changed = app
+            .another_with(|settings| {
+                with_keys(settings, &shop.stripe);
+                settings.billing.automatic_tax = true;
+            })
+            .await;
+        // Stripe has kept the key for what was asked: it was done, or failed.
+        for (n, first) in [Fault::DoneThenCut, Fault::SavedServerError].into_iter().enumerate() {
+            let (ada, bob) = (app.register(&format!("ada{n}")).await, app.register(&format!("bob{n}")).await);
+            for call in ["POST /v1/subscriptions", "POST /v1/checkout/sessions"] {
+                shop.stripe.fail_next_at(call, 1, first);
+                shop.stripe.fail_next_at(call, 2, Fault::Refused);
+            }
+            let (new, page) = (subscription(&shop.premium), checkout(&shop.premium));
+            shop.petspark.billing().subscribe(&ada.caller, &new, None).await.unwrap_err();
+            shop.petspark.billing().checkout_session(&bob.caller, &page, None).await.unwrap_err();
+            changed.billing().subscribe(&ada.caller, &new, None).await.unwrap();
+            changed.billing().checkout_session(&bob.caller, &page, None).await.unwrap();
+            for kind in ["subscription", "checkout.session"] {
+                assert_eq!(shop.stripe.objects(kind).len(), n + 1, "{first:?} {kind}");
+            }
+            assert_eq!(changed.billing().status(&operator()).await.unwrap().open_operations, 0);
+        }
+    }
+
+    async fn a_lost_subscription_that_has_ended_is_not_told_as_begun(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let (billing, new) = (shop.petspark.billing(), subscription(&shop.premium));
+        shop.stripe.fail_next_at("POST /v1/subscriptions", 3, Fault::DoneThenCut);
+        billing.subscribe(&ada.caller, &new, Some(&key("one"))).await.unwrap_err();
+        let lost = shop.stripe.objects("subscription")[0]["id"].as_str().unwrap().to_owned();
+        shop.stripe.ask("DELETE", &format!("/v1/subscriptions/{lost}"), &[]);
+        drop(shop.stripe.take_deliveries());
+        let told = billing.subscribe(&ada.caller, &new, Some(&key("one"))).await;
+        assert!(matches!(told, Err(BillingError::Conflict(_))), "{told:?}");
+        let begun = billing.subscribe(&ada.caller, &new, Some(&key("one"))).await.unwrap().result;
+        assert_ne!(begun.id, lost);
+        assert_eq!(begun.status, SubscriptionStatus::Incomplete);
         assert_eq!(billing.status(&operator()).await.unwrap().open_operations, 0);
     }
 

@@ -10,14 +10,14 @@ use tokio::net::TcpStream;
 
 use super::{DAY, customer, done, monthly, price, refused, stripe, subscribe, text};
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
     body: String,
 }
 
 /// Posts, and gives the answer, unless there is none within a second.
-async fn post(stripe: &TestStripe, path: &str, key: &str, body: &str) -> Option<Answer> {
+pub(crate) async fn post(stripe: &TestStripe, path: &str, key: &str, body: &str) -> Option<Answer> {
     let host = stripe.url().as_str().trim_start_matches("http://").trim_end_matches('/').to_owned();
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nauthorization: Bearer {}\r\n\

@@ -1,8 +1,9 @@
 //! The Stripe that tests talk to: whether it is like Stripe, as its own library, its published
-//! fields and the types we decode with have it, and whether its faults are what they say.
+//! fields, the types we decode with and another stand-in have it, and whether its faults are what they say.
 
-mod faults;
+pub(crate) mod faults;
 mod fidelity;
+mod second;
 mod time;
 
 use std::time::Duration;

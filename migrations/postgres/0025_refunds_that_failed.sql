@@ -1,0 +1,8 @@
+-- Whether a purchase was taken back because its money went back: if the money comes back, so does the purchase. What an
+-- administrator took back stays so.
+ALTER TABLE billing_grants ADD COLUMN paid_back boolean NOT NULL DEFAULT false;
+
+UPDATE billing_grants
+SET paid_back = true
+WHERE revoked_at IS NOT NULL
+  AND payment_id IN (SELECT id FROM billing_payments WHERE refunded >= amount);
