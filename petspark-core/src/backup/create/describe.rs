@@ -56,7 +56,7 @@ impl Backups {
             tables: copied.contents.tables,
             snapshot: copied.snapshot,
             files,
-            media: ManifestMedia { mode, objects, bytes, lacking: Vec::new() },
+            media: ManifestMedia { mode, objects, bytes, lacking: Vec::new(), problem: None },
             encryption,
             keys_required: sealing.into_iter().take(1).collect(),
             tools: copied.tools,
