@@ -355,13 +355,13 @@ fn help_of_an_external_command_is_its_own() {
 fn with_an_allow_list_only_those_programs_are_commands_and_only_as_they_are() {
     let place = place();
     program(&place, "petspark-cli-hello", "echo hello");
-    program(&place, "petspark-cli-other", "echo other");
+    program(&place, "petspark-cli-zebra", "echo zebra");
     let bytes = std::fs::read(place.path().join("bin/petspark-cli-hello")).unwrap();
     let allowed = format!("hello=sha256:{}", petspark_core::audit::fingerprint(&bytes));
     let place = place.with("PETSPARK__PLUGINS__ALLOW", &allowed);
     assert_eq!(place.ok("hello").stdout, "hello\n");
-    place.run("other").expect(126).says("plugins.allow doesn't name it");
-    assert!(!place.ok("--help").stdout.contains("other"));
+    place.run("zebra").expect(126).says("plugins.allow doesn't name it");
+    assert!(!place.ok("--help").stdout.contains("zebra"));
     program(&place, "petspark-cli-hello", "echo changed");
     place.run("hello").expect(126).says("another SHA-256");
     let place = place.with("PETSPARK__PLUGINS__ALLOW", "hello=md5:1");
