@@ -100,7 +100,7 @@ impl App {
                 let cx = Context::new(Options::default(), root, self.plugins.clone(), self.built_in);
                 return explain(external::declare(&cx), &args);
             }
-            Err(error) => return usage(&error),
+            Err(error) => return self.help_of_external(&root, &args).unwrap_or_else(|| usage(&error)),
         };
         let options = Options::read(&matches);
         let cx = Context::new(options, root, self.plugins.clone(), self.built_in);
@@ -110,6 +110,25 @@ impl App {
         };
         logging::flush();
         exit
+    }
+
+    /// `help NAME` of a command that isn't built in is its own help, as `NAME --help`. `None` if that isn't what
+    /// was asked.
+    fn help_of_external(&self, root: &Command, args: &[OsString]) -> Option<Exit> {
+        let [before @ .., help, name] = args else { return None };
+        let name = name.to_str().filter(|_| help == "help")?;
+        let alone = root.clone().subcommand_required(false).arg_required_else_help(false);
+        // Of a sub-command's own `help` this is not the place.
+        let matches = alone.try_get_matches_from(before).ok().filter(|matches| matches.subcommand().is_none())?;
+        let cx = Context::new(Options::read(&matches), root.clone(), self.plugins.clone(), self.built_in);
+        let ran = external::find(&cx, name).transpose()?.and_then(|program| {
+            let runtime = runtime()?;
+            let exit = runtime.block_on(external::run(&cx, &program, &["--help".into()]));
+            runtime.shutdown_background();
+            exit
+        });
+        logging::flush();
+        Some(ran.unwrap_or_else(|failure| output::fail(&cx.options, &failure)))
     }
 
     /// The whole command line. External commands are not declared: they are found when asked for.
@@ -162,18 +181,22 @@ impl App {
     fn dispatch(&self, cx: &Context, args: &[OsString], matches: &ArgMatches) -> Result<Exit, Failure> {
         // subcommand_required: clap has refused a command line without one.
         let Some((name, args_of_command)) = matches.subcommand() else { return Ok(Exit::Usage) };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::io("can't start the runtime", &error))?;
+        if name == "serve" && cx.options.timeout.is_some() {
+            return Err(Failure::new(Exit::Usage, "`serve` ends when it is told to; --timeout is for other commands"));
+        }
+        let runtime = runtime()?;
         let exit = match self.plugins.iter().find(|plugin| plugin.command().get_name() == name) {
             Some(plugin) => runtime.block_on(async {
-                let outcome = plugin.run(cx, args_of_command).await;
+                let outcome = tokio::select! {
+                    outcome = plugin.run(cx, args_of_command) => outcome,
+                    // What it was at is given up in the middle, as by a second Ctrl-C.
+                    () = cx.timed_out() => return Err(cx.late()),
+                };
                 cx.close().await;
                 outcome.map(|outcome| output::finish(&cx.options, &outcome))
             }),
             None => match external::find(cx, name)? {
-                Some(program) => runtime.block_on(external::run(cx, &program, args_of_command)),
+                Some(program) => runtime.block_on(external::run(cx, &program, &external::args_of(args_of_command))),
                 None => Ok(explain(external::declare(cx), args)),
             },
         };
@@ -181,6 +204,11 @@ impl App {
         runtime.shutdown_background();
         exit
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::io("can't start the runtime", &error))
 }
 
 /// Refuses a name that isn't one, is reserved, or is taken: never does the last one win.

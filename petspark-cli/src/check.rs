@@ -128,48 +128,59 @@ pub(crate) async fn run_all(
 ) -> Vec<CheckResult> {
     let mut running: Vec<BoxFuture<'_, CheckResult>> = Vec::new();
     for check in checks {
-        let is_required = required.iter().any(|id| id == check.id());
-        running.push(Box::pin(run_one(cx, *check, lenient, is_required)));
+        running.push(Box::pin(run_one(cx, *check, lenient, required)));
     }
     futures_util::stream::iter(running).buffered(AT_ONCE).collect().await
 }
 
-async fn run_one(cx: &Context, check: &dyn Check, lenient: bool, required: bool) -> CheckResult {
+async fn run_one(cx: &Context, check: &dyn Check, lenient: bool, required: &[String]) -> CheckResult {
     let started = Instant::now();
     let verdict = match tokio::time::timeout(LIMIT, check.run(cx)).await {
         Ok(verdict) => verdict,
         Err(_) => Verdict::Broken(format!("no answer within {} s", LIMIT.as_secs())),
     };
-    let severity = match check.severity() {
-        Severity::Error if lenient && check.id() != "config.complete" => Severity::Warn,
-        severity => severity,
-    };
-    result(check, severity, verdict, required, started.elapsed())
+    About::of(check).with(verdict, lenient, required, started.elapsed())
 }
 
-fn result(check: &dyn Check, severity: Severity, verdict: Verdict, required: bool, took: Duration) -> CheckResult {
-    let failed = if severity == Severity::Error { Status::Fail } else { Status::Warn };
-    let (status, reason, observed, expected, hint) = match verdict {
-        Verdict::Pass(observed) => (Status::Pass, None, observed, None, None),
-        Verdict::Fail { observed, expected, hint } => (failed, None, observed, Some(expected), Some(hint)),
-        Verdict::Skip(reason, why) if required => {
-            (Status::Fail, Some(reason), why, Some("not skipped".to_owned()), None)
+/// What is told of a check beside what it found.
+pub(crate) struct About {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) items: Vec<String>,
+    pub(crate) docs_url: Option<String>,
+    pub(crate) severity: Severity,
+}
+
+impl About {
+    fn of(check: &dyn Check) -> Self {
+        Self {
+            id: check.id().to_owned(),
+            title: check.title().to_owned(),
+            items: check.items().iter().map(|item| (*item).to_owned()).collect(),
+            docs_url: check.docs_url().map(str::to_owned),
+            severity: check.severity(),
         }
-        Verdict::Skip(reason, why) => (Status::Skip, Some(reason), why, None, None),
-        Verdict::Broken(why) => (Status::Error, None, why, None, None),
-    };
-    CheckResult {
-        id: check.id().to_owned(),
-        items: check.items().iter().map(|item| (*item).to_owned()).collect(),
-        title: check.title().to_owned(),
-        severity,
-        status,
-        reason,
-        observed,
-        expected,
-        hint,
-        docs_url: check.docs_url().map(str::to_owned),
-        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+
+    /// The whole result.
+    pub(crate) fn with(self, verdict: Verdict, lenient: bool, required: &[String], took: Duration) -> CheckResult {
+        let Self { id, title, items, docs_url, severity } = self;
+        let severity = match severity {
+            Severity::Error if lenient && id != "config.complete" => Severity::Warn,
+            severity => severity,
+        };
+        let failed = if severity == Severity::Error { Status::Fail } else { Status::Warn };
+        let (status, reason, observed, expected, hint) = match verdict {
+            Verdict::Pass(observed) => (Status::Pass, None, observed, None, None),
+            Verdict::Fail { observed, expected, hint } => (failed, None, observed, Some(expected), Some(hint)),
+            Verdict::Skip(reason, why) if required.contains(&id) => {
+                (Status::Fail, Some(reason), why, Some("not skipped".to_owned()), None)
+            }
+            Verdict::Skip(reason, why) => (Status::Skip, Some(reason), why, None, None),
+            Verdict::Broken(why) => (Status::Error, None, why, None, None),
+        };
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        CheckResult { id, items, title, severity, status, reason, observed, expected, hint, docs_url, duration_ms }
     }
 }
 

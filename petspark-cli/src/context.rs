@@ -3,8 +3,9 @@
 //! is made, or one that lacks migrations is migrated, is decided here for all commands.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use petspark_core::config::{DatabaseUrl, Environment, Loader, Problems, Settings, Sources};
+use petspark_core::config::{DatabaseUrl, Environment, Loader, Problems, Settings, Sources, Value as _};
 use petspark_core::database::{Database, Migration, MigrationError};
 use petspark_core::{Caller, Clock, Migrate, PetSpark, StartError};
 use tokio::sync::OnceCell;
@@ -34,11 +35,13 @@ pub struct Context {
     built_in: usize,
     settings: OnceLock<Loaded>,
     petspark: OnceCell<PetSpark>,
+    started: Instant,
 }
 
 impl Context {
     pub(crate) fn new(options: Options, root: clap::Command, plugins: Vec<Arc<dyn Plugin>>, built_in: usize) -> Self {
-        Self { options, root, plugins, built_in, settings: OnceLock::new(), petspark: OnceCell::new() }
+        let (settings, petspark) = (OnceLock::new(), OnceCell::new());
+        Self { options, root, plugins, built_in, settings, petspark, started: Instant::now() }
     }
 
     /// Every command there is.
@@ -203,6 +206,23 @@ impl Context {
             sources.flags.insert("environment".to_owned(), environment.to_string());
         }
         Ok(sources)
+    }
+
+    /// Waits until `--timeout` is over; for ever if there is none.
+    pub(crate) async fn timed_out(&self) {
+        match self.options.timeout {
+            Some(limit) => tokio::time::sleep(limit.saturating_sub(self.started.elapsed())).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What the operator is told then.
+    pub(crate) fn late(&self) -> Failure {
+        let limit = self.options.timeout.unwrap_or_default().render();
+        Failure::new(
+            Exit::Unreachable,
+            format!("not done within {limit}, and given up: what was begun may be half done"),
+        )
     }
 
     /// Ends what was opened.

@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use petspark_core::config::Environment;
 
+use crate::commands::args::duration;
 use crate::os;
 
 /// How data is written to standard output.
@@ -45,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
     pub(crate) verbose: u8,
     pub(crate) no_input: bool,
+    pub(crate) timeout: Option<Duration>,
 }
 
 const HEADING: &str = "Global options";
@@ -95,6 +98,11 @@ pub(crate) fn declare(root: Command) -> Command {
             .long("no-input")
             .action(ArgAction::SetTrue)
             .help("Never ask; what would need an answer fails instead"),
+        Arg::new("timeout")
+            .long("timeout")
+            .value_name("DURATION")
+            .value_parser(duration)
+            .help("Give up after so long, with exit code 7"),
     ];
     options.into_iter().fold(root, |root, option| root.arg(option.global(true).help_heading(HEADING)))
 }
@@ -110,6 +118,7 @@ impl Options {
             quiet: args.get_flag("quiet"),
             verbose: args.get_count("verbose"),
             no_input: args.get_flag("no-input"),
+            timeout: args.get_one("timeout").copied(),
         }
     }
 

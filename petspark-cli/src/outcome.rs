@@ -1,5 +1,7 @@
 //! What a command has to say when it is done: data with a table form, which `output` writes.
 
+use std::collections::BTreeMap;
+
 use serde::ser::{Error as _, SerializeMap as _};
 use serde::{Serialize, Serializer};
 
@@ -58,7 +60,20 @@ impl Outcome {
 
     /// Some things: in JSON a list under `name`, in JSON lines a line each and a summary.
     pub fn list<T: Serialize>(schema: &str, name: &str, items: &[T], columns: &[Column<T>]) -> Self {
-        Self::page(schema, name, items, None, columns)
+        Self::of_list(&List { schema, name, items, next_cursor: None, facts: Facts::new() }, columns)
+    }
+
+    /// The same with facts about all of them: beside the list in JSON, in the summary in JSON lines. A table
+    /// has no place for them.
+    pub fn list_with<T: Serialize>(
+        schema: &str,
+        name: &str,
+        items: &[T],
+        facts: &[(&str, &str)],
+        columns: &[Column<T>],
+    ) -> Self {
+        let facts = facts.iter().copied().collect();
+        Self::of_list(&List { schema, name, items, next_cursor: None, facts }, columns)
     }
 
     /// The same for a part of a longer list, with the cursor that asks for the next part: a person
@@ -70,10 +85,21 @@ impl Outcome {
         next_cursor: Option<&str>,
         columns: &[Column<T>],
     ) -> Self {
-        let document = serde_json::to_string_pretty(&List { schema, name, items, next_cursor });
+        let outcome = Self::of_list(&List { schema, name, items, next_cursor, facts: Facts::new() }, columns);
+        match next_cursor {
+            Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
+            None => outcome,
+        }
+    }
+
+    fn of_list<T: Serialize>(list: &List<'_, T>, columns: &[Column<T>]) -> Self {
+        let List { items, next_cursor, facts, .. } = list;
+        let document = serde_json::to_string_pretty(list);
         let mut lines: Vec<_> = items.iter().map(serde_json::to_string).collect();
-        lines.push(serde_json::to_string(&Summary { summary: Count { count: items.len(), next_cursor } }));
-        let outcome = Self::of(match (document, lines.into_iter().collect()) {
+        lines.push(serde_json::to_string(&Summary {
+            summary: Count { count: items.len(), next_cursor: *next_cursor, facts },
+        }));
+        Self::of(match (document, lines.into_iter().collect()) {
             (Ok(document), Ok(lines)) => Body::List {
                 document,
                 lines,
@@ -81,11 +107,7 @@ impl Outcome {
                 rows: items.iter().map(|item| columns.iter().map(|(_, text)| text(item)).collect()).collect(),
             },
             (Err(error), _) | (_, Err(error)) => Body::Failed(error.to_string()),
-        });
-        match next_cursor {
-            Some(cursor) => outcome.note(format!("There are more: --cursor {cursor}")),
-            None => outcome,
-        }
+        })
     }
 
     /// Adds a remark for a person: to standard error, and in the table format only.
@@ -110,20 +132,27 @@ struct Document<'a, T> {
     record: &'a T,
 }
 
+/// About a whole list, by name.
+type Facts<'a> = BTreeMap<&'a str, &'a str>;
+
 struct List<'a, T> {
     schema: &'a str,
     name: &'a str,
     items: &'a [T],
     next_cursor: Option<&'a str>,
+    facts: Facts<'a>,
 }
 
 impl<T: Serialize> Serialize for List<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if matches!(self.name, "schema" | "next_cursor") {
+        if matches!(self.name, "schema" | "next_cursor") || self.facts.contains_key(self.name) {
             return Err(S::Error::custom("a list can't have this name"));
         }
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("schema", self.schema)?;
+        for (name, fact) in &self.facts {
+            map.serialize_entry(name, fact)?;
+        }
         map.serialize_entry(self.name, self.items)?;
         if let Some(cursor) = self.next_cursor {
             map.serialize_entry("next_cursor", cursor)?;
@@ -142,4 +171,6 @@ struct Count<'a> {
     count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'a str>,
+    #[serde(flatten)]
+    facts: &'a Facts<'a>,
 }

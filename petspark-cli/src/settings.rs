@@ -32,6 +32,8 @@ pub struct PluginSettings {
     pub path: bool,
     /// Commands that are told secrets: the database's whole address.
     pub trusted: Vec<String>,
+    /// If any is named, only these are commands: `NAME=sha256:` and the digest of the program.
+    pub allow: Vec<String>,
 }
 
 impl PluginSettings {
@@ -58,12 +60,28 @@ impl PluginSettings {
                 default: Vec::new(),
                 about: "Names of such commands that are given the database's address with its password, in a private file.",
             }),
+            allow: from.get(Setting {
+                key: "plugins.allow",
+                env: None,
+                default: Vec::new(),
+                about: "If set, only these programs are commands: NAME=sha256:DIGEST of the program, separated by commas.",
+            }),
         }
     }
 
     fn check(&self, problems: &mut Loader) {
         if let Some(dir) = self.dirs.iter().find(|dir| !dir.is_absolute()) {
             problems.problem("plugins.dirs", format!("must be absolute, and {} is not", dir.display()));
+        }
+        let is_right = |entry: &&String| {
+            entry.split_once("=sha256:").is_some_and(|(name, digest)| {
+                let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+                !name.is_empty() && digest.len() == 64 && digest.chars().all(is_digit)
+            })
+        };
+        if let Some(entry) = self.allow.iter().find(|entry| !is_right(entry)) {
+            let problem = format!("must be made of NAME=sha256: and 64 digits of 0-9 and a-f, and {entry} is not");
+            problems.problem("plugins.allow", problem);
         }
     }
 }

@@ -59,6 +59,7 @@ pub mod people;
 pub mod pets;
 mod petspark;
 mod private;
+mod program;
 mod secret;
 pub mod seed;
 #[cfg(feature = "testing")]

@@ -32,7 +32,7 @@ pub(super) fn reason_given(cx: &Context, args: &ArgMatches, question: &str) -> R
 }
 
 /// For `value_parser`: a duration as settings have it.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::parse(text).map_err(|expected| format!("must be {expected}"))
 }
 

@@ -4,11 +4,11 @@
 use clap::{Arg, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
 use petspark_core::media::objects::{Copied, ObjectStore, StoreKind};
-use petspark_core::media::{Collected, MediaCount, Reread};
+use petspark_core::media::{Collect, Collected, MediaCount, MediaError, Reread};
 use petspark_core::{Caller, UploadId};
 use serde::Serialize;
 
-use crate::commands::args::{flag, one_of};
+use crate::commands::args::{duration, flag, one_of};
 use crate::commands::progress::Progress;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -28,6 +28,27 @@ impl Plugin for Media {
             .subcommand(
                 Command::new("gc")
                     .about("Remove objects that belong to nothing, and name uploads whose objects are missing")
+                    .long_about(
+                        "Remove objects that belong to nothing, and name uploads whose objects are missing. If that would \
+                         be more than a fifth of all objects, nothing is removed, as it may be the wrong database: \
+                         --at-most says that so many are all right. For 30 days after this database was restored, what \
+                         came after the moment that it was restored to stays.",
+                    )
+                    .arg(
+                        Arg::new("older-than")
+                            .long("older-than")
+                            .value_name("DURATION")
+                            .value_parser(duration)
+                            .default_value("24h")
+                            .help("Only what is older; never what is younger than an hour"),
+                    )
+                    .arg(
+                        Arg::new("at-most")
+                            .long("at-most")
+                            .value_name("N")
+                            .value_parser(value_parser!(u64))
+                            .help("So many may go; if there are more, none does"),
+                    )
                     .arg(flag("yes", "Don't ask"))
                     .arg(flag("dry-run", "Only say what would be removed")),
             )
@@ -42,7 +63,15 @@ impl Plugin for Media {
                             .default_value("100")
                             .help("So many uploads, here and there"),
                     )
-                    .arg(flag("all", "All of them").conflicts_with("sample")),
+                    .arg(flag("all", "All of them").conflicts_with("sample"))
+                    .arg(
+                        Arg::new("after")
+                            .long("after")
+                            .value_name("UPLOAD")
+                            .value_parser(value_parser!(UploadId))
+                            .requires("all")
+                            .help("All behind this one: where another run was ended"),
+                    ),
             )
             .subcommand(
                 Command::new("reprocess")
@@ -112,6 +141,7 @@ const CLEARED: &[Column<Cleared>] = &[
     ("objects", |cleared| cleared.collected.objects.to_string()),
     ("leftovers", |cleared| cleared.collected.leftovers.to_string()),
     ("leftover_bytes", |cleared| cleared.collected.leftover_bytes.to_string()),
+    ("spared", |cleared| cleared.collected.spared.to_string()),
     ("missing", |cleared| cleared.collected.missing.len().to_string()),
 ];
 
@@ -119,27 +149,45 @@ const STOPPED: &str = "Stopped; these are the numbers until then, and the same c
 
 /// Removes about so many objects. Ends between two of them when a signal asks for it, and says how the
 /// process ends then.
-async fn remove(cx: &Context, caller: &Caller, count: u64) -> Result<Result<(Collected, Option<Exit>), Exit>, Failure> {
+async fn remove(
+    cx: &Context,
+    caller: &Caller,
+    how: &Collect,
+    count: u64,
+) -> Result<Result<(Collected, Option<Exit>), Exit>, Failure> {
     let (media, stop) = (cx.petspark().await?.media(), Stop::default());
     let mut progress = Progress::start(cx, "removing objects", count);
     let go_on = |so_far: &Collected| {
         progress.at(so_far.leftovers.min(count));
         stop.asked().is_none()
     };
-    let removing = async { Ok(media.collect(caller, false, go_on).await?) };
+    let removing = async { media.collect(caller, how, go_on).await.map_err(refused) };
     Ok(stoppable(&stop, removing).await?.map(|collected| (collected, stop.asked())))
+}
+
+/// Says by which option so many may go.
+fn refused(error: MediaError) -> Failure {
+    let MediaError::TooManyLeftovers { leftovers, .. } = error else { return error.into() };
+    let failure = Failure::from(error);
+    Failure::new(failure.exit(), format!("{} That would be --at-most {leftovers}.", failure.message()))
 }
 
 async fn gc(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (caller, petspark, dry_run) = (cx.caller(), cx.petspark().await?, args.get_flag("dry-run"));
     // Nothing is lost when this is ended in the middle, nor while somebody is asked.
-    let (mut collected, mut stopped) = (petspark.media().collect(&caller, true, |_| true).await?, None);
+    let how =
+        Collect { dry_run, older_than: *required(args, "older-than")?, at_most: args.get_one("at-most").copied() };
+    let plan = Collect { dry_run: true, ..how };
+    let (mut collected, mut stopped) = (petspark.media().collect(&caller, &plan, |_| true).await?, None);
+    let permitted = how.permit(&collected).map_err(refused);
     let mut changed = !dry_run && collected.leftovers > 0;
+    let unpermitted = permitted.as_ref().err().filter(|_| dry_run).map(|failure| failure.message().to_owned());
     if changed {
+        permitted?;
         let Collected { leftovers, leftover_bytes, .. } = collected;
         let what = format!("This removes {leftovers} objects of {leftover_bytes} bytes that belong to nothing.");
         cx.confirm(&what, "--yes", args.get_flag("yes"))?;
-        (collected, stopped) = match remove(cx, &caller, leftovers).await? {
+        (collected, stopped) = match remove(cx, &caller, &how, leftovers).await? {
             Ok(done) => done,
             Err(exit) => return Ok(Outcome::done().exit(exit)),
         };
@@ -150,16 +198,26 @@ async fn gc(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
         None if collected.missing.is_empty() => Exit::Done,
         None => Exit::Failed,
     };
+    let spared = collected.spared;
     let missing: Vec<_> = collected.missing.iter().map(|id| format!("Something is missing of upload {id}.")).collect();
     let mut outcome =
         Outcome::record("petspark.media.gc/v1", &Cleared { changed, dry_run, collected }, CLEARED).exit(exit);
     for line in missing {
         outcome = outcome.note(line);
     }
+    if spared > 0 {
+        outcome = outcome.note(format!(
+            "{spared} more belong to nothing since this database was restored; they stay for 30 days after that."
+        ));
+    }
     if stopped.is_some() {
         return Ok(outcome.note(STOPPED));
     }
-    Ok(if dry_run { outcome.note("This is what would be removed; nothing was changed.") } else { outcome })
+    Ok(match unpermitted {
+        Some(why) => outcome.note(why),
+        None if dry_run => outcome.note("This is what would be removed; nothing was changed."),
+        None => outcome,
+    })
 }
 
 const REREAD: &[Column<Reread>] = &[
@@ -170,13 +228,30 @@ const REREAD: &[Column<Reread>] = &[
 
 async fn verify(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let sample = if args.get_flag("all") { None } else { args.get_one::<u64>("sample").copied() };
-    let reread = cx.petspark().await?.media().reread(&cx.caller(), sample).await?;
-    let exit = if reread.damaged.is_empty() { Exit::Done } else { Exit::Failed };
+    let after = args.get_one::<UploadId>("after").copied();
+    let (caller, media, stop) = (cx.caller(), cx.petspark().await?.media(), Stop::default());
+    let all = media.stats(&caller).await?.iter().map(|count| count.uploads.unsigned_abs()).sum::<u64>();
+    let mut progress = Progress::start(cx, "reading uploads", sample.unwrap_or(all).min(all));
+    let go_on = |so_far: &Reread| {
+        progress.at(so_far.uploads);
+        stop.asked().is_none()
+    };
+    let reading = async { Ok(media.reread(&caller, sample, after, go_on).await?) };
+    let reread = match stoppable(&stop, reading).await? {
+        Ok(reread) => reread,
+        Err(exit) => return Ok(Outcome::done().exit(exit)),
+    };
+    let ended = stop.asked().filter(|_| reread.ended_after.is_some());
+    let exit = ended.unwrap_or(if reread.damaged.is_empty() { Exit::Done } else { Exit::Failed });
     let mut outcome = Outcome::record("petspark.media.verify/v1", &reread, REREAD).exit(exit);
     for id in &reread.damaged {
         outcome = outcome.note(format!("Something is missing or changed of upload {id}."));
     }
-    Ok(outcome)
+    Ok(match (reread.ended_after, sample) {
+        (Some(last), None) => outcome.note(format!("Stopped; `media verify --all --after {last}` reads the rest.")),
+        (Some(_), Some(_)) => outcome.note("Stopped before all of the sample was read."),
+        (None, _) => outcome,
+    })
 }
 
 #[derive(Serialize)]
@@ -235,10 +310,19 @@ async fn migrate(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let settings = &cx.petspark().await?.settings().objects;
     let open = |kind| ObjectStore::open_as(kind, settings).map_err(|problem| Failure::new(Exit::Usage, problem));
     let mut progress = Progress::start(cx, "copying, in bytes", 0);
-    let done = open(from)?.copy_all(&open(to)?, dry_run, |copied: &Copied| progress.at(copied.bytes)).await?;
+    let (from, to, stop) = (open(from)?, open(to)?, Stop::default());
+    let go_on = |copied: &Copied| {
+        progress.at(copied.bytes);
+        stop.asked().is_none()
+    };
+    let copying = async { Ok(from.copy_all(&to, dry_run, go_on).await?) };
+    let done = match stoppable(&stop, copying).await? {
+        Ok(done) => done,
+        Err(exit) => return Ok(Outcome::done().exit(exit)),
+    };
     drop(progress);
     let differing: Vec<_> = done.differing.iter().map(ToString::to_string).collect();
-    let exit = if differing.is_empty() { Exit::Done } else { Exit::Failed };
+    let exit = stop.asked().unwrap_or(if differing.is_empty() { Exit::Done } else { Exit::Failed });
     let notes: Vec<_> = differing.iter().map(|key| format!("{key} is at both ends, with other bytes.")).collect();
     let moved = Moved {
         changed: done.copied > 0 && !dry_run,
@@ -252,5 +336,5 @@ async fn migrate(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     for note in notes {
         outcome = outcome.note(note);
     }
-    Ok(outcome)
+    Ok(if stop.asked().is_some() { outcome.note("Stopped; the same command again goes on.") } else { outcome })
 }

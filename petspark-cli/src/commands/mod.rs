@@ -3,7 +3,7 @@
 
 mod admin;
 mod apikey;
-mod args;
+pub(crate) mod args;
 mod audit;
 mod auth;
 mod backup;

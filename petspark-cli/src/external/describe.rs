@@ -23,18 +23,21 @@ pub(crate) struct Description {
     /// Its arguments, in a line.
     #[serde(default)]
     pub(crate) usage: String,
+    /// Whether `check` is to ask it.
+    #[serde(default)]
+    pub(crate) checks: bool,
 }
 
-/// How long all of them together may take: somebody waits for the help.
-const LIMIT: Duration = Duration::from_millis(300);
+/// How long all of them together may take when somebody waits for the help.
+pub(super) const LIMIT: Duration = Duration::from_millis(300);
 /// And one that somebody asks for by its name.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer in bytes.
 const MAX_ANSWER: u64 = 16 * 1024;
 
 /// What programs say of themselves, in their order. Those that said it before, and are the same still,
-/// aren't asked again; the others are all asked at the same time.
-pub(crate) fn describe(tool: &str, programs: &[&Path]) -> Vec<Option<Description>> {
+/// aren't asked again; the others are all asked at the same time, and have so long for it together.
+pub(crate) fn describe(tool: &str, programs: &[&Path], limit: Duration) -> Vec<Option<Description>> {
     let mut remembered = Remembered::read(tool);
     let started = Instant::now();
     let asked: Vec<_> = programs
@@ -50,7 +53,7 @@ pub(crate) fn describe(tool: &str, programs: &[&Path]) -> Vec<Option<Description
         .map(|(known, path)| match known {
             Known::Already(description) => Some(description),
             Known::Asked(asked) => {
-                let description = asked?.answer(LIMIT.saturating_sub(started.elapsed()))?;
+                let description = asked?.answer(limit.saturating_sub(started.elapsed()))?;
                 remembered.set(path, &description);
                 Some(description)
             }

@@ -1,6 +1,7 @@
 //! Commands that are programs of their own: `petspark-cli-NAME` in a folder that the settings
 //! name, or on the search path. Which there are, and which to trust, is decided here.
 
+mod checks;
 mod describe;
 mod remembered;
 mod run;
@@ -8,10 +9,12 @@ mod run;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use petspark_core::audit::fingerprint;
 use petspark_core::config::Loader;
 
+pub(crate) use checks::{Checker, check, checkers};
 pub(crate) use describe::{Description, ask_one, describe};
-pub(crate) use run::run;
+pub(crate) use run::{args_of, run};
 
 use crate::app::is_reserved;
 use crate::context::Context;
@@ -66,8 +69,9 @@ pub(crate) fn find(cx: &Context, name: &str) -> Result<Option<Program>, Failure>
         return Ok(None);
     }
     let file = format!("{}-{name}", cx.root.get_name());
-    let mut folders = folders(&settings(cx)).into_iter();
-    let program = folders.find_map(|(source, folder)| program(source, &folder, file.clone(), name));
+    let settings = settings(cx);
+    let mut folders = folders(&settings).into_iter();
+    let program = folders.find_map(|(source, folder)| program(&settings, source, &folder, file.clone(), name));
     match program {
         Some(Program { path, unsafe_because: Some(reason), .. }) => {
             Err(Failure::new(Exit::NotExecutable, format!("{} is not run: {reason}", path.display())))
@@ -80,15 +84,16 @@ pub(crate) fn find(cx: &Context, name: &str) -> Result<Option<Program>, Failure>
 pub(crate) fn all(cx: &Context) -> Vec<Program> {
     let prefix = format!("{}-", cx.root.get_name());
     let mut programs = Vec::new();
-    for (source, folder) in folders(&settings(cx)) {
+    let settings = settings(cx);
+    for (source, folder) in folders(&settings) {
         let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
         let mut names: Vec<_> = files
             .filter_map(|file| file.file_name().to_str()?.strip_prefix(&prefix).map(str::to_owned))
             .filter(|name| is_name(name))
             .collect();
         names.sort();
-        programs
-            .extend(names.into_iter().filter_map(|name| program(source, &folder, format!("{prefix}{name}"), &name)));
+        let found = |name: String| program(&settings, source, &folder, format!("{prefix}{name}"), &name);
+        programs.extend(names.into_iter().filter_map(found));
     }
     programs
 }
@@ -106,7 +111,8 @@ pub(crate) fn declare(cx: &Context) -> clap::Command {
         return root;
     }
     let header = root.get_styles().get_header();
-    let abouts = describe(root.get_name(), &programs.values().map(|program| &*program.path).collect::<Vec<_>>());
+    let paths: Vec<_> = programs.values().map(|program| &*program.path).collect();
+    let abouts = describe(root.get_name(), &paths, describe::LIMIT);
     let width = programs.keys().map(String::len).max().unwrap_or(0);
     let line = |(name, about): (&String, Option<Description>)| {
         let about = about.map(|it| it.about).unwrap_or_default();
@@ -129,7 +135,7 @@ pub(crate) fn is_taken(name: &str, root: &clap::Command) -> bool {
 fn settings(cx: &Context) -> PluginSettings {
     match cx.sources() {
         Ok(sources) => PluginSettings::read(&mut Loader::new(sources)),
-        Err(_) => PluginSettings { dirs: Vec::new(), path: false, trusted: Vec::new() },
+        Err(_) => PluginSettings { dirs: Vec::new(), path: false, trusted: Vec::new(), allow: Vec::new() },
     }
 }
 
@@ -143,12 +149,12 @@ fn folders(settings: &PluginSettings) -> Vec<(Source, PathBuf)> {
     configured.chain(on_path).filter(|(_, folder)| folder.is_absolute()).collect()
 }
 
-fn program(source: Source, folder: &Path, file: String, name: &str) -> Option<Program> {
+fn program(settings: &PluginSettings, source: Source, folder: &Path, file: String, name: &str) -> Option<Program> {
     let path = folder.join(file);
     if !path.is_file() {
         return None;
     }
-    let unsafe_because = untrusted(&path, folder);
+    let unsafe_because = untrusted(&path, folder).or_else(|| not_allowed(settings, &path, name));
     Some(Program { name: name.to_owned(), path, source, unsafe_because })
 }
 
@@ -176,6 +182,21 @@ fn untrusted(path: &Path, folder: &Path) -> Option<String> {
     }
     let executable = real.metadata().is_ok_and(|about| about.mode() & 0o111 != 0);
     (!executable).then(|| "it isn't executable; chmod +x".to_owned())
+}
+
+/// Why it isn't one of those that the settings allow, if they name any.
+fn not_allowed(settings: &PluginSettings, path: &Path, name: &str) -> Option<String> {
+    if settings.allow.is_empty() {
+        return None;
+    }
+    let Some(allowed) = settings.allow.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=')) else {
+        return Some("plugins.allow doesn't name it".to_owned());
+    };
+    match std::fs::read(path) {
+        Ok(bytes) if allowed == format!("sha256:{}", fingerprint(&bytes)) => None,
+        Ok(_) => Some("it has another SHA-256 than plugins.allow says".to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 #[cfg(not(unix))]

@@ -4,9 +4,9 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, ExitStatus};
+use std::process::{Command as Process, ExitStatus, Stdio};
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -25,14 +25,15 @@ use crate::settings::PluginSettings;
 use crate::signals::Signals;
 use crate::{build_info, settings};
 
-/// Runs a program with the arguments behind its name, and ends as it ends.
-pub(crate) async fn run(cx: &Context, program: &Program, args: &ArgMatches) -> Result<Exit, Failure> {
-    let refused = |error: std::io::Error| {
-        Failure::new(Exit::NotExecutable, format!("can't run {}: {error}", program.path.display()))
-    };
-    let args = args.get_many::<OsString>("").into_iter().flatten();
+/// The arguments behind a program's name.
+pub(crate) fn args_of(args: &ArgMatches) -> Vec<OsString> {
+    args.get_many::<OsString>("").into_iter().flatten().cloned().collect()
+}
+
+/// A program that is told what it may know; the file is there as long as this is.
+fn prepared(cx: &Context, program: &Program) -> Result<(Process, PrivateFile), Failure> {
+    let refused = |error| refused(program, &error);
     let mut process = Process::new(&program.path);
-    process.args(args);
     let connection = connection(cx, &program.name)?;
     if !connection.trusted {
         for name in secrets()? {
@@ -53,7 +54,46 @@ pub(crate) async fn run(cx: &Context, program: &Program, args: &ArgMatches) -> R
     if let Some(config) = &cx.options.config {
         process.env("PETSPARK_CONFIG", std::path::absolute(config).map_err(refused)?);
     }
+    Ok((process, file))
+}
 
+fn refused(program: &Program, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::NotExecutable, format!("can't run {}: {error}", program.path.display()))
+}
+
+/// Longest text that is taken from a program.
+const MOST: u64 = 1 << 20;
+
+/// Runs a program that only looks at something, and gives what it writes to standard output.
+///
+/// # Errors
+/// For a person: it can't be run, or doesn't end in time.
+pub(super) async fn capture(cx: &Context, program: &Program, args: &[&str], limit: Duration) -> Result<String, String> {
+    let (mut process, _file) = prepared(cx, program).map_err(|failure| failure.message().to_owned())?;
+    process.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = process.spawn().map_err(|error| refused(program, &error).message().to_owned())?;
+    let stdout = child.stdout.take();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut text = Vec::new();
+        // What can't be read any more ends it.
+        let _ = stdout.map(|stdout| stdout.take(MOST).read_to_end(&mut text));
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let text = tokio::time::timeout(limit, read).await;
+    // It has said what it had to, or is too late.
+    let _ = child.kill();
+    let _ = child.wait();
+    match text {
+        Ok(text) => text.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+    }
+}
+
+/// Runs a program with these arguments, and ends as it ends.
+pub(crate) async fn run(cx: &Context, program: &Program, args: &[OsString]) -> Result<Exit, Failure> {
+    let refused = |error| refused(program, &error);
+    let (mut process, _file) = prepared(cx, program)?;
+    process.args(args);
     record(cx, program).await;
 
     // From here on Ctrl-C doesn't end us: the terminal sends it to the program as well, and how
@@ -62,8 +102,14 @@ pub(crate) async fn run(cx: &Context, program: &Program, args: &ArgMatches) -> R
     let mut child = process.spawn().map_err(refused)?;
     let pid = child.id();
     let mut ended = tokio::task::spawn_blocking(move || child.wait());
+    let mut limit = std::pin::pin!(cx.timed_out());
+    let mut is_late = false;
     loop {
         tokio::select! {
+            () = &mut limit, if !is_late => {
+                is_late = true;
+                terminate(pid);
+            }
             status = &mut ended => {
                 let status = status.map_err(std::io::Error::other).flatten().map_err(refused)?;
                 return Ok(exit_of(status));

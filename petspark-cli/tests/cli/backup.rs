@@ -117,11 +117,17 @@ on_both! {
         place.ok("backup verify");
         std::fs::remove_dir_all(place.settings().objects.folder).unwrap();
         place.run("media verify --all").expect(1).says(&photo.id.to_string());
+        let alone = place.ok("backup restore latest --media-only --reason fire --json").json();
+        assert_eq!(alone["media_objects"], made["media_objects"]);
+        place.ok("media verify --all");
+        std::fs::remove_dir_all(place.settings().objects.folder).unwrap();
         let line = format!("backup restore latest --in-place --confirm {} --media --json", name(&place));
         assert_eq!(place.ok(&line).json()["media_objects"], made["media_objects"]);
         place.ok("media verify --all");
         create(&place);
         place.run("backup restore latest --to elsewhere.db --media").expect(2).says("it isn't a full one");
+        place.run("backup restore latest --media-only").expect(2).says("it isn't a full one");
+        place.run("backup restore latest --media-only --in-place").expect(2);
     }
 
     fn a_killed_backup_leaves_nothing_that_looks_like_one(place) {
@@ -200,6 +206,64 @@ fn another_programs_archive_is_looked_at_by_that_program() {
         (&told["findings"][0]["items"][0], &told["findings"][0]["target"]),
         (&"2.3".into(), &"litestream".into())
     );
+}
+
+/// A program that writes down what it has of the environment.
+fn telling(place: &Place, name: &str, then: &str) -> PathBuf {
+    let told = place.path().join("told");
+    let path = place.write(name, &format!("#!/bin/sh\n/usr/bin/env >> '{}'\n{then}\n", told.display()));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+const OURS: [(&str, &str); 3] = [
+    ("JWT_SECRET", "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2"),
+    ("SMTP_URL", "smtp://me:hunter2@127.0.0.1:1"),
+    ("PETSPARK__AUTH__ENCRYPTION_KEY", "9c0d1e2f3a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5"),
+];
+
+fn assert_open(told: &str) {
+    for (name, secret) in OURS {
+        assert!(!told.contains(name) && !told.contains(secret), "{name}: {told}");
+    }
+    assert!(!told.contains("DATABASE_URL"), "{told}");
+}
+
+#[test]
+fn another_program_gets_its_own_settings_and_none_of_our_secrets() {
+    let place = with_people(Place::sqlite());
+    let program = telling(&place, "tools/litestream", "exit 1");
+    let place = OURS.into_iter().fold(place, |place, (name, secret)| place.with(name, secret));
+    let place = place
+        .with("PETSPARK__BACKUP__EXTERNAL", "litestream")
+        .with("PETSPARK__BACKUP__EXTERNAL_PROGRAM", program.to_str().unwrap())
+        .with("PETSPARK__BACKUP__EXTERNAL_NAME", "s3://bucket/petspark")
+        .with("LITESTREAM_ACCESS_KEY_ID", "theirs");
+    place.run("backup check").expect(7);
+    let told = fs::read_to_string(place.path().join("told")).unwrap();
+    assert!(told.contains("LITESTREAM_ACCESS_KEY_ID=theirs"), "{told}");
+    assert_open(&told);
+    // What goes to it as an argument, everybody can read.
+    for name in ["sftp://me:hunter2@host/db", "s3://bucket/db?secret-access-key=hunter2"] {
+        let ran = place.run_with(&[("PETSPARK__BACKUP__EXTERNAL_NAME", name)], "backup check").expect(3);
+        assert!(ran.stderr.contains("backup.external_name") && !ran.stderr.contains("hunter2"), "{ran:#?}");
+    }
+}
+
+#[test]
+fn pg_dump_gets_what_it_needs_and_none_of_our_secrets() {
+    let place = with_people(Place::postgres());
+    for tool in ["pg_dump", "pg_restore"] {
+        let real = format!("exec \"$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)/{tool}\" \"$@\"");
+        telling(&place, &format!("tools/{tool}"), &real);
+    }
+    let tools = place.path().join("tools");
+    let place = OURS.into_iter().fold(place, |place, (name, secret)| place.with(name, secret));
+    let place = place.with("PATH", "/usr/bin:/bin").with("PETSPARK__BACKUP__POSTGRES_TOOLS", tools.to_str().unwrap());
+    create(&place);
+    let told = fs::read_to_string(place.path().join("told")).unwrap();
+    assert!(told.contains("PGDATABASE=") && told.contains("PATH=/usr/bin:/bin"), "{told}");
+    assert_open(&told);
 }
 
 #[test]

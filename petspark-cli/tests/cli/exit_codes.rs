@@ -65,6 +65,17 @@ fn a_database_that_is_away_is_7_and_its_password_is_not_told() {
 }
 
 #[test]
+fn what_takes_longer_than_it_may_is_7() {
+    // It takes connections, and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let place = Place::sqlite().with("DATABASE_URL", &format!("postgres://me@127.0.0.1:{port}/petspark"));
+    place.run("--timeout 100ms user list").expect(7).says("not done within 100ms");
+    place.run("user list --timeout soon").expect(2).says("--timeout");
+    Place::sqlite().ok("--timeout 1m version");
+}
+
+#[test]
 fn a_database_file_that_cannot_be_made_is_7() {
     let place = Place::sqlite();
     place.write("a-file", "");

@@ -339,6 +339,82 @@ fn help_lists_them_by_name_and_a_typo_is_told_of_them() {
 }
 
 #[test]
+fn help_of_an_external_command_is_its_own() {
+    let place = place();
+    program(&place, "petspark-cli-hello", "echo \"hello $*\"; exit 77");
+    assert_eq!(place.run("help hello").expect(77).stdout, "hello --help\n");
+    assert_eq!(place.run("--no-input help hello").expect(77).stdout, "hello --help\n");
+    place.run("help nobody").expect(2).says("'nobody'");
+    place.run("user help hello").expect(2);
+    assert!(place.ok("help user").stdout.contains("Usage"));
+    mode(&place.path().join("bin/petspark-cli-hello"), 0o777);
+    place.run("help hello").expect(126).says("changed by others");
+}
+
+#[test]
+fn with_an_allow_list_only_those_programs_are_commands_and_only_as_they_are() {
+    let place = place();
+    program(&place, "petspark-cli-hello", "echo hello");
+    program(&place, "petspark-cli-zebra", "echo zebra");
+    let bytes = std::fs::read(place.path().join("bin/petspark-cli-hello")).unwrap();
+    let allowed = format!("hello=sha256:{}", petspark_core::audit::fingerprint(&bytes));
+    let place = place.with("PETSPARK__PLUGINS__ALLOW", &allowed);
+    assert_eq!(place.ok("hello").stdout, "hello\n");
+    place.run("zebra").expect(126).says("plugins.allow doesn't name it");
+    assert!(!place.ok("--help").stdout.contains("zebra"));
+    program(&place, "petspark-cli-hello", "echo changed");
+    place.run("hello").expect(126).says("another SHA-256");
+    let place = place.with("PETSPARK__PLUGINS__ALLOW", "hello=md5:1");
+    place.run("hello").expect(126);
+    place.run("config check").expect(3).says("plugins.allow");
+}
+
+#[test]
+fn what_a_program_checks_joins_the_checks() {
+    let place = place();
+    let describe =
+        r#"if [ "$1" = --petspark-describe ]; then echo '{"api":1,"about":"Clinic","checks":true}'; exit; fi"#;
+    let lines = r#"echo '{"id":"room","status":"pass","title":"There is room","observed":"3 beds"}'
+echo '{"id":"x.clinic.staff","status":"fail","observed":"nobody","expected":"somebody","hint":"call","items":["2.3"]}'
+echo '{"id":"late","severity":"warn","status":"fail","observed":"late"}'
+echo '{"id":"gone","status":"skip","observed":"no x-ray"}'
+echo '{"summary":{"count":4}}'; exit 10"#;
+    program(
+        &place,
+        "petspark-cli-clinic",
+        &format!("{describe}\n[ \"$*\" = 'check --format jsonl' ] || exit 3\n{lines}"),
+    );
+    program(&place, "petspark-cli-hello", "echo hello");
+    let ran = place.run("check --only x.* --json");
+    let found = ran.json();
+    let found: Vec<_> = found["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| (check["id"].as_str().unwrap(), check["status"].as_str().unwrap()))
+        .collect();
+    // In development what is an error in production warns.
+    let expected =
+        [("x.clinic.room", "pass"), ("x.clinic.staff", "warn"), ("x.clinic.late", "warn"), ("x.clinic.gone", "skip")];
+    assert_eq!((found, ran.code), (expected.to_vec(), 0));
+    place.run("check --only x.clinic.gone --require x.clinic.gone").expect(10);
+    let one = place.ok("check --only x.clinic.room --json").json();
+    assert_eq!(one["checks"].as_array().unwrap().len(), 1);
+    place.run("check --only x.clinic.rom").expect(2).says("there is no check x.clinic.rom");
+    let listed = place.ok("check --list --only x.* --json").json();
+    assert_eq!(listed["checks"][0]["id"], "x.clinic.*");
+    // One that doesn't answer as it should was not carried out, which is no pass.
+    for odd in
+        ["echo nonsense", "exit 1", r#"echo '{"id":"a/b","status":"pass"}'"#, r#"echo '{"id":"a","status":"fine"}'"#]
+    {
+        program(&place, "petspark-cli-clinic", &format!("{describe}\n{odd}"));
+        let ran = place.run("check --only x.clinic.* --json").expect(12);
+        assert_eq!(ran.json()["checks"][0]["id"], "x.clinic.answer", "{odd}");
+        place.run("check --only x.clinic.room").expect(12);
+    }
+}
+
+#[test]
 fn a_program_killed_by_a_signal_is_128_and_its_number() {
     let place = place();
     program(&place, "petspark-cli-hello", "kill -9 $$");

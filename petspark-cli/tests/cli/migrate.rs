@@ -160,6 +160,17 @@ on_both! {
         assert_eq!(made, 2, "the one before, and the safety backup of restoring it");
     }
 
+    fn the_backup_before_migrating_is_pinned_and_told_also_in_json_and_when_it_is_quiet(place) {
+        place.ok("migrate run --to 21");
+        let id = place.ok("migrate run --to 22 --backup-first --json").json()["backup"].clone();
+        let listed = place.ok("backup list --json").json();
+        assert_eq!((&listed["backups"][0]["id"], &listed["backups"][0]["pinned"]), (&id, &true.into()));
+        place.ok("migrate run --to 23 --backup-first -q").says("is of before");
+        let lines = place.ok("migrate run --backup-first --format jsonl").stdout;
+        let summary: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert!(summary["summary"]["backup"].is_string(), "{lines}");
+    }
+
     fn without_a_good_backup_nothing_is_applied(place) {
         place.ok("migrate run --to 21");
         // A file where the folder should be.

@@ -84,6 +84,12 @@ impl Place {
         Ran::of(self.command(line.split_whitespace()).output().unwrap())
     }
 
+    /// The same with more in the environment, instead of what is there by those names.
+    pub(crate) fn run_with(&self, more: &[(&str, &str)], line: &str) -> Ran {
+        let mut command = self.command(line.split_whitespace());
+        Ran::of(command.envs(more.iter().copied()).output().unwrap())
+    }
+
     /// The same with something on standard input.
     pub(crate) fn run_with_input(&self, line: &str, input: &str) -> Ran {
         let mut child = self.start(line, Stdio::piped());

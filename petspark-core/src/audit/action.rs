@@ -153,6 +153,8 @@ text_enum! {
         BackupsPruned = "sys_backups_pruned",
         /// This database was restored from a backup.
         BackupRestored = "sys_backup_restored",
+        /// Files of uploads were given back from a backup.
+        UploadsRestored = "sys_uploads_restored",
         /// An operator sent a mail to see whether mails arrive.
         TestMailSent = "sys_test_mail_sent",
     }

@@ -10,7 +10,7 @@ mod store;
 
 pub use action::Action;
 pub use log::{Audit, AuditError, AuditFilter, Entry};
-pub use programs::{NotRecorded, record_program};
+pub use programs::{NotRecorded, fingerprint, record_program};
 pub use retention::AuditSettings;
 pub(crate) use retention::Retain;
 
@@ -101,6 +101,17 @@ pub(crate) async fn record_now(db: &Database, now: Timestamp, caller: &Caller, e
     let mut tx = db.begin().await?;
     record(&mut tx, now, caller, event).await?;
     tx.commit().await
+}
+
+/// The detail of [`Action::BackupRestored`] that says which moment the database was restored to.
+pub(crate) const RESTORED_MOMENT: &str = "moment";
+
+/// When this database was last restored, and the moment that it was restored to.
+pub(crate) async fn last_restored(db: &Database) -> Result<Option<(Timestamp, Timestamp)>, Fault> {
+    let Some((at, details)) = store::last(db, Action::BackupRestored).await? else { return Ok(None) };
+    // Before it was written down, nothing is known but when that was.
+    let moment = details.get(RESTORED_MOMENT).and_then(|moment| serde_json::from_value(moment.clone()).ok());
+    Ok(Some((at, moment.unwrap_or(at))))
 }
 
 /// How often that happened since then.

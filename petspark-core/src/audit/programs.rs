@@ -22,6 +22,12 @@ pub enum NotRecorded {
     Fault(#[from] Fault),
 }
 
+/// What a program is known by: the SHA-256 of its bytes in hexadecimal digits.
+#[must_use]
+pub fn fingerprint(program: &[u8]) -> String {
+    hex(&Sha256::digest(program))
+}
+
 /// Writes down that `caller` runs `program`, these bytes, as the command `name`. Only the database is
 /// needed, whichever migrations it has.
 ///
@@ -35,7 +41,6 @@ pub async fn record_program(
     program: &[u8],
 ) -> Result<(), NotRecorded> {
     caller.require(Permission::ManageStaff)?;
-    let sha256 = hex(&Sha256::digest(program));
-    let event = Event::new(Action::PluginExecuted).detail("command", name).detail("sha256", sha256);
+    let event = Event::new(Action::PluginExecuted).detail("command", name).detail("sha256", fingerprint(program));
     Ok(record_now(db, now, caller, event).await?)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sqlx::types::Json;
-use sqlx::{QueryBuilder, query, query_scalar};
+use sqlx::{QueryBuilder, query, query_as, query_scalar};
 
 use super::{Action, AuditFilter, Entry, Event};
 use crate::caller::Caller;
@@ -99,6 +99,14 @@ pub(super) async fn count_since(db: &Database, action: Action, since: Timestamp)
         "SELECT count(*) FROM audit_log WHERE action = $1 AND at >= $2"
     ).bind(action).bind(since).fetch_one(pool).await)?;
     Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// The last entry of that kind: when, and its details.
+pub(super) async fn last(db: &Database, action: Action) -> Result<Option<(Timestamp, Value)>, Fault> {
+    let last: Option<(Timestamp, Json<Value>)> = on_reader!(db, pool => query_as(
+        "SELECT at, details FROM audit_log WHERE action = $1 ORDER BY at DESC, id DESC LIMIT 1"
+    ).bind(action).fetch_optional(pool).await)?;
+    Ok(last.map(|(at, Json(details))| (at, details)))
 }
 
 /// How many entries are older, counted up to `at_most`.

@@ -1,6 +1,7 @@
 //! A cheap look at the backups: is the newest there, fresh, complete, unaltered, readable, of this
 //! installation, and elsewhere too? Whether it can be restored is for drills to prove.
 
+mod archiver;
 mod external;
 mod files;
 mod media;
@@ -167,7 +168,7 @@ impl Backups {
             Some(external) => self.external(external, all).await,
             None => Vec::new(),
         };
-        if ids.is_empty() && !external.is_empty() {
+        if ids.is_empty() && !external.is_empty() && !self.had_own().await? {
             // Another program makes the backups, and nobody wants ours.
             return Ok(self.checked(id, external, started).await);
         }
@@ -186,6 +187,7 @@ impl Backups {
         findings.extend(self.state(&ids, &examined).await?);
         if let Some(manifest) = examined.last().and_then(|one| one.manifest.as_ref()) {
             findings.push(self.has_media(manifest, keys).await);
+            findings.extend(self.is_full(manifest));
         }
         findings.push(self.is_elsewhere(ids.last().copied()).await);
         findings.extend(external);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::drill::DRILL;
 use super::manifest::{self, Manifest};
+use super::owner::require_owner;
 use super::settings::BackupMedia;
 use super::target::{PARTIAL, Target, folder_names, sync_folder, write_whole};
 use super::{BackupError, Backups};
@@ -17,6 +18,7 @@ use crate::caller::Caller;
 use crate::clock::{DAY, Timestamp};
 use crate::config::DatabaseUrl;
 use crate::database::Turn;
+use crate::error::chain;
 use crate::id::BackupId;
 use crate::private;
 pub(super) use describe::migrations;
@@ -53,8 +55,9 @@ impl Backups {
     /// Makes a backup of the database as it is at one moment, while others go on to write.
     ///
     /// # Errors
-    /// [`BackupError::Locked`], [`BackupError::NoSpace`], [`BackupError::Tools`],
-    /// [`BackupError::Source`]; [`BackupError::NotCopied`] if only the bucket lacks it.
+    /// [`BackupError::Locked`], [`BackupError::NoSpace`], [`BackupError::Tools`], [`BackupError::NotOwner`],
+    /// [`BackupError::Source`]; [`BackupError::NotCopied`] if only the bucket lacks it. That it has no files of
+    /// uploads, although it was to be a full one, is no error: [`ManifestMedia::problem`](super::ManifestMedia).
     pub async fn create(&self, caller: &Caller, new: &NewBackup) -> Result<Manifest, BackupError> {
         caller.require(Permission::ManageStaff)?;
         let started = self.clock().now();
@@ -88,6 +91,7 @@ impl Backups {
 
     /// Nobody else may be at the backups of this database.
     pub(super) async fn take_turn(&self) -> Result<Turn, BackupError> {
+        require_owner(&self.settings().backup.folder)?;
         Turn::take(&self.settings().database.url).await?.ok_or(BackupError::Locked)
     }
 
@@ -103,9 +107,18 @@ impl Backups {
             DatabaseUrl::Postgres(url) => self.dump_postgres(url.expose(), &staged.0, &work.0, mode).await?,
         };
         let mut manifest = self.describe(id, new, mode, copied).await?;
-        if let (BackupMedia::Full, Some(file)) = (mode, manifest.inventory_file()) {
+        let list = manifest.inventory_file().map(|file| staged.0.join(&file.path));
+        if let (BackupMedia::Full, Some(list)) = (mode, list) {
             // After the database; what was deleted meanwhile is noted as lacking.
-            manifest.media.lacking = self.keep_media(&staged.0.join(&file.path), id).await?;
+            match self.keep_media(&list, id).await {
+                Ok(lacking) => manifest.media.lacking = lacking,
+                // The database is safe by now, which is worth more than nothing: it has the list, and says so.
+                Err(error) => {
+                    let problem = told(&error);
+                    tracing::error!(backup = %id, reason = problem, "the backup has no files of uploads");
+                    (manifest.media.mode, manifest.media.problem) = (BackupMedia::Inventory, Some(problem));
+                }
+            }
             manifest.finished_at = self.clock().now();
         }
         let text = manifest.seal()?;
@@ -127,8 +140,8 @@ impl Backups {
     async fn copy_to(&self, bucket: &Target, manifest: &Manifest, place: &Path) -> Result<(), BackupError> {
         let names: Vec<&str> = manifest.files.iter().map(|file| &*file.path).collect();
         let sent = async {
-            if let (BackupMedia::Full, Target::Bucket(store)) = (manifest.media.mode, bucket) {
-                self.send_media(store, manifest).await?;
+            if manifest.media.mode == BackupMedia::Full {
+                self.send_media(bucket, manifest).await?;
             }
             bucket.receive(manifest.id, place, &names).await
         };
@@ -154,6 +167,14 @@ impl Backups {
             }
         }
         Ok(())
+    }
+}
+
+/// Why, in one line, for a person.
+pub(super) fn told(error: &BackupError) -> String {
+    match error {
+        BackupError::Fault(fault) => fault.chain(),
+        error => chain(error),
     }
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::create::Scratch;
 use super::manifest::Manifest;
+use super::owner::require_owner;
 use super::restore::{self, Place};
 use super::target::{Note, Target};
 use super::{BackupError, Backups, IdentityKey, OperationKind, find, store};
@@ -94,8 +95,8 @@ impl Backups {
     ///
     /// # Errors
     /// [`BackupError::NotFound`]; [`BackupError::Key`] if none of the keys opens it;
-    /// [`BackupError::Fault`] and [`BackupError::Tools`] if it can't be tried. That a backup is no good
-    /// is no error, but what came of it.
+    /// [`BackupError::NotOwner`]; [`BackupError::Fault`] and [`BackupError::Tools`] if it can't be tried.
+    /// That a backup is no good is no error, but what came of it.
     pub async fn verify(
         &self,
         caller: &Caller,
@@ -106,6 +107,10 @@ impl Backups {
     ) -> Result<Drill, BackupError> {
         caller.require(Permission::ManageStaff)?;
         let target = self.target(in_bucket)?;
+        if matches!(target, Target::Folder(_)) {
+            // What comes of it is noted there.
+            require_owner(&self.settings().backup.folder)?;
+        }
         let id = find(target, id).await?;
         let started_at = self.clock().now();
         let mut drill = Drill {

@@ -73,6 +73,19 @@ pub enum BackupError {
         /// Why not.
         reason: String,
     },
+    /// What would be written to the folder of backups could be read by nobody but who writes it.
+    #[error(
+        "{} belongs to the user with the number {owner}, and this runs as {us}: what is written there now would be in \
+         the way of the server's own backups. Run it as that user: sudo -u '#{owner}' ...", .folder.display()
+    )]
+    NotOwner {
+        /// The folder.
+        folder: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        us: u32,
+    },
     /// Not by this caller.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -104,9 +117,12 @@ impl Failure for BackupError {
         match self {
             Self::NotFound => Kind::NotFound,
             Self::Settings(_) | Self::Key(_) => Kind::Invalid,
-            Self::Locked | Self::NoSpace { .. } | Self::Newer { .. } | Self::Occupied(_) | Self::InUse(_) => {
-                Kind::Conflict
-            }
+            Self::Locked
+            | Self::NoSpace { .. }
+            | Self::Newer { .. }
+            | Self::Occupied(_)
+            | Self::InUse(_)
+            | Self::NotOwner { .. } => Kind::Conflict,
             Self::Damaged { .. } | Self::Source(_) => Kind::Unprocessable,
             Self::Tools(_) | Self::NotCopied { .. } => Kind::Unavailable,
             Self::Denied(denied) => denied.kind(),
@@ -128,6 +144,7 @@ impl Failure for BackupError {
             Self::Occupied(_) => "BACKUP_OCCUPIED",
             Self::InUse(_) => "BACKUP_IN_USE",
             Self::NotCopied { .. } => "BACKUP_NOT_COPIED",
+            Self::NotOwner { .. } => "BACKUP_NOT_OWNER",
             Self::Denied(denied) => denied.code(),
             Self::Migration(error) => error.code(),
             Self::Fault(fault) => fault.code(),

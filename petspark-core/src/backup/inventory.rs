@@ -1,6 +1,6 @@
 //! The list of uploads in a backup, read a batch at a time: it may be longer than memory.
 
-use std::io::{BufRead as _, BufReader, Lines, Read};
+use std::io::{BufRead as _, BufReader, Lines, Read, Seek as _};
 
 use super::manifest::Manifest;
 use super::target::{Target, blocking};
@@ -48,7 +48,17 @@ impl Backups {
         let Some(file) = manifest.inventory_file() else { return Ok(None) };
         // That it is missing is found, and told, where all files are looked at.
         let opened = target.open(manifest.id, &file.path, &self.settings().backup.work_folder).await?;
-        opened.map(|file| Inventory::new(manifest.id, file)).transpose()
+        let Some(mut opened) = opened else { return Ok(None) };
+        let (id, expected) = (manifest.id, file.sha256.clone());
+        // A changed list may read well, and say that what is needed isn't.
+        let list = blocking(move || {
+            if pipe::measure(&opened).map_err(BackupError::io)?.sha256 != expected {
+                return Err(damaged(id, "its SHA-256 differs"));
+            }
+            opened.rewind().map_err(BackupError::io)?;
+            Inventory::new(id, opened)
+        });
+        list.await.map(Some)
     }
 
     /// Every so-manieth object of it.

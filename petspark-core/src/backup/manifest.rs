@@ -118,6 +118,9 @@ pub struct ManifestMedia {
     /// Objects that a full backup lacks: the store didn't have them as the database says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lacking: Vec<String>,
+    /// Why a backup that was to be a full one has the list only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Who can decrypt a backup.
@@ -250,7 +253,13 @@ pub(super) mod tests {
             tables: vec![TableContents { name: "pets".to_owned(), rows: 3, digest: "sha256:00".to_owned() }],
             snapshot: None,
             files: Vec::new(),
-            media: ManifestMedia { mode: BackupMedia::Nothing, objects: 0, bytes: 0, lacking: Vec::new() },
+            media: ManifestMedia {
+                mode: BackupMedia::Nothing,
+                objects: 0,
+                bytes: 0,
+                lacking: Vec::new(),
+                problem: None,
+            },
             encryption: None,
             keys_required: Vec::new(),
             tools: BTreeMap::new(),

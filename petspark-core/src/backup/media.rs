@@ -2,9 +2,13 @@
 //! however many backups need it, and compressed and encrypted as the database is. Which of them a
 //! backup needs is in its list of uploads; which nobody needs any more goes when backups do.
 
+mod damage;
 mod reading;
 mod sweep;
 
+pub(super) use damage::told;
+
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -18,8 +22,8 @@ use super::inventory::Inventory;
 use super::manifest::{Manifest, ManifestEncryption};
 use super::pipe;
 use super::progress::Part;
-use super::target::{PARTIAL, blocking, chunks, parsed, sync_folder};
-use super::{BackupError, Backups, RecipientKey};
+use super::target::{PARTIAL, Target, blocking, chunks, parsed, sync_folder};
+use super::{BackupError, Backups};
 use crate::error::Fault;
 use crate::id::BackupId;
 use crate::media::Kept;
@@ -65,13 +69,12 @@ impl Shelf {
 }
 
 impl Backups {
-    /// Copies to beside the backups what is there not yet, and gives the names of objects that the store
-    /// doesn't have as the database says.
+    /// Copies to beside the backups what is there not yet, or was found damaged, and gives the names of
+    /// objects that the store doesn't have as the database says.
     pub(super) async fn keep_media(&self, staged: &Path, id: BackupId) -> Result<Vec<String>, BackupError> {
         let folder = &self.settings().backup.folder;
-        let recipients = self.settings().backup.recipients.clone();
-        let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
-        let shelf = Shelf::for_recipients(&names);
+        let damaged = self.damaged_files(self.folder()).await?;
+        let shelf = self.shelf();
         let store = self.store()?;
         let open = || Inventory::new(id, File::open(staged).map_err(BackupError::io)?);
         let (mut list, mut bytes) = (open()?, 0);
@@ -81,46 +84,59 @@ impl Backups {
                 break;
             }
             list = rest;
-            bytes +=
-                batch.iter().filter(|kept| !folder.join(shelf.path(kept)).exists()).map(|kept| kept.size).sum::<u64>();
+            let is_wanted = |path: &str| damaged.contains(path) || !is_there(&folder.join(path));
+            bytes += batch.iter().filter(|kept| is_wanted(&shelf.path(kept))).map(|kept| kept.size).sum::<u64>();
         }
         require_space(folder, bytes)?;
         let part = self.watcher().part("copying uploads, in bytes", bytes);
-        let (mut list, mut lacking) = (open()?, Vec::new());
+        let (mut list, mut lacking, mut mended) = (open()?, Vec::new(), HashSet::new());
         loop {
             let (rest, batch) = list.next().await?;
             if batch.is_empty() {
+                self.forget_damaged(self.folder(), &mended).await?;
                 return Ok(lacking);
             }
             list = rest;
             for kept in batch {
-                if !self.keep(&store, &shelf, &recipients, &kept, &part).await? {
-                    lacking.push(kept.key);
+                let path = shelf.path(&kept);
+                let is_damaged = damaged.contains(&path);
+                match self.keep(&store, &shelf, &kept, is_damaged, &part).await? {
+                    true if is_damaged => {
+                        mended.insert(path);
+                    }
+                    true => {}
+                    false => lacking.push(kept.key),
                 }
             }
             if lacking.len() > MAX_LACKING {
                 let problem =
                     format!("more than {MAX_LACKING} objects of uploads are missing or changed; see `media verify`");
-                return Err(BackupError::Source(problem));
+                return Err(Fault::internal(problem).into());
             }
         }
     }
 
-    /// Says whether the object is there as it should be.
+    /// The one that files go to now.
+    fn shelf(&self) -> Shelf {
+        let names: Vec<_> = self.settings().backup.recipients.iter().map(ToString::to_string).collect();
+        Shelf::for_recipients(&names)
+    }
+
+    /// Says whether the object is there as it should be. A file that is there already stays, unless it is
+    /// known to be damaged.
     async fn keep(
         &self,
         store: &ObjectStore,
         shelf: &Shelf,
-        recipients: &[RecipientKey],
         kept: &Kept,
+        is_damaged: bool,
         part: &Part,
     ) -> Result<bool, BackupError> {
         let place = self.settings().backup.folder.join(shelf.path(kept));
-        match File::open(&place) {
+        if !is_damaged && is_there(&place) {
             // It is needed again, so it isn't old: see the sweep.
-            Ok(file) => return file.set_modified(self.clock().now().into()).map(|()| true).map_err(BackupError::io),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(BackupError::io(private::told(&place, &error))),
+            let file = File::open(&place).map_err(|error| BackupError::io(private::told(&place, &error)))?;
+            return file.set_modified(self.clock().now().into()).map(|()| true).map_err(BackupError::io);
         }
         let body = match store.get(&parsed(&kept.key)?, None).await {
             Ok((_, body)) => body,
@@ -129,7 +145,7 @@ impl Backups {
         };
         let folder = place.parent().ok_or_else(|| Fault::internal("a file without a folder"))?.to_owned();
         private::create_folder(&folder).map_err(BackupError::io)?;
-        let (kept, part, recipients) = (kept.clone(), part.clone(), recipients.to_vec());
+        let (kept, part, recipients) = (kept.clone(), part.clone(), self.settings().backup.recipients.clone());
         let (tell, told) = tokio::sync::mpsc::channel(WAITING);
         let write = blocking(move || {
             let draft = Draft(folder.join(format!("{PARTIAL}{}", BackupId::new())));
@@ -144,24 +160,31 @@ impl Backups {
         written
     }
 
-    /// Copies to a bucket what it lacks of the files of a backup.
-    pub(super) async fn send_media(&self, bucket: &ObjectStore, manifest: &Manifest) -> Result<(), BackupError> {
+    /// Copies to a bucket what it lacks of the files of a backup, and what was found damaged there.
+    pub(super) async fn send_media(&self, target: &Target, manifest: &Manifest) -> Result<(), BackupError> {
+        let Target::Bucket(bucket) = target else { return Ok(()) };
         let shelf = Shelf::of(manifest.encryption.as_ref());
         let Some(mut list) = self.list_of(self.folder(), manifest).await? else { return Ok(()) };
+        let (damaged, mut mended) = (self.damaged_files(target).await?, HashSet::new());
         loop {
             let (rest, batch) = list.next().await?;
             if batch.is_empty() {
-                return Ok(());
+                return self.forget_damaged(target, &mended).await;
             }
             list = rest;
             for kept in batch.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
                 let path = shelf.path(kept);
+                let is_damaged = damaged.contains(&path);
                 match bucket.head(&parsed(&path)?).await {
-                    Err(ObjectError::NotFound) => {
-                        let file = File::open(self.settings().backup.folder.join(&path)).map_err(BackupError::io)?;
-                        bucket.receive(&parsed(&path)?, u64::MAX, None, chunks(file)).await?;
-                    }
-                    there => drop(there?),
+                    Ok(there) if there.size > 0 && !is_damaged => continue,
+                    Ok(_) | Err(ObjectError::NotFound) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                let file = File::open(self.settings().backup.folder.join(&path)).map_err(BackupError::io)?;
+                let length = file.metadata().map_err(BackupError::io)?.len();
+                bucket.replace(&parsed(&path)?, length, |size, _| size == length, chunks(file)).await?;
+                if is_damaged {
+                    mended.insert(path);
                 }
             }
         }
@@ -171,6 +194,11 @@ impl Backups {
     pub(super) fn store(&self) -> Result<ObjectStore, BackupError> {
         ObjectStore::open(&self.settings().objects).map_err(BackupError::Settings)
     }
+}
+
+/// There is a file, with something in it.
+fn is_there(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
 /// A file that is gone unless it was renamed.

@@ -16,6 +16,7 @@ mod manifest;
 mod media;
 mod metrics;
 mod operation;
+mod owner;
 mod pipe;
 mod progress;
 mod prune;
@@ -35,7 +36,7 @@ pub use metrics::write_metrics;
 pub use operation::{LastOperations, Operation, OperationKind};
 pub use progress::BackupProgress;
 pub use prune::{Kept, Pruned};
-pub use restore::{Destination, Restore, Restored};
+pub use restore::{Destination, Restore, Restored, RestoredUploads};
 pub use settings::{BackupMedia, BackupSettings, External, ExternalTool, Retention};
 
 use std::sync::Arc;
@@ -133,9 +134,10 @@ impl Backups {
     /// Keeps a backup whatever the rules say, or no longer.
     ///
     /// # Errors
-    /// [`BackupError::NotFound`].
+    /// [`BackupError::NotFound`], [`BackupError::NotOwner`].
     pub async fn set_pinned(&self, caller: &Caller, id: BackupId, pinned: bool) -> Result<(), BackupError> {
         caller.require(Permission::ManageStaff)?;
+        owner::require_owner(&self.settings().backup.folder)?;
         find(self.folder(), Some(id)).await?;
         self.pin(id, pinned).await
     }

@@ -46,35 +46,40 @@ impl Backups {
     /// Removes backups that no rule keeps; `dry_run` only says which.
     ///
     /// # Errors
-    /// [`BackupError::Damaged`] if the newest is no good: then nothing goes. [`BackupError::Locked`].
+    /// [`BackupError::Damaged`] if the newest is no good: then nothing goes. [`BackupError::Locked`],
+    /// [`BackupError::NotOwner`].
     pub async fn prune(&self, caller: &Caller, dry_run: bool, reason: Option<&str>) -> Result<Pruned, BackupError> {
         caller.require(Permission::ManageStaff)?;
         let turn = self.take_turn().await?;
-        let pruned = async {
-            let (mut backups, mut media_files) = (Vec::new(), 0);
-            for target in self.targets() {
-                let kept = self.prune_target(target, dry_run).await?;
-                let gone = kept.iter().filter(|kept| !kept.keep).map(|kept| kept.id).collect();
-                media_files += self.sweep_media(target, &gone, dry_run).await?;
-                backups.extend(kept);
-            }
-            if !dry_run {
-                self.drop_dead_drills().await;
-            }
-            Ok::<_, BackupError>((backups, media_files))
-        };
-        let pruned = pruned.await;
+        let mut pruned = Pruned { dry_run, removed: 0, media_files: 0, backups: Vec::new() };
+        let ended = self.prune_all(&mut pruned).await;
         turn.release().await;
-        let (backups, media_files) = pruned?;
-        let removed = backups.iter().filter(|kept| !kept.keep).count() as u64;
-        if let (Some(db), true) = (self.database(), removed > 0 && !dry_run) {
-            let event = Event::new(Action::BackupsPruned).because(reason).detail("backups", removed);
+        let Pruned { removed, media_files, .. } = pruned;
+        // Also when it ended in the middle: what went is gone.
+        if let (Some(db), true) = (self.database(), removed + media_files > 0 && !dry_run) {
+            let event = Event::new(Action::BackupsPruned)
+                .because(reason)
+                .detail("backups", removed)
+                .detail("media_files", media_files);
             audit::record_now(db, self.clock().now(), caller, event).await?;
         }
-        Ok(Pruned { dry_run, removed, media_files, backups })
+        ended.map(|()| pruned)
     }
 
-    async fn prune_target(&self, target: &Target, dry_run: bool) -> Result<Vec<Kept>, BackupError> {
+    async fn prune_all(&self, pruned: &mut Pruned) -> Result<(), BackupError> {
+        for target in self.targets() {
+            let kept = self.prune_target(target, pruned).await?;
+            let gone = kept.iter().filter(|kept| !kept.keep).map(|kept| kept.id).collect();
+            self.sweep_media(target, &gone, pruned).await?;
+            pruned.backups.extend(kept);
+        }
+        if !pruned.dry_run {
+            self.drop_dead_drills().await;
+        }
+        Ok(())
+    }
+
+    async fn prune_target(&self, target: &Target, pruned: &mut Pruned) -> Result<Vec<Kept>, BackupError> {
         let mut listed = Vec::new();
         for id in target.ids().await?.into_iter().rev() {
             listed.push(self.look_at(target, id).await?);
@@ -85,11 +90,16 @@ impl Backups {
             return Err(BackupError::Damaged { id: newest.id, problem: format!("{problem}; nothing was removed") });
         }
         let kept = decide(&listed, &self.settings().backup.retention, target.name());
-        for gone in kept.iter().filter(|kept| !kept.keep && !dry_run) {
-            // Noted first: one that is gone without a note looks like somebody took it.
-            target.put_note(Note::Pruned, gone.id, b"{}\n".to_vec()).await?;
-            target.remove(gone.id).await?;
-            target.remove_note(Note::Drill, gone.id).await?;
+        for gone in kept.iter().filter(|kept| !kept.keep) {
+            if !pruned.dry_run {
+                // Noted first: one that is gone without a note looks like somebody took it.
+                target.put_note(Note::Pruned, gone.id, b"{}\n".to_vec()).await?;
+                target.remove(gone.id).await?;
+                for note in [Note::Drill, Note::Damaged] {
+                    target.remove_note(note, gone.id).await?;
+                }
+            }
+            pruned.removed += 1;
         }
         Ok(kept)
     }

@@ -1,8 +1,10 @@
 //! Restoring: to a new place, where nothing can be lost; or in place of the live database, with the
 //! server stopped, a backup of what is there made first, and what is there set aside, not deleted.
 
+mod finish;
 mod in_place;
 mod place;
+mod uploads;
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -12,21 +14,24 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::json;
 
+use finish::Finished;
 pub(super) use place::Place;
+pub use uploads::RestoredUploads;
 
 use super::manifest::Manifest;
 use super::pipe::{self, Meter, Unreadable};
 use super::settings::BackupMedia;
 use super::target::{Target, blocking};
-use super::{BackupError, Backups, IdentityKey, OperationKind, find, keys};
-use crate::audit::{self, Action, Event};
-use crate::auth::{Permission, end_all_sessions};
+use super::{BackupError, Backups, IdentityKey, OperationKind, create, find, keys, media};
+use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::config::DatabaseUrl;
-use crate::database::{Database, Migration, ToolFailed};
+use crate::database::{Migration, ToolFailed};
 use crate::error::Fault;
 use crate::id::BackupId;
 use crate::private;
+
+const NO_FILES: &str = "this backup has no files of uploads: it isn't a full one";
 
 /// Where to restore to.
 #[derive(Clone, Debug)]
@@ -76,8 +81,10 @@ pub struct Restored {
     pub rows: u64,
     /// How long it took.
     pub seconds: f64,
-    /// Sessions that were ended; `None` if they were to stay.
+    /// Sessions that were ended; `None` if they were to stay, or couldn't be.
     pub sessions_ended: Option<u64>,
+    /// What is left to be done, and why, although the database was replaced.
+    pub problem: Option<String>,
     /// The backup of what was there before.
     pub safety_backup: Option<BackupId>,
     /// Where that is besides: a file, or a schema.
@@ -89,7 +96,8 @@ pub struct Restored {
 }
 
 impl Backups {
-    /// Restores a backup, and compares what came of it with the manifest.
+    /// Restores a backup, and compares what came of it with the manifest. An error says that nothing was
+    /// replaced; what goes wrong after that is in what is told.
     ///
     /// # Errors
     /// [`BackupError::Damaged`], [`BackupError::Key`], [`BackupError::Newer`],
@@ -112,7 +120,7 @@ impl Backups {
         require_key(&manifest, keys)?;
         require_known(&manifest)?;
         if wanted.with_media && manifest.media.mode != BackupMedia::Full {
-            return Err(BackupError::Settings("this backup has no files of uploads: it isn't a full one".to_owned()));
+            return Err(BackupError::Settings(NO_FILES.to_owned()));
         }
         if wanted.with_media {
             // Before anything is replaced.
@@ -124,22 +132,12 @@ impl Backups {
             Destination::InPlace => self.restore_in_place(target, &manifest, keys, true).await?,
             Destination::InPlaceOfDamaged => self.restore_in_place(target, &manifest, keys, false).await?,
         };
-        let mut settings = self.settings().database.clone();
-        settings.url = done.place.url();
-        let db = Database::open(&settings).await.map_err(Fault::unavailable)?;
-        let now = self.clock().now();
-        let sessions_ended = if wanted.keep_sessions { None } else { Some(end_all_sessions(&db, now).await?) };
-        let event = Event::new(Action::BackupRestored)
-            .because(wanted.reason.as_deref())
-            .detail("backup", id.to_string())
-            .detail("sessions_ended", sessions_ended.unwrap_or(0));
-        audit::record_now(&db, now, caller, event).await?;
-        db.close().await;
+        let Finished { sessions_ended, problem } = self.finish(&done.place, wanted, &manifest, caller).await;
         // The database is another by now, which whoever asked must hear whatever becomes of this.
         let (media_objects, media_problem) = match wanted.with_media {
-            true => match self.restore_media(target, &manifest, keys).await {
-                Ok(objects) => (Some(objects), None),
-                Err(error) => (None, Some(error.to_string())),
+            true => match self.restore_media(target, &manifest, keys, None).await {
+                Ok((objects, damaged)) => (Some(objects), (!damaged.is_empty()).then(|| media::told(&damaged))),
+                Err(error) => (None, Some(create::told(&error))),
             },
             false => (None, None),
         };
@@ -149,13 +147,15 @@ impl Backups {
             rows: done.rows,
             seconds: started.elapsed().as_secs_f64(),
             sessions_ended,
+            problem,
             safety_backup: done.safety_backup,
             set_aside: done.set_aside,
             media_objects,
             media_problem,
         };
         let details = json!({ "rows": restored.rows, "seconds": restored.seconds });
-        self.log(OperationKind::Restore, Some(id), restored.media_problem.is_none(), details, started_at).await;
+        let is_whole = restored.problem.is_none() && restored.media_problem.is_none();
+        self.log(OperationKind::Restore, Some(id), is_whole, details, started_at).await;
         Ok(restored)
     }
 

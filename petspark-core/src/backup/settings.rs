@@ -1,5 +1,7 @@
 //! Where backups go, who can read them, how many stay, and how old they may become.
 
+mod external;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use crate::clock::DAY;
 use crate::config::{DatabaseUrl, Loader, Setting, WebUrl};
 use crate::database::text_enum;
 use crate::media::objects::{Encryption, S3Settings, clean_prefix};
+pub use external::{External, ExternalTool};
 
 text_enum! {
     /// What a backup has of uploads.
@@ -19,29 +22,6 @@ text_enum! {
         /// Nothing.
         Nothing = "none",
     }
-}
-
-text_enum! {
-    /// Another program that backs the database up, whose archive can be looked at.
-    pub enum ExternalTool {
-        /// pgBackRest.
-        PgBackRest = "pgbackrest",
-        /// Barman.
-        Barman = "barman",
-        /// Litestream.
-        Litestream = "litestream",
-    }
-}
-
-/// Where another program has its backups of the database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct External {
-    /// Which.
-    pub tool: ExternalTool,
-    /// What it calls the database.
-    pub name: String,
-    /// The program, if it isn't on the search path by its name.
-    pub program: Option<PathBuf>,
 }
 
 /// How backups are made, kept and proven.
@@ -199,7 +179,7 @@ impl BackupSettings {
             "File that figures about backups are written to for Prometheus' node exporter, after each job.",
         );
         Self {
-            external: external(from),
+            external: External::read(from),
             bucket: bucket(from, uploads),
             folder,
             work_folder,
@@ -218,28 +198,6 @@ impl BackupSettings {
             metrics_file,
         }
     }
-}
-
-/// Another program, whose name for the database is needed then.
-fn external(from: &mut Loader) -> Option<External> {
-    let tool = from.find(
-        "backup.external",
-        None,
-        "Another program whose backups of the database `backup check` looks at, by that program: pgbackrest, barman or litestream.",
-    );
-    let name: Option<String> = from.find(
-        "backup.external_name",
-        None,
-        "What it calls the database: pgBackRest's stanza, Barman's server, or for litestream the database's path or the replica's URL.",
-    );
-    let program =
-        from.find("backup.external_program", None, "That program, if it isn't on the search path by its name.");
-    let tool = tool?;
-    let name = name.filter(|name| !name.is_empty() && !name.starts_with('-'));
-    if name.is_none() {
-        from.problem("backup.external_name", "is missing, and backup.external says who has backups");
-    }
-    Some(External { tool, name: name?, program })
 }
 
 /// A bucket for copies. What isn't said of it is as with uploads.

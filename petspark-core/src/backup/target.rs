@@ -1,7 +1,7 @@
 //! Where backups are: a folder with one folder for each, and a bucket with the same names. In the
 //! folder a backup appears whole, by being renamed; in the bucket its manifest comes last.
 //!
-//! Beside them are notes: which were pinned, pruned, or proven by a drill.
+//! Beside them are notes: which were pinned, pruned, or proven by a drill, and what was found damaged.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -32,6 +32,8 @@ pub(super) enum Note {
     Drill,
     /// It was removed by the rules.
     Pruned,
+    /// Files of uploads that it needs, and that were found damaged.
+    Damaged,
 }
 
 impl Note {
@@ -40,6 +42,7 @@ impl Note {
             Self::Pin => "pins",
             Self::Drill => "drills",
             Self::Pruned => "pruned",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -189,6 +192,17 @@ impl Target {
             },
             Self::Bucket(store) => Ok(store.delete(&note_key(note, id)?).await?),
         }
+    }
+
+    /// Whether something was ever noted here; looks at a folder only.
+    pub(super) fn has_notes(&self) -> Result<bool, BackupError> {
+        let Self::Folder(root) = self else { return Ok(false) };
+        for kind in folder_names(&root.join(NOTES))? {
+            if !folder_names(&root.join(NOTES).join(kind))?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn keys(&self, beginning: &str) -> Result<Vec<(ObjectKey, u64)>, BackupError> {

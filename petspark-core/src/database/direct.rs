@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection, raw_sql};
 use tracing::log::LevelFilter;
 
 use super::connect;
+use crate::clock::Timestamp;
 use crate::config::DatabaseUrl;
 use crate::error::Fault;
 
@@ -18,6 +19,13 @@ use crate::error::Fault;
 pub(crate) enum Direct {
     Sqlite(Box<SqliteConnection>),
     Postgres(Box<PgConnection>),
+}
+
+/// When PostgreSQL's archiver last did, or didn't do, its work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Archiver {
+    pub(crate) last_archived_at: Option<Timestamp>,
+    pub(crate) last_failed_at: Option<Timestamp>,
 }
 
 /// Runs one body against whichever engine this is.
@@ -104,6 +112,18 @@ impl Direct {
                 sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(&mut **connection).await?
             }
         })
+    }
+
+    /// How PostgreSQL's archiver fares; `None` if it has none.
+    pub(crate) async fn archiver(&mut self) -> Result<Option<Archiver>, Fault> {
+        let Self::Postgres(connection) = self else { return Ok(None) };
+        let told: Option<(Option<Timestamp>, Option<Timestamp>)> = sqlx::query_as(
+            "SELECT last_archived_time, last_failed_time FROM pg_stat_archiver \
+             WHERE current_setting('archive_mode') <> 'off'",
+        )
+        .fetch_optional(&mut **connection)
+        .await?;
+        Ok(told.map(|(last_archived_at, last_failed_at)| Archiver { last_archived_at, last_failed_at }))
     }
 
     /// PostgreSQL's schema; on SQLite there is one.

@@ -25,7 +25,7 @@ mod types;
 pub use connect::OpenError;
 pub(crate) use contents::Contents;
 pub use contents::TableContents;
-pub(crate) use direct::{Direct, Turn, on_direct};
+pub(crate) use direct::{Archiver, Direct, Turn, on_direct};
 pub use effects::{LockClass, TableLock};
 pub(crate) use error::{violates, violates_foreign_key};
 pub(crate) use full_text::FullText;

@@ -12,6 +12,8 @@ use percent_encoding::percent_decode_str;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+use crate::program;
+
 /// The two tools, of one release.
 #[derive(Clone, Debug)]
 pub(crate) struct PostgresTools {
@@ -69,8 +71,8 @@ impl PostgresTools {
     }
 
     fn command(&self, tool: &str, url: &str) -> Result<Command, String> {
-        let program = self.folder.as_ref().map_or_else(|| PathBuf::from(tool), |folder| folder.join(tool));
-        let mut command = Command::new(program);
+        let path = self.folder.as_ref().map_or_else(|| PathBuf::from(tool), |folder| folder.join(tool));
+        let mut command = program::command(path, &[]);
         for name in ["PGSERVICE", "PGSERVICEFILE", "PGOPTIONS", "PGHOSTADDR", "PGTARGETSESSIONATTRS"] {
             command.env_remove(name);
         }
@@ -281,9 +283,9 @@ fn places(folder: Option<&Path>) -> Vec<Option<PathBuf>> {
 }
 
 fn version_of(folder: &Option<PathBuf>) -> Option<String> {
-    let program = |tool: &str| folder.as_ref().map_or_else(|| PathBuf::from(tool), |folder| folder.join(tool));
+    let path = |tool: &str| folder.as_ref().map_or_else(|| PathBuf::from(tool), |folder| folder.join(tool));
     let version = |tool: &str| {
-        let output = Command::new(program(tool)).arg("--version").stdin(Stdio::null()).output().ok()?;
+        let output = program::command(path(tool), &[]).arg("--version").stdin(Stdio::null()).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
     };

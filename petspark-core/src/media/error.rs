@@ -57,6 +57,17 @@ pub enum MediaError {
     /// The key of the request can't be honoured.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
+    /// So much belongs to nothing that this may be the wrong database.
+    #[error(
+        "{leftovers} of {objects} objects belong to nothing that this database knows. Nothing was removed: if this is the \
+         right database, and not an older one, say how many may go."
+    )]
+    TooManyLeftovers {
+        /// Objects that belong to nothing.
+        leftovers: u64,
+        /// All that there are.
+        objects: u64,
+    },
     /// Not by this caller.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -71,7 +82,7 @@ impl Failure for MediaError {
             Self::Invalid(_) | Self::Incomplete => Kind::Invalid,
             Self::NotYourPet | Self::NotYourPhoto | Self::BadLink => Kind::Forbidden,
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::LimitReached(_) | Self::NotUploaded => Kind::Conflict,
+            Self::LimitReached(_) | Self::NotUploaded | Self::TooManyLeftovers { .. } => Kind::Conflict,
             Self::AlreadyUploaded => Kind::Outdated,
             Self::UploadNotFound | Self::PhotoNotFound => Kind::NotFound,
             Self::NotAsDeclared(_) => Kind::Unprocessable,
@@ -93,6 +104,7 @@ impl Failure for MediaError {
             Self::BadLink => "UPLOAD_007",
             Self::AlreadyUploaded => "UPLOAD_008",
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
+            Self::TooManyLeftovers { .. } => "MEDIA_TOO_MANY_LEFTOVERS",
             Self::PhotoNotFound => "PHOTO_001",
             Self::NotYourPhoto => "PHOTO_002",
             Self::Pet(error) => error.code(),

@@ -1,15 +1,17 @@
 //! Everything that belongs to uploads, as a backup lists it: what should be in the object store once
 //! the database is restored.
 
+use std::collections::HashSet;
+
 use futures_util::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use sqlx::query_as;
 use sqlx::types::Json;
 
-use super::MediaType;
 use super::links::Links;
-use super::photo::StoredVariant;
-use crate::database::{Direct, on_direct};
+use super::photo::{StoredVariant, Upload};
+use super::{MediaType, store};
+use crate::database::{Database, Direct, on_direct};
 use crate::error::Fault;
 use crate::id::{UploadId, UserId};
 use crate::text::hex;
@@ -54,6 +56,15 @@ pub(crate) async fn read_inventory(
         }
     });
     Ok(uploads)
+}
+
+/// The names of everything that belongs to those of the listed uploads which a database has.
+pub(crate) async fn known_names(db: &Database, listed: &[Kept]) -> Result<HashSet<String>, Fault> {
+    let mut ids: Vec<UploadId> =
+        listed.iter().filter_map(|kept| Links::parse(&kept.key).map(|(_, id, _)| id)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(store::find_all(db, &ids).await?.iter().flat_map(Upload::names).collect())
 }
 
 impl Row {

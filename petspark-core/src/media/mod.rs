@@ -2,6 +2,7 @@
 //! shown in sizes made of them, upright and without a word about where they were taken. What an image
 //! is made into is `petspark-images`'; where bytes are kept, [`objects`]'.
 
+mod collect;
 mod complete;
 mod duplicates;
 mod error;
@@ -23,11 +24,12 @@ mod sweep;
 mod upkeep;
 mod upload;
 
+pub use collect::{Collect, Collected};
 pub use duplicates::{Duplicate, Duplicates, MAX_DISTANCE, Sought};
 pub use error::MediaError;
 #[cfg(feature = "hook")]
 pub(crate) use hook::Ask;
-pub(crate) use inventory::{Kept, read_inventory};
+pub(crate) use inventory::{Kept, known_names, read_inventory};
 pub use links::Links;
 pub use photo::{Photo, ShownPhoto, Size, UploadStatus, Variant};
 pub use photos::PhotoFilter;
@@ -37,7 +39,7 @@ pub use serve::{Audience, Served};
 pub use settings::{HookSettings, MediaSettings, ModerationPolicy};
 pub(crate) use sweep::Sweep;
 pub(crate) use upkeep::Remake;
-pub use upkeep::{Collected, MediaCount, Reread};
+pub use upkeep::{MediaCount, Reread};
 pub use upload::{MediaType, NewUpload, Purpose};
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! The job that makes a photo of what was uploaded: all its sizes, what it looks like in few bytes,
 //! and whether it is shown or waits for a moderator. Doing it twice gives the same, under the same names.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use petspark_images::{Limits, Processed, Refused, VariantName, process};
@@ -9,15 +11,19 @@ use sha2::{Digest, Sha256};
 
 use super::objects::{ObjectError, ObjectKey};
 use super::photo::{Size, StoredVariant, Upload, UploadStatus};
+use super::upkeep::Remake;
 use super::{Links, Media, MediaError, MediaType, Purpose, in_worker, store};
 use crate::database::Tx;
 use crate::error::Fault;
 use crate::id::UploadId;
-use crate::jobs::{Handler, Job, NewJob};
+use crate::jobs::{self, Handler, Job, NewJob};
 use crate::text::hex;
 
 /// What its owner is told of a photo that could not be made.
 pub(super) const GIVEN_UP: &str = "The photo could not be processed. Please upload it again.";
+
+/// By then an attempt at a photo that is under way has ended.
+const STILL_BEING_MADE: Duration = Duration::from_secs(3600);
 
 /// Makes a photo.
 pub(crate) struct Process(pub(crate) Media);
@@ -99,14 +105,15 @@ impl Media {
     /// made, these are the same objects, and stay.
     pub(super) async fn discard(&self, upload: &Upload, made: &store::Made) -> Result<(), MediaError> {
         let names = match store::find(&self.db, upload.id).await? {
-            Some(found) if found.status == UploadStatus::Rejected && found.variants.is_none() => {
+            Some(found) if is_given_up(&found) => {
                 let variants = made.variants.iter();
                 variants.map(|variant| Links::key(upload.owner_id, upload.id, &variant.file_name())).collect()
             }
             Some(_) => return Ok(()),
             None => Links::all(upload.owner_id, upload.id, upload.content_type, &made.variants),
         };
-        Ok(self.remove_all(names).await?)
+        self.remove_all(names).await?;
+        Ok(self.make_anew(upload.id).await?)
     }
 
     /// Makes and keeps the sizes of a photo.
@@ -162,26 +169,39 @@ impl Media {
     }
 
     pub(super) async fn reject_unprocessed(&self, id: UploadId, reason: &str) -> Result<(), Fault> {
+        let being_made = |upload: &Upload| upload.status == UploadStatus::Processing;
+        let Some(upload) = store::find(&self.db, id).await?.filter(being_made) else { return Ok(()) };
+        // Before it is rejected: after that an operator can have it made again, under the same names.
+        if let Err(error) = self.remove_sizes(&upload).await {
+            // The photo is rejected all the same, and `media gc` finds them.
+            tracing::warn!(upload = %id, %error, "sizes of a rejected photo are left over");
+        }
         let mut tx = self.db.begin().await?;
         let only = [UploadStatus::Processing; 2];
         let rejected =
             store::set_status(&mut tx, id, only, UploadStatus::Rejected, Some(reason), self.clock.now()).await?;
         tx.commit().await?;
-        if rejected && let Err(error) = self.remove_sizes(id).await {
-            // The photo is rejected all the same, and `media gc` finds them.
-            tracing::warn!(upload = %id, %error, "sizes of a rejected photo are left over");
-        }
-        Ok(())
+        if rejected { Ok(()) } else { self.make_anew(id).await }
     }
 
     /// Removes what earlier attempts made of a photo, whatever that was. Its file stays: the photo may be
     /// tried again.
-    async fn remove_sizes(&self, id: UploadId) -> Result<(), MediaError> {
-        let Some(upload) = store::find(&self.db, id).await? else { return Ok(()) };
-        let (folder, original) = (format!("{}/{id}/", upload.owner_id), upload.original());
+    async fn remove_sizes(&self, upload: &Upload) -> Result<(), MediaError> {
+        let (folder, original) = (format!("{}/{}/", upload.owner_id, upload.id), upload.original());
         // A few sizes in two formats, of one attempt or another.
         let made = self.objects.list(&folder, None, 100).await?.into_iter().map(|object| object.key.to_string());
         Ok(self.remove_all(made.filter(|name| *name != original).collect()).await?)
+    }
+
+    /// Has a photo made anew that another attempt made, or is making, while this one removed what it took for
+    /// leftovers: they have the same names.
+    async fn make_anew(&self, id: UploadId) -> Result<(), Fault> {
+        let Some(upload) = store::find(&self.db, id).await?.filter(|found| !is_given_up(found)) else { return Ok(()) };
+        tracing::warn!(upload = %id, "a photo was made while another attempt gave it up; it is made anew");
+        let pause = if upload.status == UploadStatus::Processing { STILL_BEING_MADE } else { Duration::ZERO };
+        let mut tx = self.db.begin().await?;
+        jobs::enqueue(&mut tx, self.clock.now(), Remake::job(id).after(pause)).await?;
+        tx.commit().await
     }
 
     /// Writes what is shown of a photo's pet or person anew. Of a person, the newest picture is all
@@ -200,6 +220,11 @@ impl Media {
         }
         Ok(())
     }
+}
+
+/// Rejected before anything was made of it.
+fn is_given_up(upload: &Upload) -> bool {
+    upload.status == UploadStatus::Rejected && upload.variants.is_none()
 }
 
 impl From<VariantName> for Size {

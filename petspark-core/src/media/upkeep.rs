@@ -1,17 +1,13 @@
-//! What operators do about everything that was uploaded: counting it, looking for what is left over
-//! or missing, reading it again, and having photos made anew.
-
-use std::collections::HashMap;
-use std::time::Duration;
+//! What operators do about everything that was uploaded: counting it, reading it again, and having photos
+//! made anew. What is left over or missing is for [`super::collect`] to find.
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
-use super::objects::{ObjectError, ObjectInfo, ObjectKey};
+use super::objects::ObjectError;
 use super::photo::{Upload, UploadStatus};
 use super::processing::{About, Process};
 use super::{Links, Media, MediaError, Purpose, store};
-use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::error::Fault;
@@ -33,19 +29,6 @@ pub struct MediaCount {
     pub bytes: i64,
 }
 
-/// What is left over, and what is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Collected {
-    /// Objects that were looked at.
-    pub objects: u64,
-    /// Those that belong to nothing: removed, unless it was a dry run.
-    pub leftovers: u64,
-    /// Bytes of those.
-    pub leftover_bytes: u64,
-    /// Uploads of which something is missing, the first thousand of them.
-    pub missing: Vec<UploadId>,
-}
-
 /// What was read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reread {
@@ -55,15 +38,14 @@ pub struct Reread {
     pub bytes: u64,
     /// Uploads of which something is missing or changed, the first thousand of them.
     pub damaged: Vec<UploadId>,
+    /// If it was ended before its time: the last upload that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_after: Option<UploadId>,
 }
 
 /// Rows looked at in one go.
-const BATCH: usize = 500;
-/// Objects listed in one go: a folder looks at all names for every list.
-const LISTED: usize = 10_000;
-const MAX_TOLD: usize = 1000;
-/// What is younger may belong to something that is being written just now.
-const YOUNG: Duration = Duration::from_secs(3600);
+pub(super) const BATCH: usize = 500;
+pub(super) const MAX_TOLD: usize = 1000;
 
 impl Media {
     /// How much there is of everything.
@@ -75,109 +57,19 @@ impl Media {
         Ok(store::count_uploads(&self.db).await?)
     }
 
-    /// Compares what is kept with what is written down, both ways. Objects older than an hour that
-    /// belong to nothing are removed; `dry_run` only counts them. `go_on` is told how far it is and may
-    /// end it between two objects: what was done until then is told.
+    /// Reads what is kept and compares it with its checksums: all of it, from behind an upload if one is
+    /// said, or of some uploads from somewhere on. `go_on` is told how far it is and may end it between two
+    /// uploads: what was found until then is told.
     ///
     /// # Errors
     /// [`MediaError::Denied`] unless an administrator asks.
-    pub async fn collect(
+    pub async fn reread(
         &self,
         caller: &Caller,
-        dry_run: bool,
-        mut go_on: impl FnMut(&Collected) -> bool + Send,
-    ) -> Result<Collected, MediaError> {
-        caller.require(Permission::ManageStaff)?;
-        let mut collected = Collected::default();
-        let compared = self.compare(dry_run, &mut collected, &mut go_on).await;
-        // Also when it was ended, or the store went away in the middle.
-        if !dry_run && collected.leftovers > 0 {
-            let event = Event::new(Action::MediaCollected).detail("objects", collected.leftovers);
-            audit::record_now(&self.db, self.clock.now(), caller, event).await?;
-        }
-        compared.map(|()| collected)
-    }
-
-    async fn compare(
-        &self,
-        dry_run: bool,
-        collected: &mut Collected,
-        go_on: &mut (impl FnMut(&Collected) -> bool + Send),
-    ) -> Result<(), MediaError> {
-        let mut after: Option<ObjectKey> = None;
-        loop {
-            let objects = self.objects.list("", after.as_ref(), LISTED).await?;
-            let Some(last) = objects.last() else { break };
-            after = Some(last.key.clone());
-            for objects in objects.chunks(BATCH) {
-                for leftover in self.leftovers(objects).await? {
-                    if !go_on(collected) {
-                        return Ok(());
-                    }
-                    if !dry_run {
-                        self.objects.delete(&leftover.key).await?;
-                    }
-                    collected.leftovers += 1;
-                    collected.leftover_bytes += leftover.size;
-                }
-                collected.objects += objects.len() as u64;
-            }
-        }
-        let mut last = None;
-        loop {
-            let uploads = store::uploads_after(&self.db, last, BATCH).await?;
-            let Some(next) = uploads.last().map(|upload| upload.id) else { return Ok(()) };
-            for upload in &uploads {
-                if !go_on(collected) {
-                    return Ok(());
-                }
-                if collected.missing.len() < MAX_TOLD && !self.has_all(upload).await? {
-                    collected.missing.push(upload.id);
-                }
-            }
-            last = Some(next);
-        }
-    }
-
-    async fn leftovers(&self, objects: &[ObjectInfo]) -> Result<Vec<ObjectInfo>, MediaError> {
-        let (now, mut ids) = (self.clock.now(), Vec::new());
-        ids.extend(objects.iter().filter_map(|object| Links::parse(object.key.as_str()).map(|(_, id, _)| id)));
-        ids.sort_unstable();
-        ids.dedup();
-        let uploads = store::find_all(&self.db, &ids).await?;
-        let known: HashMap<UploadId, &Upload> = uploads.iter().map(|upload| (upload.id, upload)).collect();
-        let is_leftover = |object: &&ObjectInfo| {
-            // What isn't named as we name things isn't ours.
-            let Some((owner, id, _)) = Links::parse(object.key.as_str()) else { return false };
-            known.get(&id).is_none_or(|upload| {
-                upload.owner_id != owner
-                    || (is_settled(upload) && !upload.names().iter().any(|name| name == object.key.as_str()))
-            })
-        };
-        let is_old = |object: &&ObjectInfo| now.since(object.modified_at) > YOUNG;
-        Ok(objects.iter().filter(is_leftover).filter(is_old).cloned().collect())
-    }
-
-    async fn has_all(&self, upload: &Upload) -> Result<bool, MediaError> {
-        if !is_settled(upload) {
-            return Ok(true);
-        }
-        for name in upload.names() {
-            match self.objects.head(&name.parse().map_err(Fault::internal)?).await {
-                Ok(_) => {}
-                Err(ObjectError::NotFound) => return Ok(false),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Reads what is kept and compares it with its checksums: all of it, or of some uploads from
-    /// somewhere on.
-    ///
-    /// # Errors
-    /// [`MediaError::Denied`] unless an administrator asks.
-    pub async fn reread(&self, caller: &Caller, sample: Option<u64>) -> Result<Reread, MediaError> {
+        sample: Option<u64>,
+        after: Option<UploadId>,
+        mut go_on: impl FnMut(&Reread) -> bool + Send,
+    ) -> Result<Reread, MediaError> {
         caller.require(Permission::ManageStaff)?;
         let mut reread = Reread::default();
         let most = sample.unwrap_or(u64::MAX);
@@ -185,10 +77,10 @@ impl Media {
             (Some(_), Some((first, last))) => Some(between(first, last, secret::random()?)),
             _ => None,
         };
-        self.reread_between(start, None, most, &mut reread).await?;
-        if start.is_some() {
+        self.reread_between(start.or(after), None, most, &mut reread, &mut go_on).await?;
+        if start.is_some() && reread.ended_after.is_none() {
             // From the end it goes on at the beginning, and no further than to where it began.
-            self.reread_between(None, start, most, &mut reread).await?;
+            self.reread_between(None, start, most, &mut reread, &mut go_on).await?;
         }
         Ok(reread)
     }
@@ -200,20 +92,26 @@ impl Media {
         until: Option<UploadId>,
         most: u64,
         reread: &mut Reread,
+        go_on: &mut (impl FnMut(&Reread) -> bool + Send),
     ) -> Result<(), MediaError> {
         loop {
             let uploads = store::uploads_after(&self.db, after, BATCH).await?;
             let Some(last) = uploads.last() else { return Ok(()) };
-            after = Some(last.id);
             for upload in uploads.iter().filter(|upload| is_settled(upload)) {
                 if reread.uploads == most || until.is_some_and(|until| upload.id > until) {
                     return Ok(());
                 }
+                if !go_on(reread) {
+                    reread.ended_after = Some(after.unwrap_or_else(|| UploadId::from_bytes([0; 16])));
+                    return Ok(());
+                }
+                after = Some(upload.id);
                 reread.uploads += 1;
                 if !self.is_sound(upload, &mut reread.bytes).await? && reread.damaged.len() < MAX_TOLD {
                     reread.damaged.push(upload.id);
                 }
             }
+            after = Some(last.id);
         }
     }
 
@@ -301,7 +199,7 @@ impl Media {
 }
 
 /// Whether nothing is being done about it at the moment.
-fn is_settled(upload: &Upload) -> bool {
+pub(super) fn is_settled(upload: &Upload) -> bool {
     !matches!(upload.status, UploadStatus::Reserved | UploadStatus::Processing)
 }
 
@@ -319,7 +217,7 @@ pub(crate) struct Remake(pub(crate) Media);
 impl Remake {
     const KIND: &'static str = "media.remake";
 
-    fn job(upload: UploadId) -> NewJob {
+    pub(super) fn job(upload: UploadId) -> NewJob {
         About::job(Self::KIND, upload).priority(10)
     }
 }

@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use futures_util::{TryStreamExt as _, stream};
 use petspark_core::config::ByteSize;
 use petspark_core::media::{
-    Audience, Media, MediaError, MediaType, ModerationPolicy, NewUpload, Photo, PhotoFilter, Reserved, Size, Sought,
-    UploadStatus,
+    Audience, Collect, Media, MediaError, MediaType, ModerationPolicy, NewUpload, Photo, PhotoFilter, Reserved, Size,
+    Sought, UploadStatus,
 };
 use petspark_core::moderation::{Decision, NewDecision, TaskFilter};
 use petspark_core::people::When;
@@ -19,6 +19,10 @@ use petspark_core::{Caller, Failure as _, PageRequest, PetId, PetSpark};
 
 fn operator() -> Caller {
     Caller::operator("cli:test@here")
+}
+
+fn dry_run() -> Collect {
+    Collect { dry_run: true, ..Collect::default() }
 }
 
 pub(crate) async fn pet(app: &TestApp, owner: &TestUser) -> PetId {
@@ -428,8 +432,8 @@ on_both! {
             later(&app, 2 * HOUR).await;
             assert_eq!(files(&app), 0, "{way}");
         }
-        assert_eq!(media.collect(&operator(), true, |_| true).await.unwrap(), Default::default());
-        assert!(matches!(media.collect(&bob.caller, true, |_| true).await, Err(MediaError::Denied(_))));
+        assert_eq!(media.collect(&operator(), &dry_run(), |_| true).await.unwrap(), Default::default());
+        assert!(matches!(media.collect(&bob.caller, &dry_run(), |_| true).await, Err(MediaError::Denied(_))));
     }
 
     async fn what_belongs_to_nothing_is_found_and_what_is_missing_too(app: TestApp) {
@@ -437,13 +441,13 @@ on_both! {
         let (media, rex) = (app.petspark.media(), pet(&app, &ada).await);
         let bytes = jpeg(300, 200, 1);
         let photo = made(&app, &ada, &announced(&bytes, rex), &bytes).await;
-        let sound = media.reread(&operator(), None).await.unwrap();
+        let sound = media.reread(&operator(), None, None, |_| true).await.unwrap();
         assert_eq!((sound.uploads, sound.damaged.len()), (1, 0));
         let second = jpeg(300, 200, 2);
         let second = made(&app, &ada, &announced(&second, rex), &second).await;
         for _ in 0..5 {
-            assert_eq!(media.reread(&operator(), Some(9)).await.unwrap().uploads, 2, "each once, wherever it begins");
-            assert_eq!(media.reread(&operator(), Some(1)).await.unwrap().uploads, 1);
+            assert_eq!(media.reread(&operator(), Some(9), None, |_| true).await.unwrap().uploads, 2, "each once, wherever it begins");
+            assert_eq!(media.reread(&operator(), Some(1), None, |_| true).await.unwrap().uploads, 1);
         }
         media.delete(&ada.caller, second.id).await.unwrap();
         app.run_jobs().await;
@@ -455,31 +459,80 @@ on_both! {
         store.put(&stray.parse().unwrap(), Bytes::from_static(b"stray")).await.unwrap();
         // Of the file system, not of the test's clock.
         app.clock.advance(Duration::from_secs(10 * 365 * 24 * 3600));
-        let planned = media.collect(&operator(), true, |_| true).await.unwrap();
+        let planned = media.collect(&operator(), &dry_run(), |_| true).await.unwrap();
         assert_eq!((planned.leftovers, planned.leftover_bytes, planned.missing.len()), (1, 5, 0));
         for n in 1..3 {
             let stray = format!("{}/{}/thumb-{n}.jpg", PetId::new(), PetId::new());
             store.put(&stray.parse().unwrap(), Bytes::from_static(b"stray")).await.unwrap();
         }
         // Ended between two of three: what was done is told, and written down.
-        let stopped = media.collect(&operator(), false, |so_far| so_far.leftovers < 2).await.unwrap();
+        let stopped = media.collect(&operator(), &Collect::default(), |so_far| so_far.leftovers < 2).await.unwrap();
         assert_eq!(stopped.leftovers, 2);
         let only = petspark_core::audit::AuditFilter { action: Some(petspark_core::audit::Action::MediaCollected), ..Default::default() };
         let told = app.petspark.audit().list(&operator(), only, &petspark_core::PageRequest::default()).await.unwrap();
         assert_eq!(told.items[0].details, serde_json::json!({ "objects": 2 }));
-        assert_eq!(media.collect(&operator(), false, |_| true).await.unwrap().leftovers, 1);
+        assert_eq!(media.collect(&operator(), &Collect::default(), |_| true).await.unwrap().leftovers, 1);
         assert_eq!(media.reprocess(&operator(), None, |so_far| so_far < 1).await.unwrap(), 1, "one of two");
-        assert_eq!(media.collect(&operator(), false, |_| true).await.unwrap().leftovers, 0);
+        assert_eq!(media.collect(&operator(), &Collect::default(), |_| true).await.unwrap().leftovers, 0);
 
         let (key, _) = key_of(&photo.variants[0].url);
         store.put(&key.parse().unwrap(), Bytes::from_static(b"rotten")).await.unwrap();
-        assert_eq!(media.reread(&operator(), Some(5)).await.unwrap().damaged, [photo.id]);
+        assert_eq!(media.reread(&operator(), Some(5), None, |_| true).await.unwrap().damaged, [photo.id]);
         assert_eq!(media.reprocess(&operator(), Some(photo.id), |_| true).await.unwrap(), 1);
         app.run_jobs().await;
-        assert_eq!(media.reread(&operator(), None).await.unwrap().damaged, []);
+        assert_eq!(media.reread(&operator(), None, None, |_| true).await.unwrap().damaged, []);
         store.delete(&key.parse().unwrap()).await.unwrap();
-        assert_eq!(media.collect(&operator(), true, |_| true).await.unwrap().missing, [photo.id]);
+        assert_eq!(media.collect(&operator(), &dry_run(), |_| true).await.unwrap().missing, [photo.id]);
         assert!(folder.exists());
+    }
+
+    async fn a_wrong_database_removes_nothing_unless_somebody_says_how_much_may_go(app: TestApp) {
+        let media = app.petspark.media();
+        let store = petspark_core::media::objects::ObjectStore::open(&app.petspark.settings().objects).unwrap();
+        for _ in 0..11 {
+            let stray = format!("{}/{}/original.jpg", PetId::new(), PetId::new());
+            store.put(&stray.parse().unwrap(), Bytes::from_static(b"of another database")).await.unwrap();
+        }
+        // Objects have the time of the system.
+        let clock = petspark_core::Clock::manual(petspark_core::Clock::system().now());
+        clock.advance(2 * HOUR);
+        let settings = app.petspark.settings().clone();
+        let petspark = PetSpark::open_with(settings, petspark_core::Migrate::Never, clock.clone()).await.unwrap();
+        let soon = petspark.media().collect(&operator(), &dry_run(), |_| true).await.unwrap();
+        assert_eq!((soon.objects, soon.leftovers), (11, 0), "not before a day has passed");
+        let sooner = Collect { older_than: HOUR, ..dry_run() };
+        assert_eq!(petspark.media().collect(&operator(), &sooner, |_| true).await.unwrap().leftovers, 11);
+        clock.advance(24 * HOUR);
+        for at_most in [None, Some(10)] {
+            let how = Collect { at_most, ..Collect::default() };
+            let refused = petspark.media().collect(&operator(), &how, |_| true).await.unwrap_err();
+            assert!(matches!(refused, MediaError::TooManyLeftovers { leftovers: 11, objects: 11 }), "{refused}");
+            assert_eq!(refused.kind(), petspark_core::Kind::Conflict);
+        }
+        assert_eq!(files(&app), 11, "nothing was removed");
+        let how = Collect { at_most: Some(11), ..Collect::default() };
+        assert_eq!(petspark.media().collect(&operator(), &how, |_| true).await.unwrap().leftovers, 11);
+        petspark.close().await;
+        assert_eq!(media.collect(&operator(), &dry_run(), |_| true).await.unwrap().objects, 0);
+        let only = petspark_core::audit::AuditFilter { action: Some(petspark_core::audit::Action::MediaCollected), ..Default::default() };
+        let told = app.petspark.audit().list(&operator(), only, &PageRequest::default()).await.unwrap();
+        let told: Vec<_> = told.items.iter().map(|entry| entry.details.clone()).collect();
+        assert_eq!(told, [serde_json::json!({ "objects": 11 }), serde_json::json!({ "planned": 11 })], "before and after");
+    }
+
+    async fn reading_again_ends_between_two_uploads_and_goes_on_behind_the_last(app: TestApp) {
+        let ada = app.register("ada").await;
+        let (media, rex) = (app.petspark.media(), pet(&app, &ada).await);
+        for seed in 1..=3 {
+            let bytes = jpeg(64, 64, seed);
+            made(&app, &ada, &announced(&bytes, rex), &bytes).await;
+        }
+        let ended = media.reread(&operator(), None, None, |so_far| so_far.uploads < 1).await.unwrap();
+        assert_eq!(ended.uploads, 1);
+        let rest = media.reread(&operator(), None, ended.ended_after, |_| true).await.unwrap();
+        assert_eq!((rest.uploads, rest.ended_after), (2, None));
+        let nothing = media.reread(&operator(), None, None, |_| false).await.unwrap();
+        assert_eq!(media.reread(&operator(), None, nothing.ended_after, |_| true).await.unwrap().uploads, 3);
     }
 
     async fn a_photo_whose_file_was_changed_behind_our_back_is_rejected_with_a_reason(app: TestApp) {
@@ -515,15 +568,15 @@ on_both! {
         assert_eq!(photo.status, UploadStatus::Approved);
         let (thumb, _) = fetch(&petspark, &photo.variants[0].url).await.unwrap();
         assert!(thumb.starts_with(b"\xff\xd8\xff"));
-        assert_eq!(media.reread(&operator(), None).await.unwrap().damaged, []);
+        assert_eq!(media.reread(&operator(), None, None, |_| true).await.unwrap().damaged, []);
         media.delete(&ada.caller, photo.id).await.unwrap();
         petspark.jobs().run_due().await.unwrap();
-        assert_eq!(media.collect(&operator(), true, |_| true).await.unwrap().objects, 0);
+        assert_eq!(media.collect(&operator(), &dry_run(), |_| true).await.unwrap().objects, 0);
         assert_eq!(files(&app), 0, "nothing of it in the folder");
         let foreign = s3.folder().join("uploads/test/logo.png");
         std::fs::write(&foreign, "somebody else's").unwrap();
         app.clock.advance(365 * 24 * HOUR);
-        assert_eq!(media.collect(&operator(), false, |_| true).await.unwrap().leftovers, 0);
+        assert_eq!(media.collect(&operator(), &Collect::default(), |_| true).await.unwrap().leftovers, 0);
         assert!(foreign.exists(), "what isn't named as we name things isn't ours to remove");
     }
 

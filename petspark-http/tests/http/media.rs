@@ -149,7 +149,8 @@ on_both! {
         post_form(&api, &ada, html).await.assert_error(422, "UPLOAD_005");
         api.app.clock.advance(std::time::Duration::from_secs(7200));
         api.app.run_jobs().await;
-        let kept = api.app.petspark.media().collect(&petspark_core::Caller::operator("t"), true, |_| true).await.unwrap();
+        let dry_run = petspark_core::media::Collect { dry_run: true, ..Default::default() };
+        let kept = api.app.petspark.media().collect(&petspark_core::Caller::operator("t"), &dry_run, |_| true).await.unwrap();
         assert_eq!(kept.objects, 0, "nothing of all that is kept");
     }
 

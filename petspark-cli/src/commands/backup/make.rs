@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{metrics_file, size, tell_metrics, watched};
 use crate::commands::args::{flag, one_of};
 use crate::context::{Context, Missing};
+use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::Failure;
 
@@ -37,6 +38,8 @@ struct Made {
     bytes: u64,
     database_bytes: u64,
     media_objects: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_problem: Option<String>,
     encrypted: bool,
     folder: String,
 }
@@ -47,6 +50,7 @@ const FIELDS: &[Column<Made>] = &[
     ("rows", |made| made.rows.to_string()),
     ("size", |made| format!("{} of {}", size(made.bytes), size(made.database_bytes))),
     ("media_objects", |made| made.media_objects.to_string()),
+    ("media_problem", |made| made.media_problem.clone().unwrap_or_default()),
     ("encrypted", |made| made.encrypted.to_string()),
     ("folder", |made| made.folder.clone()),
 ];
@@ -77,8 +81,15 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
         engine: manifest.database.engine,
         database_bytes: manifest.database.bytes,
         media_objects: manifest.media.objects,
+        media_problem: manifest.media.problem,
         encrypted: manifest.encryption.is_some(),
     };
-    Ok(Outcome::record("petspark.backup.create/v1", &made, FIELDS)
-        .note("It is not proven yet: `backup verify` restores it into a scratch database."))
+    let outcome = Outcome::record("petspark.backup.create/v1", &made, FIELDS)
+        .note("It is not proven yet: `backup verify` restores it into a scratch database.");
+    Ok(match &made.media_problem {
+        None => outcome,
+        Some(problem) => outcome.exit(Exit::Unreachable).note(format!(
+            "It has the database and a list of uploads, and not their files, which were asked for: {problem}"
+        )),
+    })
 }

@@ -1,12 +1,13 @@
 //! `backup restore`.
 
 use clap::{Arg, ArgGroup, ArgMatches, Command};
-use petspark_core::backup::{Destination, Restore, Restored};
+use petspark_core::Clock;
+use petspark_core::backup::{Backups, Destination, Restore, Restored, RestoredUploads};
 use petspark_core::config::{DatabaseUrl, Value as _};
 
-use super::{backups, identity, in_bucket, keys, no_backup, target, which};
+use super::{backups, identity, in_bucket, keys, no_backup, target, watched, which};
 use crate::commands::args::{flag, reason_given};
-use crate::context::Context;
+use crate::context::{Context, Missing};
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, required};
@@ -17,7 +18,8 @@ pub(super) fn command() -> Command {
         .long_about(
             "Restore a backup to a new place, or in place of the live database: then the server must be stopped, a \
              backup of what is there is made first, and what is there is set aside. Sessions in the backup are ended: \
-             some may have been revoked since it was made.",
+             some may have been revoked since it was made. With --media-only the database stays as it is. Exit code 7 if the \
+             database was replaced and something is left to be done, which is then told.",
         )
         .arg(Arg::new("id").value_name("ID").required(true).value_parser(which).help("Which; `latest` is the newest"))
         .arg(Arg::new("to").long("to").value_name("URL").help(
@@ -25,7 +27,11 @@ pub(super) fn command() -> Command {
              A password comes from PGPASSWORD or ~/.pgpass",
         ))
         .arg(flag("in-place", "Replace the live database"))
-        .group(ArgGroup::new("where").args(["to", "in-place"]).required(true))
+        .arg(
+            flag("media-only", "Only give the store of uploads what it lacks of those that the live database knows")
+                .conflicts_with_all(["media", "keep-sessions"]),
+        )
+        .group(ArgGroup::new("where").args(["to", "in-place", "media-only"]).required(true))
         .arg(
             Arg::new("confirm")
                 .long("confirm")
@@ -55,6 +61,7 @@ const FIELDS: &[Column<Restored>] = &[
     ("rows", |restored| restored.rows.to_string()),
     ("seconds", |restored| format!("{:.1}", restored.seconds)),
     ("sessions_ended", |restored| restored.sessions_ended.map(|ended| ended.to_string()).unwrap_or_default()),
+    ("problem", |restored| restored.problem.clone().unwrap_or_default()),
     ("safety_backup", |restored| restored.safety_backup.map(|id| id.to_string()).unwrap_or_default()),
     ("set_aside", |restored| restored.set_aside.clone().unwrap_or_default()),
     ("media_objects", |restored| restored.media_objects.map(|objects| objects.to_string()).unwrap_or_default()),
@@ -62,6 +69,9 @@ const FIELDS: &[Column<Restored>] = &[
 ];
 
 pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    if args.get_flag("media-only") {
+        return media_only(cx, args).await;
+    }
     // Before anything else: a password on the command line has to be told of, whatever else is wrong.
     let to = args.get_one::<String>("to").map(|to| address(to)).transpose()?;
     let (keys, backups) = (keys(cx, args)?, backups(cx)?);
@@ -89,16 +99,47 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
     };
     let restored = backups.restore(&cx.caller(), &wanted, &keys).await?;
     let outcome = Outcome::record("petspark.backup.restore/v1", &restored, FIELDS);
+    let outcome = match &restored.problem {
+        None => outcome,
+        Some(problem) => outcome.exit(Exit::Unreachable).note(format!(
+            "The database WAS replaced, and this is left to be done: {problem}. Sessions are ended by `session revoke --all` \
+             before the server is started."
+        )),
+    };
     let outcome = match &restored.media_problem {
         None => outcome,
-        Some(problem) => outcome
-            .exit(Exit::Unreachable)
-            .note(format!("The database is restored, and files of uploads are missing in their store: {problem}")),
+        Some(problem) => outcome.exit(Exit::Unreachable).note(format!(
+            "The database WAS replaced, and files of uploads are missing in their store: {problem}. `backup restore {} \
+             --media-only` goes on with them.",
+            restored.backup_id
+        )),
     };
     Ok(outcome.note(
         "What happened since the backup is not in it: people who were deleted since are there again, and so are API \
          keys that were revoked. See docs/OPERATING.md.",
     ))
+}
+
+const UPLOADS: &[Column<RestoredUploads>] = &[
+    ("backup", |restored| restored.backup_id.to_string()),
+    ("media_objects", |restored| restored.media_objects.to_string()),
+    ("media_problem", |restored| restored.media_problem.clone().unwrap_or_default()),
+    ("seconds", |restored| format!("{:.1}", restored.seconds)),
+];
+
+async fn media_only(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
+    let (keys, id) = (keys(cx, args)?, required::<super::Which>(args, "id")?.0);
+    let database = cx.database(Missing::Refuse).await?;
+    let backups = watched(cx, Backups::open(&cx.settings()?.core, Some(database.clone()), Clock::system())?);
+    let reason = args.get_one::<String>("reason").map(String::as_str);
+    let restored = backups.restore_uploads(&cx.caller(), id, in_bucket(args), reason, &keys).await;
+    database.close().await;
+    let restored = restored?;
+    let outcome = Outcome::record("petspark.backup.restore.media/v1", &restored, UPLOADS);
+    Ok(match &restored.media_problem {
+        None => outcome,
+        Some(problem) => outcome.exit(Exit::BackupInvalid).note(format!("These can't be given back: {problem}.")),
+    })
 }
 
 /// As DATABASE_URL has it, or a path; a password on the command line is for everybody to see.

@@ -14,6 +14,7 @@ use crate::check::{self, Check, CheckResult, Severity, Status};
 use crate::commands::args::flag;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::external::{self, Checker};
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, Plugin};
 
@@ -34,13 +35,20 @@ impl Plugin for Checks {
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
         Box::pin(async move {
             let all: Vec<_> = cx.plugins().flat_map(|plugin| plugin.checks()).collect();
-            let chosen = chosen(&all, args)?;
+            let external = external::checkers(cx);
+            let chosen = Chosen::of(&all, &external, args)?;
+            let checks: Vec<_> = all.iter().map(|check| &**check).filter(|check| chosen.has(check.id())).collect();
+            let external: Vec<_> = external.into_iter().filter(|it| chosen.may_have(&it.prefix)).collect();
             if args.get_flag("list") {
-                return Ok(listed(&chosen));
+                return Ok(listed(&checks, &external));
             }
             let required = words(args, "require");
             let lenient = cx.environment() == Environment::Development;
-            let results = check::run_all(cx, &chosen, lenient, &required).await;
+            let mut results = check::run_all(cx, &checks, lenient, &required).await;
+            let theirs = external::check(cx, &external, lenient, &required).await;
+            chosen.require_all(&all, &external, &theirs, &required)?;
+            let is_chosen = |id: &str| chosen.has(id) || external.iter().any(|checker| checker.is_answer(id));
+            results.extend(theirs.into_iter().filter(|result| is_chosen(&result.id)));
             Ok(outcome(&results, args.get_flag("strict")))
         })
     }
@@ -64,19 +72,67 @@ fn words(args: &ArgMatches, name: &str) -> Vec<String> {
     args.get_many::<String>(name).into_iter().flatten().cloned().collect()
 }
 
-/// Those that `--only` and `--skip` leave. A pattern that means none is a mistake: what it was
-/// written for would never be checked.
-fn chosen<'a>(all: &'a [Box<dyn Check>], args: &ArgMatches) -> Result<Vec<&'a dyn Check>, Failure> {
-    let (only, skip, require) = (words(args, "only"), words(args, "skip"), words(args, "require"));
-    for pattern in only.iter().chain(&skip).chain(&require) {
-        if !all.iter().any(|check| check::matches(pattern, check.id())) {
-            let message = format!("there is no check {pattern}; --list says which there are");
-            return Err(Failure::new(Exit::Usage, message));
+/// Those that `--only` and `--skip` leave.
+struct Chosen {
+    only: Vec<String>,
+    skip: Vec<String>,
+}
+
+impl Chosen {
+    /// A pattern that means no check is a mistake: what it was written for would never be checked. Of those of
+    /// external commands only they know which there are.
+    fn of(all: &[Box<dyn Check>], external: &[Checker], args: &ArgMatches) -> Result<Self, Failure> {
+        let chosen = Self { only: words(args, "only"), skip: words(args, "skip") };
+        for pattern in chosen.only.iter().chain(&chosen.skip).chain(&words(args, "require")) {
+            let is_ours = all.iter().any(|check| check::matches(pattern, check.id()));
+            if !is_ours && !external.iter().any(|checker| may_mean(pattern, &checker.prefix)) {
+                return Err(unknown(pattern));
+            }
         }
+        Ok(chosen)
     }
-    let is_in = |patterns: &[String], id: &str| patterns.iter().any(|pattern| check::matches(pattern, id));
-    let chosen = all.iter().map(|check| &**check);
-    Ok(chosen.filter(|it| (only.is_empty() || is_in(&only, it.id())) && !is_in(&skip, it.id())).collect())
+
+    /// The same once external commands have told which there are. One that didn't answer counts as all of its
+    /// own.
+    fn require_all(
+        &self,
+        all: &[Box<dyn Check>],
+        external: &[Checker],
+        theirs: &[CheckResult],
+        required: &[String],
+    ) -> Result<(), Failure> {
+        for pattern in self.only.iter().chain(required) {
+            let is_ours = all.iter().any(|check| check::matches(pattern, check.id()));
+            let is_theirs = theirs.iter().any(|result| {
+                check::matches(pattern, &result.id)
+                    || external.iter().any(|it| it.is_answer(&result.id) && may_mean(pattern, &it.prefix))
+            });
+            if !is_ours && !is_theirs {
+                return Err(unknown(pattern));
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, id: &str) -> bool {
+        let is_in = |patterns: &[String]| patterns.iter().any(|pattern| check::matches(pattern, id));
+        (self.only.is_empty() || is_in(&self.only)) && !is_in(&self.skip)
+    }
+
+    /// Whether it may have some of those whose ids begin so.
+    fn may_have(&self, prefix: &str) -> bool {
+        let is_skipped = self.skip.iter().any(|pattern| check::matches(pattern, prefix));
+        !is_skipped && (self.only.is_empty() || self.only.iter().any(|pattern| may_mean(pattern, prefix)))
+    }
+}
+
+fn unknown(pattern: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("there is no check {pattern}; --list says which there are"))
+}
+
+/// Whether a pattern may mean an id that begins so.
+fn may_mean(pattern: &str, prefix: &str) -> bool {
+    pattern.starts_with(prefix) || check::matches(pattern, prefix)
 }
 
 #[derive(Serialize)]
@@ -89,8 +145,8 @@ struct Listed {
     docs_url: Option<String>,
 }
 
-fn listed(checks: &[&dyn Check]) -> Outcome {
-    let listed: Vec<_> = checks
+fn listed(checks: &[&dyn Check], external: &[Checker]) -> Outcome {
+    let mut listed: Vec<_> = checks
         .iter()
         .map(|check| Listed {
             id: check.id().to_owned(),
@@ -100,6 +156,14 @@ fn listed(checks: &[&dyn Check]) -> Outcome {
             docs_url: check.docs_url().map(str::to_owned),
         })
         .collect();
+    // Which there are, only they know.
+    listed.extend(external.iter().map(|checker| Listed {
+        id: format!("{}*", checker.prefix),
+        items: Vec::new(),
+        severity: Severity::Error,
+        title: "What an external command looks at".to_owned(),
+        docs_url: None,
+    }));
     let columns: &[Column<Listed>] = &[
         ("id", |it| it.id.clone()),
         ("severity", |it| format!("{:?}", it.severity).to_lowercase()),

@@ -65,7 +65,9 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
     if steps.is_empty() && cx.format() == Format::Table {
         return Ok(Outcome::done().note("The database is up to date."));
     }
-    Ok(Outcome::list("petspark.migrate.run/v1", "applied", &steps, COLUMNS))
+    let backup = backup.map(|backup| backup.id.to_string());
+    let facts: Vec<_> = backup.iter().map(|id| ("backup", id.as_str())).collect();
+    Ok(Outcome::list_with("petspark.migrate.run/v1", "applied", &steps, &facts, COLUMNS))
 }
 
 /// A backup of what is there, made and read again; `None` if there is nothing to apply, or nothing that
@@ -81,12 +83,14 @@ async fn back_up(cx: &Context, database: &Database, run: &Run) -> Result<Option<
     let backups = Backups::open(&cx.settings()?.core, Some(database.clone()), Clock::system())?;
     // No migration touches the files of uploads, nor is to wait for their store.
     let media = Some(BackupMedia::Inventory);
-    let new = NewBackup { label: Some(format!("before {}", last.name)), media, ..NewBackup::default() };
+    // It stays until somebody says that it isn't needed any more, whatever the rules of pruning are.
+    let new = NewBackup { label: Some(format!("before {}", last.name)), media, pin: true };
     let made = watched(cx, backups).create_and_read(&cx.caller(), &new).await.map_err(|error| {
         let failure = Failure::from(error);
         Failure::new(failure.exit(), format!("{}; nothing was applied", failure.message()))
     })?;
-    say(cx, &way_back(cx, &made));
+    // Also with --quiet: whoever needs it needs it badly.
+    output::remark(&way_back(cx, &made));
     Ok(Some(made))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::files::REQUIRED;
-use super::says::{Archive, barman_says, litestream_says, pgbackrest_says};
+use super::says::{Archive, barman_says, litestream_says, pgbackrest_says, wal_g_says};
 use super::state::{SKEW, fresh};
 use super::tool::{Answer, run};
 use super::{Finding, Status};
@@ -54,6 +54,7 @@ impl Backups {
             ExternalTool::PgBackRest => self.pgbackrest(external, all).await,
             ExternalTool::Barman => self.barman(external).await,
             ExternalTool::Litestream => self.litestream(external, all).await,
+            ExternalTool::WalG => self.wal_g(external).await,
         };
         let name = external.tool.as_str();
         let findings = match looked {
@@ -62,9 +63,15 @@ impl Backups {
                 format!("an answer of {name}"),
                 "install it where this runs, or name it by backup.external_program; see backup.external_name",
             )],
-            Ok(Archive { newest, observed, problems }) => {
-                let whole = if problems.is_empty() {
+            Ok(Archive { newest, observed, problems, warnings }) => {
+                let whole = if problems.is_empty() && warnings.is_empty() {
                     Finding::pass("backup.external", observed)
+                } else if problems.is_empty() {
+                    Finding::pass("backup.external", warnings.join("; ")).of(
+                        Status::Warn,
+                        "an archive that is all there",
+                        format!("see what {name} says of it; it may only be late"),
+                    )
                 } else {
                     Finding::pass("backup.external", problems.join("; ")).fail(
                         "an archive that is all there",
@@ -79,13 +86,17 @@ impl Backups {
                 vec![whole, fresh]
             }
         };
-        findings.into_iter().map(|finding| Finding { target: name, ..finding }).collect()
+        let mut findings: Vec<_> = findings.into_iter().map(|finding| Finding { target: name, ..finding }).collect();
+        findings.extend(self.archiver(external.tool).await);
+        findings
     }
 
     async fn ask(&self, external: &External, args: &[&str], limit: Option<Duration>) -> Result<Answer, Unknown> {
         let program = external.program.clone().unwrap_or_else(|| PathBuf::from(external.tool.as_str()));
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let ran = blocking(move || Ok(run(&program, &args.iter().map(String::as_str).collect::<Vec<_>>(), limit)));
+        let needs = external.tool.needs();
+        let ran =
+            blocking(move || Ok(run(&program, &args.iter().map(String::as_str).collect::<Vec<_>>(), needs, limit)));
         Ok(ran.await??)
     }
 
@@ -123,6 +134,13 @@ impl Backups {
             archive.problems.push(format!("check: {}", checked.stdout.lines().next().unwrap_or(&checked.said).trim()));
         }
         Ok(archive)
+    }
+
+    async fn wal_g(&self, external: &External) -> Result<Archive, Unknown> {
+        let config = format!("--config={}", external.name);
+        let listed = self.ask_json(external, &[&config, "backup-list", "--detail", "--json"]).await?;
+        let verified = self.ask_json(external, &[&config, "wal-verify", "integrity", "timeline", "--json"]).await?;
+        Ok(wal_g_says(&listed, &verified))
     }
 
     async fn litestream(&self, external: &External, all: bool) -> Result<Archive, Unknown> {

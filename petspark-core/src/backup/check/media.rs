@@ -3,8 +3,9 @@
 
 use super::{Finding, Status};
 use crate::backup::manifest::Manifest;
+use crate::backup::media::told;
 use crate::backup::settings::BackupMedia;
-use crate::backup::{BackupError, Backups, IdentityKey};
+use crate::backup::{BackupError, Backups, IdentityKey, restore};
 use crate::error::{Fault, chain};
 use crate::media::objects::ObjectError;
 use crate::text::hex;
@@ -23,10 +24,8 @@ impl Backups {
         }
         if manifest.media.mode == BackupMedia::Full {
             return match self.compare_own(manifest, keys).await {
-                Ok((observed, problems)) if problems.is_empty() && manifest.media.lacking.is_empty() => {
-                    finding(observed)
-                }
-                Ok((observed, problems)) if problems.is_empty() => {
+                Ok((observed, None)) if manifest.media.lacking.is_empty() => finding(observed),
+                Ok((observed, None)) => {
                     let lacking = manifest.media.lacking.len();
                     finding(format!("{observed}; {lacking} were not there when it was made")).of(
                         Status::Warn,
@@ -34,9 +33,9 @@ impl Backups {
                         "find out what became of them: `media verify`",
                     )
                 }
-                Ok((_, problems)) => finding(problems.join("; ")).fail(
+                Ok((_, Some(problem))) => finding(problem).fail(
                     "the file of every object beside the backups",
-                    "make another full backup while the uploads are still there",
+                    "make another full backup while the uploads are still there: it writes these files anew",
                 ),
                 Err(error) => finding(chain(&error)).of(Status::Error, "a list of uploads that can be read", ""),
             };
@@ -64,20 +63,35 @@ impl Backups {
         }
     }
 
+    /// Whether it has the files of uploads, if it was to be a full one.
+    pub(super) fn is_full(&self, manifest: &Manifest) -> Option<Finding> {
+        let finding = match &manifest.media.problem {
+            None if manifest.media.mode != BackupMedia::Full => return None,
+            None => Finding::pass("backup.media.full", "it has the files of uploads"),
+            Some(problem) => Finding::pass("backup.media.full", format!("it has a list of uploads only: {problem}"))
+                .fail("the files of uploads, as was asked for", "see whether their store answers, and make another"),
+        };
+        Some(finding.about(manifest.id, "folder"))
+    }
+
     /// Reads some of the backup's own files, spread over all; what is to be told, and what is wrong.
     async fn compare_own(
         &self,
         manifest: &Manifest,
         keys: &[IdentityKey],
-    ) -> Result<(String, Vec<String>), BackupError> {
+    ) -> Result<(String, Option<String>), BackupError> {
         let objects = manifest.media.objects;
         let sample = self.sample(self.folder(), manifest, every(objects)).await?;
-        let mut problems = Vec::new();
+        // By keys that open none of them, all would look damaged.
+        let keys = if restore::require_key(manifest, keys).is_ok() { keys } else { &[] };
+        let mut damaged = Vec::new();
         for kept in sample.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
-            problems.extend(self.stored_problem(self.folder(), manifest, kept, keys).await?);
+            damaged.extend(self.stored_problem(self.folder(), manifest, kept, keys).await?);
         }
+        self.note_damaged(self.folder(), manifest.id, &damaged, false).await;
         let how = if manifest.encryption.is_some() && keys.is_empty() { "there" } else { "as they were" };
-        Ok((format!("{} of {objects} files of objects are {how}", sample.len()), problems))
+        let problem = (!damaged.is_empty()).then(|| told(&damaged));
+        Ok((format!("{} of {objects} files of objects are {how}", sample.len()), problem))
     }
 
     /// Reads some objects, spread over all; says how many, and what is wrong with which.

@@ -11,10 +11,17 @@ pub(super) struct Archive {
     /// What was seen, for a person.
     pub(super) observed: String,
     pub(super) problems: Vec<String>,
+    /// What may only be late.
+    pub(super) warnings: Vec<String>,
 }
 
 pub(super) fn pgbackrest_says(told: &Value, stanza: &str) -> Archive {
-    let none = |problem: String| Archive { newest: None, observed: String::new(), problems: vec![problem] };
+    let none = |problem: String| Archive {
+        newest: None,
+        observed: String::new(),
+        problems: vec![problem],
+        warnings: Vec::new(),
+    };
     let stanzas = told.as_array().map(Vec::as_slice).unwrap_or_default();
     let Some(found) = stanzas.iter().find(|found| found["name"] == stanza) else {
         return none(format!("there is no stanza {stanza}"));
@@ -26,7 +33,7 @@ pub(super) fn pgbackrest_says(told: &Value, stanza: &str) -> Archive {
     let backups = found["backup"].as_array().map(Vec::as_slice).unwrap_or_default();
     let Some(last) = backups.last() else {
         problems.push("it has no backup".to_owned());
-        return Archive { newest: None, observed: String::new(), problems };
+        return Archive { newest: None, observed: String::new(), problems, warnings: Vec::new() };
     };
     let label = last["label"].as_str().unwrap_or("the newest");
     if last["error"] == true {
@@ -40,7 +47,8 @@ pub(super) fn pgbackrest_says(told: &Value, stanza: &str) -> Archive {
     }
     let good = backups.iter().filter(|backup| backup["error"] != true);
     let newest = good.filter_map(|backup| backup["timestamp"]["stop"].as_i64()).max().map(at_second);
-    Archive { newest, observed: format!("{} backups, the newest {label}", backups.len()), problems }
+    let observed = format!("{} backups, the newest {label}", backups.len());
+    Archive { newest, observed, problems, warnings: Vec::new() }
 }
 
 pub(super) fn barman_says(told: &Value, server: &str) -> Archive {
@@ -62,7 +70,7 @@ pub(super) fn barman_says(told: &Value, server: &str) -> Archive {
             .map(|backup| format!("{} failed", backup["backup_id"].as_str().unwrap_or("a backup"))),
     );
     let newest = done.iter().filter_map(|backup| second(backup)).max().map(at_second);
-    Archive { newest, observed: format!("{} complete backups", done.len()), problems }
+    Archive { newest, observed: format!("{} complete backups", done.len()), problems, warnings: Vec::new() }
 }
 
 /// A table of files, each with the time of its making.
@@ -70,7 +78,31 @@ pub(super) fn litestream_says(table: &str) -> Archive {
     let time = |word: &str| serde_json::from_value::<Timestamp>(Value::from(word)).ok();
     let times: Vec<_> = table.split_whitespace().filter_map(time).collect();
     let problems = if times.is_empty() { vec!["it has no files of this database".to_owned()] } else { Vec::new() };
-    Archive { newest: times.iter().max().copied(), observed: format!("{} files", times.len()), problems }
+    let observed = format!("{} files", times.len());
+    Archive { newest: times.iter().max().copied(), observed, problems, warnings: Vec::new() }
+}
+
+/// A list of backups, and what became of looking for gaps in the WAL and at the timeline.
+pub(super) fn wal_g_says(listed: &Value, verified: &Value) -> Archive {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    for part in ["integrity", "timeline"] {
+        match verified[part]["status"].as_str() {
+            Some("OK") => {}
+            // WAL that is only being sent.
+            Some("WARNING") => warnings.push(format!("wal-verify {part}: WARNING")),
+            other => problems.push(format!("wal-verify {part}: {}", other.unwrap_or("says nothing"))),
+        }
+    }
+    let backups = listed.as_array().map(Vec::as_slice).unwrap_or_default();
+    let ended = |backup: &Value| {
+        let at = [&backup["finish_time"], &backup["time"]].into_iter().find(|at| at.is_string())?;
+        serde_json::from_value::<Timestamp>(at.clone()).ok()
+    };
+    if backups.is_empty() {
+        problems.push("it has no backup".to_owned());
+    }
+    let newest = backups.iter().filter_map(ended).max();
+    Archive { newest, observed: format!("{} backups, and no gap in the WAL", backups.len()), problems, warnings }
 }
 
 fn at_second(second: i64) -> Timestamp {
@@ -131,6 +163,27 @@ mod tests {
             (Some(at_second(400)), vec!["20261127T020000 failed".to_owned()])
         );
         assert_eq!(barman_says(&told, "other").newest, None);
+    }
+
+    #[test]
+    fn of_wal_g_a_gap_counts_and_what_is_late_warns() {
+        let listed = json!([
+            { "backup_name": "base_1", "time": "2026-11-26T01:05:00Z", "finish_time": "2026-11-26T01:00:00Z" },
+            { "backup_name": "base_2", "time": "2026-11-27T01:05:00Z", "finish_time": "2026-11-27T01:00:00.123456Z" },
+        ]);
+        let verified = |integrity: &str, timeline: &str| {
+            let verified = json!({ "integrity": { "status": integrity }, "timeline": { "status": timeline } });
+            wal_g_says(&listed, &verified)
+        };
+        let good = verified("OK", "OK");
+        assert_eq!(good.newest.unwrap().to_string(), "2026-11-27T01:00:00.123456Z");
+        assert!(good.problems.is_empty() && good.warnings.is_empty());
+        let late = verified("WARNING", "OK");
+        assert_eq!((late.problems.len(), late.warnings.len()), (0, 1));
+        assert_eq!(verified("FAILURE", "OK").problems, ["wal-verify integrity: FAILURE"]);
+        assert_eq!(wal_g_says(&listed, &json!({})).problems.len(), 2);
+        let none = wal_g_says(&json!([]), &json!({ "integrity": { "status": "OK" }, "timeline": { "status": "OK" } }));
+        assert_eq!((none.newest, &*none.problems.concat()), (None, "it has no backup"));
     }
 
     #[test]

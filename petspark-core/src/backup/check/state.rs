@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Examined, Finding, Status};
+use crate::backup::create::told;
+use crate::backup::owner::require_owner;
 use crate::backup::target::{Note, Target, write_whole};
 use crate::backup::{BackupError, Backups, drill, read_manifest};
 use crate::clock::Timestamp;
@@ -18,17 +20,37 @@ use crate::private;
 pub(super) const SKEW: Duration = Duration::from_secs(300);
 
 impl Backups {
+    /// Whether there should be backups of our own, although none is there: they are made regularly, or there
+    /// were some. `backup.min_keep` of 0 says that they were given up.
+    pub(super) async fn had_own(&self) -> Result<bool, BackupError> {
+        let settings = &self.settings().backup;
+        if settings.min_keep == 0 {
+            return Ok(false);
+        }
+        if settings.every.is_some() || self.folder().has_notes()? {
+            return Ok(true);
+        }
+        // Whoever removed the folder didn't remove what the database was told. If it can't say, others check it.
+        let last = self.last_operations().await.map(|last| last.backup);
+        Ok(last.is_ok_and(|backup| backup.is_some()))
+    }
+
     /// There is a place for backups, it can be written to, and it isn't the database's own disk.
     pub(super) fn is_configured(&self) -> Finding {
         let folder = &self.settings().backup.folder;
         let finding = Finding::pass("backup.configured", folder.display().to_string());
+        if let Err(error) = require_owner(folder) {
+            let observed = format!("{}: {}", folder.display(), told(&error));
+            return Finding::pass("backup.configured", observed)
+                .fail("a folder of whoever makes backups", "run this as its owner; see docs/OPERATING.md");
+        }
         let probe = folder.join(".probe");
         let written = private::create_folder(folder)
             .map_err(BackupError::io)
             .and_then(|()| write_whole(&probe, b"petspark\n"))
             .and_then(|()| fs::remove_file(&probe).map_err(BackupError::io));
         if let Err(error) = written {
-            let observed = format!("{}: {}", folder.display(), chain(&error));
+            let observed = format!("{}: {}", folder.display(), told(&error));
             return Finding::pass("backup.configured", observed)
                 .fail("a folder that can be written to", "see backup.folder in docs/OPERATING.md");
         }

@@ -2,10 +2,12 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+use crate::program;
 
 /// Longest answer that is looked at.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -23,13 +25,13 @@ pub(super) struct Answer {
     pub(super) said: String,
 }
 
-/// Runs a program to its end. Blocks.
+/// Runs a program to its end, with those variables of our environment that it needs. Blocks.
 ///
 /// # Errors
 /// For a person: it can't be started, or doesn't end in time.
-pub(super) fn run(program: &Path, args: &[&str], limit: Option<Duration>) -> Result<Answer, String> {
-    let name = program.display();
-    let mut command = Command::new(program);
+pub(super) fn run(path: &Path, args: &[&str], needs: &[&str], limit: Option<Duration>) -> Result<Answer, String> {
+    let name = path.display();
+    let mut command = program::command(path, needs);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("can't start {name}: {error}"))?;
     let (out, complaints) = (child.stdout.take().map(read), child.stderr.take().map(read));

@@ -54,7 +54,7 @@ impl Backups {
             tables: copied.said.contents.tables,
             snapshot: copied.snapshot,
             files,
-            media: ManifestMedia { mode, objects, bytes, lacking: Vec::new() },
+            media: ManifestMedia { mode, objects, bytes, lacking: Vec::new(), problem: None },
             encryption,
             keys_required: copied.said.keys_required,
             tools: copied.tools,

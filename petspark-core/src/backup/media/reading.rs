@@ -2,33 +2,38 @@
 //! object store.
 
 use super::Shelf;
+use super::damage::{self, Damaged};
 use crate::backup::manifest::Manifest;
 use crate::backup::pipe::{self, Unreadable};
 use crate::backup::target::{Target, blocking, chunks, parsed};
 use crate::backup::{BackupError, Backups, IdentityKey};
-use crate::media::Kept;
-use crate::media::objects::ObjectError;
+use crate::database::Database;
+use crate::media::objects::{ObjectError, ObjectStore};
+use crate::media::{Kept, known_names};
 use crate::text::hex;
 
 impl Backups {
-    /// What is wrong with the file of an object in a backup, if anything. Without a key an encrypted one is
-    /// only looked for.
+    /// What is wrong with the file of an object in a backup, if anything. Without a key that opens it an
+    /// encrypted one is only looked for.
     pub(in crate::backup) async fn stored_problem(
         &self,
         target: &Target,
         manifest: &Manifest,
         kept: &Kept,
         keys: &[IdentityKey],
-    ) -> Result<Option<String>, BackupError> {
+    ) -> Result<Option<Damaged>, BackupError> {
         let shelf = Shelf::of(manifest.encryption.as_ref());
-        let work = &self.settings().backup.work_folder;
-        let Some(file) = target.open_at(&shelf.path(kept), work).await? else {
-            return Ok(Some(format!("the file of {} is missing", kept.key)));
+        let (path, key) = (shelf.path(kept), kept.key.clone());
+        let damaged = move |what: &str| {
+            let problem = format!("the file of {key} {what} ({path})");
+            Some(Damaged { path, problem })
         };
+        let work = &self.settings().backup.work_folder;
+        let Some(file) = target.open_at(&shelf.path(kept), work).await? else { return Ok(damaged("is missing")) };
         let (keys, expected) = (keys.to_vec(), kept.clone());
         blocking(move || {
             if file.metadata().map_err(BackupError::io)?.len() == 0 {
-                return Ok(Some(format!("the file of {} is empty", expected.key)));
+                return Ok(damaged("is empty"));
             }
             if shelf.is_encrypted && keys.is_empty() {
                 return Ok(None);
@@ -39,12 +44,13 @@ impl Backups {
             };
             let is_it =
                 read.is_some_and(|read| read.bytes == expected.size && read.sha256.starts_with(&expected.sha256));
-            Ok((!is_it).then(|| format!("the file of {} was changed", expected.key)))
+            Ok(if is_it { None } else { damaged("was changed") })
         })
         .await
     }
 
-    /// Reads every file of a full backup: how many there are, or what is wrong with one.
+    /// Reads every file of a full backup: how many there are, or what is wrong with which, which is noted
+    /// too.
     pub(in crate::backup) async fn read_media(
         &self,
         target: &Target,
@@ -53,59 +59,94 @@ impl Backups {
     ) -> Result<Result<u64, String>, BackupError> {
         let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(Ok(0)) };
         let part = self.watcher().part("reading uploads, in bytes", manifest.media.bytes);
-        let mut objects = 0;
+        let (mut objects, mut damaged) = (0, Vec::new());
         loop {
             let (rest, batch) = list.next().await?;
             if batch.is_empty() {
-                return Ok(Ok(objects));
+                break;
             }
             list = rest;
             for kept in batch.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
-                if let Some(problem) = self.stored_problem(target, manifest, kept, keys).await? {
-                    return Ok(Err(problem));
-                }
                 part.add(kept.size);
-                objects += 1;
+                match self.stored_problem(target, manifest, kept, keys).await? {
+                    None => objects += 1,
+                    Some(found) if damaged.len() < damage::MOST => damaged.push(found),
+                    Some(_) => {}
+                }
             }
         }
+        let was_read = manifest.encryption.is_none() || !keys.is_empty();
+        self.note_damaged(target, manifest.id, &damaged, was_read).await;
+        Ok(if damaged.is_empty() { Ok(objects) } else { Err(damage::told(&damaged)) })
     }
 
-    /// Gives the object store what it lacks, or has otherwise, of the files of a backup, which were read
-    /// before; says of how many objects.
+    /// Gives the object store what it lacks, or has otherwise, of the files of a backup: all, or those of
+    /// uploads that a database knows. Says of how many objects, and which files are no good.
     pub(in crate::backup) async fn restore_media(
         &self,
         target: &Target,
         manifest: &Manifest,
         keys: &[IdentityKey],
-    ) -> Result<u64, BackupError> {
-        let (store, shelf) = (self.store()?, Shelf::of(manifest.encryption.as_ref()));
-        let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(0) };
+        known_to: Option<&Database>,
+    ) -> Result<(u64, Vec<Damaged>), BackupError> {
+        let store = self.store()?;
+        let Some(mut list) = self.list_of(target, manifest).await? else { return Ok((0, Vec::new())) };
         let part = self.watcher().part("restoring uploads, in bytes", manifest.media.bytes);
-        let mut restored = 0;
+        let (mut restored, mut damaged) = (0, Vec::new());
         loop {
             let (rest, batch) = list.next().await?;
             if batch.is_empty() {
-                return Ok(restored);
+                return Ok((restored, damaged));
             }
             list = rest;
-            for kept in batch.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
+            let known = match known_to {
+                Some(db) => Some(known_names(db, &batch).await?),
+                None => None,
+            };
+            let is_wanted = |kept: &&Kept| {
+                !manifest.media.lacking.contains(&kept.key)
+                    && known.as_ref().is_none_or(|known| known.contains(&kept.key))
+            };
+            for kept in batch.iter().filter(is_wanted) {
                 part.add(kept.size);
                 let key = parsed(&kept.key)?;
                 match store.head(&key).await {
                     Ok(info) if info.size == kept.size && hex(&store.digest(&key).await?).starts_with(&kept.sha256) => {
                         continue;
                     }
-                    Ok(_) => store.delete(&key).await?,
-                    Err(ObjectError::NotFound) => {}
+                    Ok(_) | Err(ObjectError::NotFound) => {}
                     Err(error) => return Err(error.into()),
                 }
-                let damaged =
-                    || BackupError::Damaged { id: manifest.id, problem: format!("{} can't be read", kept.key) };
-                let file = target.open_at(&shelf.path(kept), &self.settings().backup.work_folder).await?;
-                let text = pipe::unpack(file.ok_or_else(damaged)?, shelf.is_encrypted, keys).map_err(|_| damaged())?;
-                store.receive(&key, kept.size, None, chunks(text)).await?;
-                restored += 1;
+                match self.restore_object(&store, target, manifest, kept, keys).await? {
+                    None => restored += 1,
+                    Some(found) => damaged.push(found),
+                }
             }
         }
+    }
+
+    /// What is in the store stays until all of the other is there, and is what it should be.
+    async fn restore_object(
+        &self,
+        store: &ObjectStore,
+        target: &Target,
+        manifest: &Manifest,
+        kept: &Kept,
+        keys: &[IdentityKey],
+    ) -> Result<Option<Damaged>, BackupError> {
+        let shelf = Shelf::of(manifest.encryption.as_ref());
+        let path = shelf.path(kept);
+        let file = target.open_at(&path, &self.settings().backup.work_folder).await?;
+        let text = file.and_then(|file| pipe::unpack(file, shelf.is_encrypted, keys).ok());
+        if let Some(text) = text {
+            let is_it = |size: u64, digest: &[u8; 32]| size == kept.size && hex(digest).starts_with(&kept.sha256);
+            match store.replace(&parsed(&kept.key)?, kept.size, is_it, chunks(text)).await {
+                Ok(_) => return Ok(None),
+                Err(ObjectError::Sender(_) | ObjectError::TooLarge | ObjectError::Mismatch(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let problem = format!("the file of {} can't be read ({path})", kept.key);
+        Ok(Some(Damaged { path, problem }))
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{FOLDER, Shelf};
 use crate::backup::settings::BackupMedia;
 use crate::backup::target::{Target, blocking, folder_names, parsed};
-use crate::backup::{BackupError, Backups, read_manifest};
+use crate::backup::{BackupError, Backups, Pruned, read_manifest};
 use crate::clock::{DAY, Timestamp};
 use crate::id::BackupId;
 use crate::media::objects::ObjectStore;
+use crate::private;
 
 /// What is younger may belong to a backup that is being made just now.
 const YOUNG: Duration = DAY;
@@ -18,43 +20,29 @@ const YOUNG: Duration = DAY;
 const LISTED: usize = 1000;
 
 impl Backups {
-    /// Removes files that no backup needs once those are gone, and says how many; `dry_run` only counts
-    /// them. As long as one backup can't be read, nobody knows what it needs.
+    /// Removes files that no backup needs once those are gone, and counts them; a dry run only counts. As
+    /// long as one backup can't be read, nobody knows what it needs.
     pub(in crate::backup) async fn sweep_media(
         &self,
         target: &Target,
         gone: &HashSet<BackupId>,
-        dry_run: bool,
-    ) -> Result<u64, BackupError> {
-        let Some(needed) = self.needed(target, gone).await? else { return Ok(0) };
-        let before = self.clock().now().before(YOUNG);
+        pruned: &mut Pruned,
+    ) -> Result<(), BackupError> {
+        let Some(needed) = self.needed(target, gone).await? else { return Ok(()) };
+        let (before, dry_run) = (self.clock().now().before(YOUNG), pruned.dry_run);
         match target {
             Target::Folder(root) => {
                 let root = root.clone();
-                blocking(move || {
+                let swept = blocking(move || {
                     let mut removed = 0;
-                    for shelf in folder_names(&root.join(FOLDER))? {
-                        for part in folder_names(&root.join(FOLDER).join(&shelf))? {
-                            let folder = root.join(FOLDER).join(&shelf).join(&part);
-                            for name in folder_names(&folder)? {
-                                let path = folder.join(&name);
-                                let changed = fs::metadata(&path).and_then(|file| file.modified());
-                                let is_old = changed.is_ok_and(|at| Timestamp::from(at) < before);
-                                if !is_old || needed.contains(&short(&format!("{FOLDER}/{shelf}/{part}/{name}"))) {
-                                    continue;
-                                }
-                                if !dry_run {
-                                    fs::remove_file(&path).map_err(BackupError::io)?;
-                                }
-                                removed += 1;
-                            }
-                        }
-                    }
-                    Ok(removed)
-                })
-                .await
+                    let ended = sweep_folder(&root, &needed, before, dry_run, &mut removed);
+                    Ok((removed, ended))
+                });
+                let (removed, ended) = swept.await?;
+                pruned.media_files += removed;
+                ended
             }
-            Target::Bucket(store) => sweep_bucket(store, &needed, before, dry_run).await,
+            Target::Bucket(store) => sweep_bucket(store, &needed, before, pruned).await,
         }
     }
 
@@ -72,7 +60,11 @@ impl Backups {
                 continue;
             }
             let shelf = Shelf::of(manifest.encryption.as_ref());
-            let Some(mut list) = self.list_of(target, &manifest).await? else { return Ok(None) };
+            let mut list = match self.list_of(target, &manifest).await {
+                Ok(Some(list)) => list,
+                Ok(None) | Err(BackupError::Damaged { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            };
             loop {
                 let (rest, batch) = match list.next().await {
                     Err(BackupError::Damaged { .. }) => return Ok(None),
@@ -89,25 +81,52 @@ impl Backups {
     }
 }
 
+fn sweep_folder(
+    root: &Path,
+    needed: &HashSet<u128>,
+    before: Timestamp,
+    dry_run: bool,
+    removed: &mut u64,
+) -> Result<(), BackupError> {
+    for shelf in folder_names(&root.join(FOLDER))? {
+        for part in folder_names(&root.join(FOLDER).join(&shelf))? {
+            let folder = root.join(FOLDER).join(&shelf).join(&part);
+            for name in folder_names(&folder)? {
+                let path = folder.join(&name);
+                let changed = fs::metadata(&path).and_then(|file| file.modified());
+                let is_old = changed.is_ok_and(|at| Timestamp::from(at) < before);
+                if !is_old || needed.contains(&short(&format!("{FOLDER}/{shelf}/{part}/{name}"))) {
+                    continue;
+                }
+                if !dry_run {
+                    fs::remove_file(&path).map_err(|error| BackupError::io(private::told(&path, &error)))?;
+                }
+                *removed += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn sweep_bucket(
     store: &ObjectStore,
     needed: &HashSet<u128>,
     before: Timestamp,
-    dry_run: bool,
-) -> Result<u64, BackupError> {
-    let (mut removed, mut last) = (0, None);
+    pruned: &mut Pruned,
+) -> Result<(), BackupError> {
+    let mut last = None;
     loop {
         let page = store.list(&format!("{FOLDER}/"), last.as_ref(), LISTED).await?;
-        let Some(next) = page.last() else { return Ok(removed) };
+        let Some(next) = page.last() else { return Ok(()) };
         last = Some(next.key.clone());
         for object in page.iter().filter(|object| object.modified_at < before) {
             if needed.contains(&short(object.key.as_str())) {
                 continue;
             }
-            if !dry_run {
+            if !pruned.dry_run {
                 store.delete(&parsed(object.key.as_str())?).await?;
             }
-            removed += 1;
+            pruned.media_files += 1;
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Copied {
 
 impl ObjectStore {
     /// Copies every object that `to` hasn't; one that ended half-way goes on when it is run again.
-    /// With `dry_run` nothing is written. `progress` hears of every object.
+    /// With `dry_run` nothing is written. `go_on` hears of every object, and may end it between two.
     ///
     /// # Errors
     /// [`ObjectError::Mismatch`] if an object isn't what its own store says that it is;
@@ -30,7 +30,7 @@ impl ObjectStore {
         &self,
         to: &Self,
         dry_run: bool,
-        mut progress: impl FnMut(&Copied) + Send,
+        mut go_on: impl FnMut(&Copied) -> bool + Send,
     ) -> Result<Copied, ObjectError> {
         let mut done = Copied::default();
         let mut after = None;
@@ -50,7 +50,9 @@ impl ObjectStore {
                     Err(ObjectError::NotFound) => {}
                     Err(error) => return Err(error),
                 }
-                progress(&done);
+                if !go_on(&done) {
+                    return Ok(done);
+                }
             }
         }
     }

@@ -138,7 +138,36 @@ impl ObjectStore {
                 blocking(move || folder.publish(&key, finished, Existing::Stays)).await
             }
             #[cfg(feature = "s3")]
-            Kept::S3(s3) => s3.publish(key, finished).await,
+            Kept::S3(s3) => s3.publish(key, finished, Existing::Stays).await,
+        }
+    }
+
+    /// Stores what somebody sends in place of what is there, if anything is. That stays until all of the
+    /// other is here and `is_it` says so, by its length and its SHA-256; no more than one byte beyond `most`
+    /// is read.
+    ///
+    /// # Errors
+    /// [`ObjectError::TooLarge`], [`ObjectError::Mismatch`], [`ObjectError::Sender`] if `body` gives an
+    /// error; [`ObjectError::Fault`].
+    pub(crate) async fn replace(
+        &self,
+        key: &ObjectKey,
+        most: u64,
+        is_it: impl FnOnce(u64, &[u8; 32]) -> bool + Send,
+        body: impl Stream<Item = io::Result<Bytes>> + Send,
+    ) -> Result<ObjectInfo, ObjectError> {
+        let finished = self.drafts().receive(most, None, body).await?;
+        let size = finished.info(key)?.size;
+        if !is_it(size, &finished.sha256) {
+            return Err(ObjectError::Mismatch(Difference::Sha256));
+        }
+        match &*self.0 {
+            Kept::Folder(folder) => {
+                let (folder, key) = (folder.clone(), key.clone());
+                blocking(move || folder.publish(&key, finished, Existing::IsReplaced)).await
+            }
+            #[cfg(feature = "s3")]
+            Kept::S3(s3) => s3.publish(key, finished, Existing::IsReplaced).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Archives of pgBackRest, Barman and litestream, looked at by programs that answer as those do.
+//! Archives of pgBackRest, Barman, litestream and WAL-G, looked at by programs that answer as those do.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -65,6 +65,51 @@ on_both! {
         assert!(both.findings.iter().any(|finding| finding.id == "backup.valid"));
         assert_eq!(status(&both, "backup.external"), Status::Pass);
     }
+}
+
+on_both! {
+    async fn that_our_own_backups_vanished_is_told_whoever_else_has_some(app: TestApp) {
+        let lab = Lab::new(app).await;
+        lab.create().await;
+        let now = lab.clock.now().as_micros() / 1_000_000;
+        let script = format!("echo '{}'", info(now - 60));
+        let mut settings = lab.settings.clone();
+        let program = Some(program(&lab, &script));
+        settings.backup.external = Some(External { tool: ExternalTool::PgBackRest, name: "main".to_owned(), program });
+        let database = lab.app.petspark.database();
+        let open = |settings: &petspark_core::config::Settings| Backups::open(settings, Some(database.clone()), lab.clock.clone()).unwrap();
+        std::fs::remove_dir_all(lab.folder()).unwrap();
+        let checked = check(&open(&settings), false).await;
+        assert!(checked.is_stale(), "{checked:#?}");
+        assert!(checked.findings.iter().any(|it| (it.id, it.status) == ("backup.count", Status::Fail)), "{checked:#?}");
+        assert_eq!(status(&checked, "backup.external"), Status::Pass);
+        // Whoever has given them up says so.
+        settings.backup.min_keep = 0;
+        let checked = check(&open(&settings), false).await;
+        assert!(!checked.is_stale() && checked.findings.len() == 2, "{checked:#?}");
+        settings.backup.min_keep = 1;
+        settings.backup.every = Some(std::time::Duration::from_secs(86_400));
+        let alone = Backups::open(&settings, None, lab.clock.clone()).unwrap();
+        assert!(check(&alone, false).await.is_stale(), "there should be some");
+    }
+}
+
+#[tokio::test]
+async fn wal_g_is_believed_about_gaps_and_told_where_its_settings_are() {
+    let lab = Lab::new(TestApp::open(Engine::Postgres).await).await;
+    let listed = format!(r#"[{{"backup_name":"base_1","finish_time":"{}"}}]"#, lab.clock.now());
+    let script = |status: &str| {
+        let verified = format!(r#"{{"integrity":{{"status":"{status}"}},"timeline":{{"status":"OK"}}}}"#);
+        format!(
+            "[ \"$1\" = --config=main ] || exit 3; case $2 in backup-list) echo '{listed}';; *) echo '{verified}';; esac"
+        )
+    };
+    let checked = check(&with(&lab, ExternalTool::WalG, &script("OK")), false).await;
+    assert!(!checked.is_invalid() && !checked.is_stale() && !checked.is_incomplete(), "{checked:#?}");
+    let late = check(&with(&lab, ExternalTool::WalG, &script("WARNING")), false).await;
+    assert_eq!(status(&late, "backup.external"), Status::Warn);
+    let gap = check(&with(&lab, ExternalTool::WalG, &script("FAILURE")), false).await;
+    assert!(gap.is_invalid(), "{gap:#?}");
 }
 
 #[tokio::test]

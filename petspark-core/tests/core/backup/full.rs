@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use petspark_core::Failure as _;
 use petspark_core::backup::{BackupMedia, Destination, Finding, IdentityKey, Manifest, NewBackup, Restore, Status};
+use petspark_core::media::objects::{ObjectKey, ObjectStore};
 use petspark_core::testing::{TestApp, TestS3, on_both};
 
 use super::lab::{Lab, operator, tamper};
@@ -25,6 +26,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
+}
+
+/// Changes a bit of a file.
+fn rot(file: &Path) {
+    tamper(file, |bytes| {
+        let last = bytes.len() - 6;
+        bytes[last] ^= 1;
+    });
 }
 
 async fn media(lab: &Lab, keys: &[IdentityKey]) -> Finding {
@@ -72,10 +81,7 @@ on_both! {
         let whole = fs::read(&file).unwrap();
         for change in ["a bit", "empty", "gone"] {
             match change {
-                "a bit" => tamper(&file, |bytes| {
-                    let last = bytes.len() - 6;
-                    bytes[last] ^= 1;
-                }),
+                "a bit" => rot(&file),
                 "empty" => fs::write(&file, "").unwrap(),
                 _ => fs::remove_file(&file).unwrap(),
             }
@@ -89,6 +95,141 @@ on_both! {
             fs::write(&file, &whole).unwrap();
             restore_beside(&lab, &[]).await.unwrap();
         }
+    }
+
+    async fn a_damaged_file_is_named_and_written_anew_by_the_next_full_backup(app: TestApp) {
+        let lab = lab(app).await;
+        lab.create().await;
+        let kept = files(&lab.folder().join("media"));
+        kept.iter().for_each(|file| rot(file));
+        let found = media(&lab, &[]).await;
+        for file in &kept {
+            let name = file.strip_prefix(lab.folder()).unwrap().display().to_string();
+            assert!(found.status == Status::Fail && found.observed.contains(&name), "{name}: {found:?}");
+        }
+        lab.create().await;
+        assert_eq!(media(&lab, &[]).await.status, Status::Pass);
+        assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
+        assert_eq!(files(&lab.folder().join("notes/damaged")).len(), 0, "it is mended, and forgotten");
+        // That one is empty, everybody sees.
+        fs::write(&kept[0], "").unwrap();
+        lab.create().await;
+        assert_eq!(media(&lab, &[]).await.status, Status::Pass);
+    }
+
+    async fn of_encrypted_files_whoever_has_the_key_says_which_are_written_anew(app: TestApp) {
+        let (ours, other) = (IdentityKey::generate(), IdentityKey::generate());
+        let mut settings = app.petspark.settings().clone();
+        (settings.backup.media, settings.backup.recipients) = (BackupMedia::Full, vec![ours.public()]);
+        let lab = Lab::with(app, settings).await;
+        lab.create().await;
+        rot(&files(&lab.folder().join("media"))[0]);
+        assert_eq!(media(&lab, &[other]).await.status, Status::Pass, "who can't read it finds nothing wrong with it");
+        lab.create().await;
+        let ours = std::slice::from_ref(&ours);
+        let drill = lab.backups.verify(&operator(), None, false, ours, false).await.unwrap();
+        assert_eq!(drill.phase.as_deref(), Some("media"), "{drill:?}");
+        lab.create().await;
+        assert_eq!(media(&lab, ours).await.status, Status::Pass, "mended by who has no key");
+    }
+
+    async fn what_is_damaged_in_the_bucket_is_sent_anew(app: TestApp) {
+        let s3 = TestS3::start().await;
+        let mut settings = app.petspark.settings().clone();
+        (settings.backup.media, settings.backup.bucket) = (BackupMedia::Full, Some(s3.settings()));
+        let lab = Lab::with(app, settings).await;
+        lab.create().await;
+        let bucket = ObjectStore::open(&s3.objects(lab.app.folder())).unwrap();
+        let first = bucket.list("media/", None, 1).await.unwrap().remove(0).key;
+        bucket.put(&first, "rotten".into()).await.unwrap();
+        let drill = lab.backups.verify(&operator(), None, true, &[], false).await.unwrap();
+        assert!(drill.problem.is_some_and(|problem| problem.contains(first.as_str())));
+        lab.create().await;
+        let drill = lab.backups.verify(&operator(), None, true, &[], false).await.unwrap();
+        assert!(drill.ok, "{drill:?}");
+    }
+
+    async fn a_store_that_fails_leaves_a_backup_of_the_database_that_says_so(app: TestApp) {
+        let s3 = TestS3::start().await;
+        let lab = lab(app).await;
+        let mut away = s3.objects(lab.app.folder());
+        away.s3.as_mut().unwrap().secret_access_key = petspark_core::Secret::new("another");
+        let made = lab.another(|settings| settings.objects = away).create(&operator(), &NewBackup::default()).await.unwrap();
+        assert_eq!((made.media.mode, made.media.objects), (BackupMedia::Inventory, 2));
+        assert!(made.media.problem.is_some());
+        let full = async || {
+            let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+            let found = checked.findings.iter().find(|finding| finding.id == "backup.media.full").unwrap().status;
+            (found, checked.is_invalid())
+        };
+        assert_eq!(full().await, (Status::Fail, false), "the database is safe");
+        assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
+        lab.create().await;
+        assert_eq!(full().await, (Status::Pass, false));
+    }
+
+    async fn files_of_uploads_come_back_alone_and_as_far_as_the_database_knows_them(app: TestApp) {
+        let lab = lab(app).await;
+        lab.create().await;
+        let (store, objects) = (lab.store(), [0, 1].map(|n| lab.object(n).parse::<ObjectKey>().unwrap()));
+        // One is rotten, and so is its file; the other is gone.
+        store.put(&objects[0], "rotten".into()).await.unwrap();
+        store.delete(&objects[1]).await.unwrap();
+        let digest = crate::backup::lab::sha256(&[0; 1000]);
+        let file = files(&lab.folder().join("media")).into_iter().find(|file| file.display().to_string().contains(&digest));
+        rot(&file.unwrap());
+        let again = async || lab.backups.restore_uploads(&operator(), None, false, Some("fire"), &[]).await.unwrap();
+        let restored = again().await;
+        assert_eq!(restored.media_objects, 1);
+        assert!(restored.media_problem.is_some_and(|problem| problem.contains(&digest)));
+        assert_eq!(store.read(&objects[1], 2000).await.unwrap(), vec![1; 1000]);
+        assert_eq!(store.read(&objects[0], 2000).await.unwrap(), "rotten", "it stays until there is something better");
+        let audit = crate::sql::every_row(&lab.settings).await;
+        assert!(audit.iter().any(|row| row.contains("sys_uploads_restored") && row.contains("fire")));
+        // Whoever was deleted since doesn't come back.
+        crate::sql::execute(&lab.settings, "DELETE FROM uploads WHERE id = (SELECT id FROM uploads ORDER BY id DESC LIMIT 1)").await;
+        store.delete(&objects[1]).await.unwrap();
+        assert_eq!(again().await.media_objects, 0);
+        assert!(store.head(&objects[1]).await.is_err());
+    }
+
+    async fn a_list_that_was_changed_has_nothing_removed(app: TestApp) {
+        let lab = lab(app).await;
+        let first = lab.create().await;
+        let of_the_first = "DELETE FROM uploads WHERE id = (SELECT id FROM uploads ORDER BY id LIMIT 1)";
+        crate::sql::execute(&lab.settings, of_the_first).await;
+        let second = lab.create().await;
+        // It reads well, and says less than is needed.
+        fs::copy(lab.file(&second, "media.zst"), lab.file(&first, "media.zst")).unwrap();
+        lab.clock.advance(Duration::from_secs(2 * 86_400));
+        let pruned = lab.backups.prune(&operator(), false, None).await.unwrap();
+        assert_eq!((pruned.media_files, files(&lab.folder().join("media")).len()), (0, 2));
+    }
+
+    async fn what_was_pruned_is_written_down_even_if_it_is_files_only_or_ends_in_the_middle(app: TestApp) {
+        let mut settings = app.petspark.settings().clone();
+        settings.backup.media = BackupMedia::Full;
+        settings.backup.retention = petspark_core::backup::Retention { last: 1, daily: 0, weekly: 0, monthly: 0 };
+        let lab = Lab::with(app, settings).await;
+        let told = async || {
+            let rows = crate::sql::every_row(&lab.settings).await;
+            rows.into_iter().filter(|row| row.contains("sys_backups_pruned")).collect::<Vec<_>>()
+        };
+        let first = lab.create().await;
+        let of_the_first = "DELETE FROM uploads WHERE id = (SELECT id FROM uploads ORDER BY id LIMIT 1)";
+        crate::sql::execute(&lab.settings, of_the_first).await;
+        lab.create().await;
+        fs::remove_dir_all(lab.folder().join(first.id.to_string())).unwrap();
+        lab.clock.advance(Duration::from_secs(2 * 86_400));
+        let pruned = lab.backups.prune(&operator(), false, None).await.unwrap();
+        assert_eq!((pruned.removed, pruned.media_files, told().await.len()), (0, 1, 1));
+        // What can't be removed, when a backup was removed already.
+        lab.create().await;
+        fs::create_dir_all(lab.folder().join("media/plain/zz/odd")).unwrap();
+        lab.clock.advance(Duration::from_secs(2 * 86_400));
+        lab.backups.prune(&operator(), false, Some("odd")).await.unwrap_err();
+        assert_eq!(lab.ids().await, 1);
+        assert!(told().await.iter().any(|row| row.contains("odd")), "{:?}", told().await);
     }
 
     async fn what_the_store_did_not_have_is_written_down_and_warned_of(app: TestApp) {

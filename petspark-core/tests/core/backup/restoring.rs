@@ -7,9 +7,10 @@ use petspark_core::Failure as _;
 use petspark_core::backup::{Backups, Destination, NewBackup, Restore};
 use petspark_core::config::DatabaseUrl;
 use petspark_core::database::{Database, Run};
+use petspark_core::media::Collect;
 use petspark_core::pets::{PetFields, Species};
 use petspark_core::testing::{TestApp, new_postgres_schema, on_both};
-use petspark_core::{Clock, Secret};
+use petspark_core::{Clock, Migrate, PetSpark, Secret};
 use serde_json::json;
 
 use super::lab::{Lab, operator, reseal, tamper};
@@ -116,6 +117,52 @@ on_both! {
         assert_eq!(every_row(&lab.settings).await, before);
     }
 
+    async fn what_is_left_to_be_done_when_the_database_was_replaced_is_told(app: TestApp) {
+        let mut settings = app.petspark.settings().clone();
+        settings.database.url = match &settings.database.url {
+            DatabaseUrl::Sqlite(_) => DatabaseUrl::Sqlite(app.folder().join("older.db")),
+            DatabaseUrl::Postgres(_) => DatabaseUrl::Postgres(Secret::new(new_postgres_schema().await)),
+        };
+        // Before there was an audit log.
+        let database = Database::open(&settings.database).await.unwrap();
+        let run = Run { to: Some(4), ..Run::default() };
+        database.migrations().run_as(&run, app.clock.now(), Duration::from_secs(60)).await.unwrap();
+        let backups = Backups::open(&settings, Some(database.clone()), Clock::system()).unwrap();
+        let manifest = backups.create(&operator(), &NewBackup::default()).await.unwrap();
+        database.migrations().run(app.clock.now(), Duration::from_secs(60)).await.unwrap();
+        database.close().await;
+        let alone = Backups::open(&settings, None, Clock::system()).unwrap();
+        let restored = alone.restore(&operator(), &Restore::to(Destination::InPlace), &[]).await.unwrap();
+        assert_eq!((restored.backup_id, restored.rows), (manifest.id, manifest.rows()), "it was replaced");
+        assert!(restored.problem.as_ref().is_some_and(|told| told.contains("audit log can't be told")), "{restored:?}");
+    }
+
+    async fn what_came_after_the_moment_of_a_restored_backup_stays_for_a_month(app: TestApp) {
+        let lab = Lab::new(app).await;
+        let clock = Clock::manual(Clock::system().now());
+        let backups = Backups::open(&lab.settings, None, clock.clone()).unwrap();
+        backups.create(&operator(), &NewBackup::default()).await.unwrap();
+        // As a photo that was sent after the backup, and that only the database of before the restoring knows.
+        let stray = format!("{}/{}/original.jpg", petspark_core::UserId::new(), petspark_core::UploadId::new());
+        let stray = stray.parse().unwrap();
+        lab.store().put(&stray, "later".into()).await.unwrap();
+        let url = new_place(&lab);
+        clock.advance(Duration::from_secs(60));
+        backups.restore(&operator(), &Restore::to(Destination::New(url.clone())), &[]).await.unwrap();
+        let mut settings = lab.settings.clone();
+        settings.database.url = url.clone();
+        clock.advance(Duration::from_secs(2 * 86_400));
+        let petspark = PetSpark::open_with(settings, Migrate::Never, clock.clone()).await.unwrap();
+        let collected = petspark.media().collect(&operator(), &Collect::default(), |_| true).await.unwrap();
+        assert_eq!((collected.leftovers, collected.spared), (0, 1), "the restoring may be undone");
+        assert!(lab.store().head(&stray).await.is_ok());
+        clock.advance(Duration::from_secs(30 * 86_400));
+        let collected = petspark.media().collect(&operator(), &Collect::default(), |_| true).await.unwrap();
+        assert_eq!((collected.leftovers, collected.spared), (1, 0));
+        petspark.close().await;
+        drop_place(&url).await;
+    }
+
     async fn one_of_an_older_release_is_proven_by_migrating_it_and_comes_back_as_it_was(app: TestApp) {
         let mut settings = app.petspark.settings().clone();
         settings.database.url = match &settings.database.url {
@@ -155,4 +202,35 @@ async fn a_database_without_the_tables_of_operations_can_be_backed_up_before_it_
     let file = fs::metadata(lab.folder()).unwrap();
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(file.permissions().mode() & 0o077, 0, "nobody else can read backups");
+}
+
+#[tokio::test]
+async fn who_does_not_own_the_folder_is_told_so_before_anything_is_written() {
+    let lab = Lab::new(TestApp::open(petspark_core::testing::Engine::Sqlite).await).await;
+    let theirs = match rustix::process::geteuid().is_root() {
+        true => {
+            let folder = lab.app.folder().join("theirs");
+            fs::create_dir(&folder).unwrap();
+            std::os::unix::fs::chown(&folder, Some(12_345), None).unwrap();
+            folder
+        }
+        // Root's, and not shared with a group.
+        false => "/usr".into(),
+    };
+    let before = fs::read_dir(&theirs).unwrap().count();
+    let mut folders = vec![theirs.clone()];
+    if rustix::process::geteuid().is_root() {
+        // What isn't there yet would be root's, in a place that isn't.
+        folders.push(theirs.join("backups"));
+    }
+    for folder in folders {
+        let backups = lab.another(|settings| settings.backup.folder = folder);
+        let refused = backups.create(&operator(), &NewBackup::default()).await.unwrap_err();
+        assert_eq!(refused.code(), "BACKUP_NOT_OWNER", "{refused}");
+        assert_eq!(backups.prune(&operator(), false, None).await.unwrap_err().code(), "BACKUP_NOT_OWNER");
+        let checked = backups.check(&operator(), None, false, &[]).await.unwrap();
+        let finding = checked.findings.iter().find(|finding| finding.id == "backup.configured").unwrap();
+        assert_eq!(finding.status, petspark_core::backup::Status::Fail, "{finding:?}");
+    }
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), before, "nothing was written");
 }

@@ -21,6 +21,7 @@ use futures_util::stream::try_unfold;
 use sha2::{Digest as _, Sha256};
 
 use super::draft::{Drafts, Finished};
+use super::folder::Existing;
 use super::{Encryption, ObjectBody, ObjectError, ObjectInfo, ObjectKey, S3Settings};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Fault;
@@ -68,13 +69,18 @@ impl S3 {
     }
 
     /// Sends a finished draft, once.
-    pub(super) async fn publish(&self, key: &ObjectKey, finished: Finished) -> Result<ObjectInfo, ObjectError> {
+    pub(super) async fn publish(
+        &self,
+        key: &ObjectKey,
+        finished: Finished,
+        existing: Existing,
+    ) -> Result<ObjectInfo, ObjectError> {
         let info = finished.info(key)?;
         let body = ByteStream::read_from().path(finished.draft.path()).length(Length::Exact(info.size)).build();
         let write_id = uuid::Uuid::now_v7().to_string();
         let request = self
             .put_request(key, info.size, info.sha256.as_ref())?
-            .if_none_match("*")
+            .set_if_none_match((existing == Existing::Stays).then(|| "*".to_owned()))
             .metadata(WRITE_ID, &write_id)
             .body(body.await.map_err(ObjectError::unavailable)?);
         match request.send().await.map_err(|error| ObjectError::from(Trouble::of("PutObject", error))) {

@@ -1,0 +1,96 @@
+//! Which files of uploads were found damaged. Whoever reads them, a check or a drill, notes it beside the
+//! backups, and the next full backup writes those files anew. It doesn't read what is there itself: where
+//! the private key is elsewhere, as it should be, it couldn't tell.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::owner::require_owner;
+use crate::backup::target::{Note, Target};
+use crate::backup::{BackupError, Backups};
+use crate::error::{Fault, chain};
+use crate::id::BackupId;
+
+/// A file that isn't what was written.
+pub(in crate::backup) struct Damaged {
+    /// Below the backups' folder.
+    pub(in crate::backup) path: String,
+    /// For a person: which object it is of, and what is wrong.
+    pub(in crate::backup) problem: String,
+}
+
+/// More than so many of one backup aren't noted: it is done again when those are mended.
+pub(in crate::backup) const MOST: usize = 5_000;
+/// What a person is told of in one go.
+const TOLD: usize = 5;
+
+#[derive(Default, Serialize, Deserialize)]
+struct Noted {
+    files: BTreeSet<String>,
+}
+
+/// What is wrong, for a person.
+pub(in crate::backup) fn told(damaged: &[Damaged]) -> String {
+    let problems: Vec<_> = damaged.iter().take(TOLD).map(|file| &*file.problem).collect();
+    match damaged.len().saturating_sub(TOLD) {
+        0 => problems.join("; "),
+        more => format!("{}; and {more} more", problems.join("; ")),
+    }
+}
+
+impl Backups {
+    /// Notes what was found damaged of a backup's files; with `all` nothing else of them is. Nothing
+    /// depends on its being noted but that it is mended, so that failing is only told.
+    pub(in crate::backup) async fn note_damaged(&self, target: &Target, id: BackupId, damaged: &[Damaged], all: bool) {
+        let noted = async {
+            if matches!(target, Target::Folder(_)) {
+                require_owner(&self.settings().backup.folder)?;
+            }
+            let before = noted(target, id).await?;
+            let mut files = if all { BTreeSet::new() } else { before.files.clone() };
+            files.extend(damaged.iter().take(MOST).map(|file| file.path.clone()));
+            if files == before.files { Ok(()) } else { put(target, id, Noted { files }).await }
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(backup = %id, reason = chain(&error), "which files are damaged could not be noted");
+        }
+    }
+
+    /// Every file that was found damaged, of whichever backup.
+    pub(super) async fn damaged_files(&self, target: &Target) -> Result<HashSet<String>, BackupError> {
+        let mut files = HashSet::new();
+        for id in target.ids().await? {
+            files.extend(noted(target, id).await?.files);
+        }
+        Ok(files)
+    }
+
+    /// Forgets of files that they were damaged: they were written anew.
+    pub(super) async fn forget_damaged(&self, target: &Target, mended: &HashSet<String>) -> Result<(), BackupError> {
+        if mended.is_empty() {
+            return Ok(());
+        }
+        for id in target.ids().await? {
+            let mut noted = noted(target, id).await?;
+            let before = noted.files.len();
+            noted.files.retain(|file| !mended.contains(file));
+            if noted.files.len() < before {
+                put(target, id, noted).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn noted(target: &Target, id: BackupId) -> Result<Noted, BackupError> {
+    // One that can't be read says nothing; the next look notes it again.
+    Ok(target.note(Note::Damaged, id).await?.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+}
+
+async fn put(target: &Target, id: BackupId, noted: Noted) -> Result<(), BackupError> {
+    if noted.files.is_empty() {
+        return target.remove_note(Note::Damaged, id).await;
+    }
+    target.put_note(Note::Damaged, id, serde_json::to_vec_pretty(&noted).map_err(Fault::internal)?).await
+}
