@@ -174,6 +174,34 @@ on_both! {
 }
 
 #[test]
+fn on_a_new_machine_the_folder_of_backups_is_enough() {
+    let place = with_people(Place::sqlite());
+    create(&place);
+    for file in ["petspark.db", "petspark.db-wal", "petspark.db-shm"] {
+        let _ = fs::remove_file(place.path().join("petspark-data").join(file));
+    }
+    let ran = place.ok("backup restore latest --in-place --confirm petspark.db --json").json();
+    assert!(ran["safety_backup"].is_null() && ran["set_aside"].is_null(), "{ran}");
+    assert_eq!(emails(&place), 2);
+}
+
+#[test]
+fn a_backup_that_lacks_a_file_keeps_no_place_of_a_whole_one() {
+    let place = with_people(Place::sqlite())
+        .with("PETSPARK__BACKUP__KEEP_LAST", "2")
+        .with("PETSPARK__BACKUP__KEEP_DAILY", "0")
+        .with("PETSPARK__BACKUP__KEEP_WEEKLY", "0")
+        .with("PETSPARK__BACKUP__KEEP_MONTHLY", "0");
+    let (whole, lacking, newest) = (create(&place), create(&place), create(&place));
+    fs::remove_file(folder(&place).join(&lacking).join("media.zst")).unwrap();
+    assert!(place.ok("backup list").stdout.contains("media.zst is missing"));
+    place.ok("backup prune --yes");
+    for id in [whole, lacking, newest] {
+        assert!(folder(&place).join(&id).exists(), "{id}");
+    }
+}
+
+#[test]
 fn production_wants_to_know_why_the_live_database_is_replaced() {
     let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
     let place = with_people(Place::sqlite()).with("PETSPARK_ENV", "production").with("JWT_SECRET", strong);

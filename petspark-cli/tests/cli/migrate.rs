@@ -120,6 +120,14 @@ on_both! {
         place.run("migrate baseline --yes").expect(5).says("users_email_key");
     }
 
+    fn no_command_migrates_a_database_with_data_on_its_way(place) {
+        place.ok("migrate run --to 24");
+        for line in ["user create ada@example.org --generate", "user invite bob@example.org", "admin bootstrap", "seed --yes"] {
+            place.run(line).expect(5).says("1 migration is pending");
+        }
+        place.run("migrate status").expect(5);
+    }
+
     fn what_is_older_than_something_applied_wants_to_be_allowed(place) {
         place.ok("migrate run");
         crate::check::tamper(&place, "DELETE FROM petspark_migrations WHERE version = 17; DROP INDEX pets_deleted_at_idx");

@@ -23,6 +23,17 @@ on_both! {
         signal(&server, rustix::process::Signal::TERM);
     }
 
+    fn an_api_key_that_turned_up_is_named(place) {
+        place.ok("migrate run");
+        let made = place.ok("apikey create clinic --scope pets:read --json").json();
+        let key = made["token"].as_str().unwrap();
+        place.run_with_input("token revoke --yes", key).expect(2).says("apikey revoke clinic");
+        let report = place.run_with_input("token inspect --json", key).expect(0).json();
+        assert_eq!((&report["kind"], &report["api_key"], &report["accepted"]), (&"api_key".into(), &"clinic".into(), &true.into()));
+        place.ok("apikey revoke clinic --yes");
+        place.run_with_input("token inspect", key).expect(5).says("apikey revoke clinic");
+    }
+
     fn what_is_no_token_ends_nothing(place) {
         place.ok("migrate run");
         for nonsense in ["", "nonsense", "psr_AAAA", "a.b.c"] {

@@ -17,7 +17,7 @@ use super::owner::require_owner;
 use super::restore::{self, Place};
 use super::target::{Note, Target};
 use super::{BackupError, Backups, IdentityKey, OperationKind, find, store};
-use crate::auth::{Client, NewAccount, Password, Permission, Registered};
+use crate::auth::{Client, NewAccount, Password, Permission, Registered, lacking_secrets};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::error::{Failure, Fault, Kind, chain};
@@ -207,7 +207,15 @@ impl Backups {
         let opened = PetSpark::open_with(settings, Migrate::Always, self.clock().clone()).await;
         let petspark = opened.map_err(|error| Stop::by(&error, "migrate", chain(&error)))?;
         drill.migrate_seconds = started.elapsed().as_secs_f64();
-        let used = self.use_it(&petspark).await;
+        let used = async {
+            let lacking = lacking_secrets(petspark.settings()).await?;
+            if !lacking.is_empty() {
+                let problem = format!("no secret that is set opens what {} sealed", lacking.join(", "));
+                return Err(Stop::At("secrets", problem));
+            }
+            self.use_it(&petspark).await
+        };
+        let used = used.await;
         petspark.close().await;
         used?;
         drill.media_objects = self.find_media(target, manifest, keys).await?;

@@ -29,7 +29,8 @@ impl Backups {
             let (mut valid, mut newest, mut proven): (u64, Option<super::Manifest>, Option<drill::Drill>) =
                 (0, None, None);
             for id in target.ids().await? {
-                if let Ok(manifest) = super::read_manifest(target, id).await? {
+                let looked_at = self.look_at(target, id).await?;
+                if let (Some(manifest), None) = (looked_at.manifest, looked_at.problem) {
                     valid += 1;
                     newest = Some(manifest);
                 }
@@ -39,7 +40,12 @@ impl Backups {
                     proven = Some(drill);
                 }
             }
-            text.gauge("petspark_backup_valid_count", "Backups whose manifest can be read.", &labels, valid as f64);
+            text.gauge(
+                "petspark_backup_valid_count",
+                "Backups whose manifest can be read and whose files are there.",
+                &labels,
+                valid as f64,
+            );
             let max_age = self.settings().backup.max_age.as_secs_f64();
             text.gauge("petspark_backup_rpo_seconds", "How old the newest may be.", &labels, max_age);
             if let Some(manifest) = newest {

@@ -155,7 +155,13 @@ impl Backups {
 
     async fn look_at(&self, target: &Target, id: BackupId) -> Result<Listed, BackupError> {
         let (manifest, problem) = match read_manifest(target, id).await? {
-            Ok(manifest) => (Some(manifest), None),
+            Ok(manifest) => {
+                let there = target.files(id).await?;
+                let is_there = |file: &&ManifestFile| there.contains(&(file.path.clone(), file.bytes));
+                let lacking = manifest.files.iter().find(|file| !is_there(file));
+                let problem = lacking.map(|file| format!("{} is missing, or has another length", file.path));
+                (Some(manifest), problem)
+            }
             Err(problem) => (None, Some(problem)),
         };
         Ok(Listed {

@@ -123,7 +123,7 @@ fn decide(listed: &[Listed], rules: &Retention, target: &'static str) -> Vec<Kep
         if newest_proven == Some(id) {
             reasons.push("the newest that was proven".to_owned());
         }
-        match created_at {
+        match created_at.filter(|_| backup.problem.is_none()) {
             None => reasons.push("damaged: look at it, and remove it by hand".to_owned()),
             Some(at) => {
                 let date = at.date();

@@ -4,6 +4,7 @@ use clap::{ArgMatches, Command};
 use petspark_core::Timestamp;
 use petspark_core::backup::{Listed, Manifest, ManifestFile};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{backups, chosen, id, in_bucket, size, target};
 use crate::context::Context;
@@ -46,8 +47,11 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
 
 #[derive(Serialize)]
 struct Shown {
-    #[serde(flatten)]
+    #[serde(skip)]
     manifest: Manifest,
+    /// The same as it stands in the file, but for what schema that has: this is another document.
+    #[serde(flatten)]
+    told: Map<String, Value>,
     pinned: bool,
     proven_at: Option<Timestamp>,
 }
@@ -84,6 +88,11 @@ pub(super) async fn show(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fai
         let problem = listed.problem.unwrap_or_default();
         return Err(Failure::new(Exit::BackupInvalid, format!("backup {} is no good: {problem}", listed.id)));
     };
-    let shown = Shown { manifest, pinned: listed.pinned, proven_at: listed.proven_at };
+    let told = serde_json::to_value(&manifest).ok().and_then(|told| match told {
+        Value::Object(mut told) => told.remove("schema").map(|_| told),
+        _ => None,
+    });
+    let told = told.ok_or_else(|| Failure::new(Exit::Failed, "the manifest can't be told"))?;
+    let shown = Shown { manifest, told, pinned: listed.pinned, proven_at: listed.proven_at };
     Ok(Outcome::record("petspark.backup.show/v1", &shown, FIELDS))
 }

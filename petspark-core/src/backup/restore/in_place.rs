@@ -38,7 +38,9 @@ impl Backups {
             (DatabaseUrl::Sqlite(path), "sqlite") => {
                 // Nobody opens it until we are through.
                 let _closed = Database::keep_closed(path).await.map_err(BackupError::InUse)?;
-                let safety_backup = self.safety_backup(manifest, make_safety_backup).await?;
+                // On a new machine there is nothing yet that could be lost.
+                let is_there = path.try_exists().map_err(BackupError::io)?;
+                let safety_backup = self.safety_backup(manifest, make_safety_backup && is_there).await?;
                 self.replace_file(path, target, manifest, keys, safety_backup).await
             }
             (DatabaseUrl::Postgres(url), "postgres") => {
@@ -97,10 +99,11 @@ impl Backups {
                 _ => {}
             }
         }
+        let was_there = aside.try_exists().map_err(BackupError::io)?;
         fs::rename(next, path).map_err(BackupError::io)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync_folder(folder).map_err(BackupError::io)?;
-        let set_aside = Some(aside.display().to_string());
+        let set_aside = was_there.then(|| aside.display().to_string());
         Ok(Done { place: Place::File(path.to_owned()), rows, safety_backup, set_aside })
     }
 
