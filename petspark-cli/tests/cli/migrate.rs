@@ -122,7 +122,7 @@ on_both! {
 
     fn no_command_migrates_a_database_with_data_on_its_way(place) {
         place.ok("migrate run --to 24");
-        for line in ["user create ada@example.org --generate", "user invite bob@example.org", "admin bootstrap", "seed --yes"] {
+        for line in ["user create ada@example.org --generate", "user invite bob@example.org --name Bob", "admin bootstrap --email eve@example.org", "seed --yes"] {
             place.run(line).expect(5).says("1 migration is pending");
         }
         place.run("migrate status").expect(5);

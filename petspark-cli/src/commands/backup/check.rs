@@ -39,6 +39,7 @@ pub(super) fn verify_command() -> Command {
 }
 
 const COLUMNS: &[Column<Finding>] = &[
+    ("backup", |finding| finding.backup.map(|id| id.to_string()).unwrap_or_default()),
     ("check", |finding| finding.id.to_owned()),
     ("status", |finding| finding.status.to_string()),
     ("observed", |finding| finding.observed.clone()),
@@ -58,7 +59,9 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
     let checked = checked?;
     told?;
     let exit = exit_of(&checked);
-    Ok(Outcome::list("petspark.backup.check/v1", "findings", &checked.findings, COLUMNS).exit(exit))
+    // All are about the same one, unless several are looked at.
+    let columns = if args.get_flag("all") { COLUMNS } else { &COLUMNS[1..] };
+    Ok(Outcome::list("petspark.backup.check/v1", "findings", &checked.findings, columns).exit(exit))
 }
 
 fn exit_of(checked: &Checked) -> Exit {

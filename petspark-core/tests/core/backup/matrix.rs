@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use petspark_core::backup::{IdentityKey, Manifest, Status};
+use petspark_core::auth::KeyStep;
+use petspark_core::backup::{IdentityKey, Manifest, NewBackup, Status};
 use petspark_core::config::Environment;
 use petspark_core::testing::{TestApp, on_both};
 use petspark_core::{Failure as _, Kind, Secret};
@@ -360,11 +361,27 @@ on_both! {
         let changed = lab.another(|settings| settings.backup.recipients = vec![IdentityKey::generate().public()]);
         let checked = changed.check(&operator(), None, false, &[]).await.unwrap();
         assert!(bad(&checked).iter().any(|finding| finding.id == "backup.encrypted"));
+    }
+
+    async fn a_backup_needs_the_secrets_that_its_data_is_sealed_with_and_no_others(app: TestApp) {
+        let lab = Lab::new(app).await;
         let other = lab.another(|settings| {
             settings.auth.jwt_secret = Some(Secret::new("9c1f7b0e7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2"));
         });
+        assert_eq!(lab.create().await.keys_required, Vec::<String>::new(), "nothing is sealed");
+        assert!(other.verify(&operator(), None, false, &[], false).await.unwrap().ok);
+        lab.app.petspark.auth().change_keys(&operator(), &KeyStep::Generate).await.unwrap();
+        // Whatever the secret is of whoever makes it.
+        lab.clock.advance(Duration::from_secs(60));
+        let made = other.create(&operator(), &NewBackup::default()).await.unwrap();
+        assert_eq!(made.keys_required.len(), 1);
         let checked = other.check(&operator(), None, false, &[]).await.unwrap();
         assert!(bad(&checked).iter().any(|finding| finding.id == "backup.keys"), "{checked:#?}");
+        let drill = other.verify(&operator(), None, false, &[], false).await.unwrap();
+        assert_eq!((drill.ok, drill.phase.as_deref()), (false, Some("secrets")), "{drill:?}");
+        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        assert!(!bad(&checked).iter().any(|finding| finding.id == "backup.keys"), "{checked:#?}");
+        assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
     }
 }
 
