@@ -326,6 +326,7 @@ fn a_key_is_made_for_its_owner_only_and_is_needed() {
     place.ok("backup key generate -o other");
     place.run("backup verify --identity-file other").expect(20).says(&recipient);
     place.run("backup check --identity-file other").expect(20);
+    place.run("backup verify --identity-file nowhere").expect(2).says("nowhere");
     place.ok("backup verify --identity-file key");
     place.ok("backup restore latest --to new.db --identity-file key");
     place.run("backup restore latest --to new.db --identity-file key").expect(5).says("nothing was done");

@@ -115,9 +115,9 @@ impl IdentityKey {
     /// Reads the keys of a file: one a line, and lines that begin with `#`.
     ///
     /// # Errors
-    /// [`BackupError::Key`] if it can't be read, or holds anything else.
+    /// [`BackupError::Settings`] if it can't be read, or holds anything else.
     pub fn read(path: &Path) -> Result<Vec<Self>, BackupError> {
-        let problem = |what: String| BackupError::Key(format!("{}: {what}", path.display()));
+        let problem = |what: String| BackupError::Settings(format!("{}: {what}", path.display()));
         let mut text = String::new();
         let file = std::fs::File::open(path).map_err(|error| problem(error.to_string()))?;
         file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| problem(error.to_string()))?;

@@ -28,7 +28,8 @@ impl Place {
         if !name.contains("drill") || live.get_database() == Some(name) {
             return Err(Fault::internal(format!("{name} is no name of a scratch database")).into());
         }
-        scratch::create_database(base, name).await?;
+        // A role that may not says nothing about the backup, either.
+        scratch::create_database(base, name).await.map_err(Fault::unavailable)?;
         let url = with_schema(&with_database(base, name).map_err(Fault::internal)?, schema).map_err(Fault::internal)?;
         let place = Self::Database { url, schema: schema.to_owned() };
         place.make_schema().await?;
