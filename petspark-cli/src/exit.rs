@@ -40,7 +40,7 @@ pub enum Exit {
     Unreachable,
     /// 8: another process holds the lock.
     Locked,
-    /// 10: at least one check failed that must not.
+    /// 10: at least one check failed that must not; files of uploads are missing or damaged.
     ChecksFailed,
     /// 11: checks warned, and `--strict` was said.
     OnlyWarnings,

@@ -196,7 +196,7 @@ async fn gc(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let exit = match stopped {
         Some(exit) => exit,
         None if collected.missing.is_empty() => Exit::Done,
-        None => Exit::Failed,
+        None => Exit::ChecksFailed,
     };
     let spared = collected.spared;
     let missing: Vec<_> = collected.missing.iter().map(|id| format!("Something is missing of upload {id}.")).collect();
@@ -242,7 +242,7 @@ async fn verify(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
         Err(exit) => return Ok(Outcome::done().exit(exit)),
     };
     let ended = stop.asked().filter(|_| reread.ended_after.is_some());
-    let exit = ended.unwrap_or(if reread.damaged.is_empty() { Exit::Done } else { Exit::Failed });
+    let exit = ended.unwrap_or(if reread.damaged.is_empty() { Exit::Done } else { Exit::ChecksFailed });
     let mut outcome = Outcome::record("petspark.media.verify/v1", &reread, REREAD).exit(exit);
     for id in &reread.damaged {
         outcome = outcome.note(format!("Something is missing or changed of upload {id}."));
@@ -322,7 +322,7 @@ async fn migrate(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     };
     drop(progress);
     let differing: Vec<_> = done.differing.iter().map(ToString::to_string).collect();
-    let exit = stop.asked().unwrap_or(if differing.is_empty() { Exit::Done } else { Exit::Failed });
+    let exit = stop.asked().unwrap_or(if differing.is_empty() { Exit::Done } else { Exit::ChecksFailed });
     let notes: Vec<_> = differing.iter().map(|key| format!("{key} is at both ends, with other bytes.")).collect();
     let moved = Moved {
         changed: done.copied > 0 && !dry_run,

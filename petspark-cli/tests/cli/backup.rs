@@ -116,7 +116,7 @@ on_both! {
         assert!(made["media_objects"].as_u64().unwrap() > 1, "{made}");
         place.ok("backup verify");
         std::fs::remove_dir_all(place.settings().objects.folder).unwrap();
-        place.run("media verify --all").expect(1).says(&photo.id.to_string());
+        place.run("media verify --all").expect(10).says(&photo.id.to_string());
         let alone = place.ok("backup restore latest --media-only --reason fire --json").json();
         assert_eq!(alone["media_objects"], made["media_objects"]);
         place.ok("media verify --all");

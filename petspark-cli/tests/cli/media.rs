@@ -53,9 +53,9 @@ on_both! {
         place.run("media reprocess 01980000-0000-7000-8000-000000000000").expect(4).says("no such photo");
 
         std::fs::remove_dir_all(place.settings().objects.folder).unwrap();
-        let missing = place.run("media gc --dry-run").expect(1);
+        let missing = place.run("media gc --dry-run").expect(10);
         missing.says(&format!("Something is missing of upload {}", photo.id));
-        place.run("media verify --all").expect(1).says("missing or changed");
+        place.run("media verify --all").expect(10).says("missing or changed");
         place.ok(&format!("media verify --all --after {}", photo.id));
         place.run(&format!("media verify --after {}", photo.id)).expect(2).says("--all");
     }
