@@ -366,7 +366,7 @@ fn with_an_allow_list_only_those_programs_are_commands_and_only_as_they_are() {
     place.run("hello").expect(126).says("another SHA-256");
     let place = place.with("PETSPARK__PLUGINS__ALLOW", "hello=md5:1");
     place.run("hello").expect(126);
-    place.run("config check").expect(3).says("plugins.allow");
+    assert!(place.run("config check").expect(3).stdout.contains("plugins.allow"));
 }
 
 #[test]
