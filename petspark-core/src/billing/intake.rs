@@ -40,8 +40,8 @@ struct Waiting {
 }
 
 /// Whoever serves the queue. However that ends, nobody waits for it in vain.
-struct Server<'a> {
-    inner: &'a Inner,
+struct Server {
+    inner: Arc<Inner>,
     has_ended: bool,
 }
 
@@ -60,8 +60,8 @@ impl Intake {
         };
         if !is_served {
             // A task of its own: whoever came first may be given up, and the others wait for the same commit.
-            let inner = self.0.clone();
-            tokio::spawn(async move { Server { inner: &inner, has_ended: false }.serve().await });
+            let server = Server { inner: self.0.clone(), has_ended: false };
+            tokio::spawn(server.serve());
         }
         answered.await.map_err(Fault::internal)?.map_err(|fault| match fault.kind() {
             Kind::Unavailable => Fault::unavailable(fault),
@@ -93,7 +93,7 @@ impl Inner {
     }
 }
 
-impl Server<'_> {
+impl Server {
     async fn serve(mut self) {
         while let Some(batch) = self.next() {
             self.store(batch).await;
@@ -135,7 +135,7 @@ impl Server<'_> {
     }
 }
 
-impl Drop for Server<'_> {
+impl Drop for Server {
     fn drop(&mut self) {
         // Only a panic, or the end of the runtime.
         if !self.has_ended {

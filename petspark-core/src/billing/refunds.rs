@@ -101,12 +101,12 @@ impl Billing {
         let name = refund_name(&row.id, asked.before, amount);
         let wanted = Wanted::new(row.user_id, KIND, &name, &amount)?.about(&row.id).noted(caller, noted);
         let operation = self.begin_wanted(&wanted).await?;
-        match &operation.done {
-            Some(id) if self.remote().await?.known_refund(id).await?.has_failed() => {
-                self.begin_again(&wanted, operation.id).await
-            }
-            _ => Ok(operation),
-        }
+        let Some(id) = &operation.done else { return Ok(operation) };
+        // Since refunds that fail are taken off the sum, one of days before may have begun at the same sum; then this is
+        // another one, as is one after a failure.
+        let is_this = !self.remote().await?.known_refund(id).await?.has_failed()
+            && self.read_intent(&row.id).await?.is_some_and(|now| now.refunded >= asked.before + amount);
+        if is_this { Ok(operation) } else { self.begin_again(&wanted, operation.id).await }
     }
 
     async fn ask_for_refund(&self, operation: &mut Operation, asked: &Asked) -> Result<RemoteRefund, BillingError> {

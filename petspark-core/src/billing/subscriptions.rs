@@ -108,6 +108,10 @@ impl Billing {
         for update in updates {
             row = self.update(row, &update).await?;
         }
+        if change.cancel_at_period_end.is_some() && row.ends_with_account {
+            // Now it is as they want it themselves, whatever became of their account before.
+            store::mark_leaving(&self.db, id, false).await?;
+        }
         self.shown(row).await
     }
 

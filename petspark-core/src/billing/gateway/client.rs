@@ -147,8 +147,8 @@ fn judge(status: u16, headers: &HeaderMap, body: Bytes) -> Attempt {
         return Attempt::Refused(RemoteError::Spent(cause));
     }
     // Under this key something else was asked for before, and may have been done: by an earlier release, or before a
-    // setting was changed.
-    if field("type") == Some("idempotency_error") {
+    // setting was changed. That the same is being asked for at this moment is of the same type, but 409: it is waited for.
+    if status == 400 && field("type") == Some("idempotency_error") {
         return Attempt::Refused(RemoteError::Spent(cause));
     }
     let retry = match text("stripe-should-retry") {
@@ -194,6 +194,8 @@ mod tests {
         for status in [409, 429, 500, 502, 503] {
             assert!(matches!(refused(status), Attempt::Failed { .. }), "{status}");
         }
+        let in_use = r#"{"error":{"type":"idempotency_error","code":"idempotency_key_in_use","message":"no"}}"#;
+        assert!(matches!(judged(409, &[], in_use), Attempt::Failed { .. }), "somebody else asks for it right now");
         for status in [401, 403] {
             let error = refused(status);
             assert!(matches!(error, Attempt::Refused(RemoteError::KeyRefused { status: told, .. }) if told == status));

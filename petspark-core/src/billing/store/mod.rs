@@ -31,7 +31,8 @@ pub(super) use operations::{
     pending_subscription, purge_operations, rekey_operation, renew_operation, settle_operation, touch_operation,
 };
 pub(super) use payments::{
-    PaymentRow, find_payment, mark_disputed, payments_of, put_payment, refunded_of, unsettled_payments,
+    PaymentRow, find_payment, mark_disputed, payments_of, put_payment, refunded_of, refunded_payments,
+    unsettled_payments,
 };
 pub(super) use subscriptions::{
     SubscriptionRow, accounts_to_follow, count_subscriptions_of, end_subscription, find_subscription, first_turn,

@@ -86,3 +86,15 @@ pub(in crate::billing) async fn unsettled_payments(
              'requires_confirmation', 'requires_payment_method') AND created_at >= $1 ORDER BY created_at LIMIT $2"
     ).bind(since).bind(limit).fetch_all(pool).await)?)
 }
+
+/// Payments that were made since then and of which something was given back, the newest first.
+pub(in crate::billing) async fn refunded_payments(
+    db: &Database,
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<String>, Fault> {
+    Ok(on_reader!(db, pool => query_scalar(
+        "SELECT id FROM billing_payments WHERE status = 'succeeded' AND created_at >= $1 AND refunded > 0 \
+         ORDER BY created_at DESC LIMIT $2"
+    ).bind(since).bind(limit).fetch_all(pool).await)?)
+}

@@ -10,6 +10,10 @@ use crate::clock::DAY;
 
 /// Payments are compared that were begun since then; those that aren't made by then never will be.
 const LOOK_BACK: Duration = DAY.saturating_mul(30);
+/// Of those of which something was given back: that may fail at the bank weeks later.
+const REFUND_LOOK_BACK: Duration = DAY.saturating_mul(90);
+/// Payments asked for one by one at most.
+const AT_MOST: i64 = 1000;
 
 impl Billing {
     pub(super) async fn sync_payments(&self, remote: &dyn Remote, report: &mut SyncReport) -> Result<(), BillingError> {
@@ -25,7 +29,10 @@ impl Billing {
                 break;
             }
         }
-        for id in store::unsettled_payments(&self.db, since, 1000).await? {
+        let mut open = store::unsettled_payments(&self.db, since, AT_MOST).await?;
+        let refunded_since = self.clock.now().before(REFUND_LOOK_BACK);
+        open.extend(store::refunded_payments(&self.db, refunded_since, AT_MOST).await?);
+        for id in open {
             let Some(here) = store::find_payment(&self.db, &id).await?.filter(|_| !seen.contains(&id)) else {
                 continue;
             };

@@ -91,6 +91,19 @@ on_both! {
         assert!(!shop.petspark.billing().subscriptions(&ada.caller).await.unwrap()[0].cancel_at_period_end);
     }
 
+    async fn who_comes_back_and_ends_it_themselves_finds_it_ended(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
+        shop.petspark.people().delete(&operator(), ada.id, When::Later, None, false).await.unwrap();
+        shop.catch_up().await;
+        shop.petspark.people().restore(&operator(), ada.id).await.unwrap();
+        // Before anybody had time to have it go on.
+        let end = SubscriptionChange { cancel_at_period_end: Some(true), ..SubscriptionChange::default() };
+        shop.petspark.billing().change_subscription(&ada.caller, &id, &end).await.unwrap();
+        shop.catch_up().await;
+        assert_eq!(shop.stripe.object(&id).unwrap()["cancel_at_period_end"], true);
+    }
+
     async fn who_ended_it_at_stripe_and_left_finds_it_ended(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;

@@ -75,6 +75,37 @@ on_both! {
         assert_eq!(billing.refund(&operator(), &refund(&payment, None)).await.unwrap().amount, 399);
     }
 
+    async fn a_third_refund_is_not_taken_for_the_second_because_the_first_one_failed(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let (billing, payment) = (shop.petspark.billing(), bought(&shop, &ada).await);
+        let first = billing.refund(&operator(), &refund(&payment, Some(150))).await.unwrap();
+        let second = billing.refund(&operator(), &refund(&payment, Some(150))).await.unwrap();
+        shop.stripe.fail_refund(&first.id, "expired_or_canceled_card").unwrap();
+        shop.catch_up().await;
+        // So much was given before the second one, too.
+        let third = billing.refund(&operator(), &refund(&payment, Some(150))).await.unwrap();
+        assert_ne!(third.id, second.id);
+        assert_eq!((third.refunded, shop.stripe.objects("refund").len()), (300, 3));
+        let both = futures_util::future::join_all((0..2).map(|_| async {
+            billing.refund(&operator(), &refund(&payment, Some(199))).await.unwrap().id
+        }));
+        assert_eq!(both.await.iter().collect::<std::collections::HashSet<_>>().len(), 1, "decided at the same time");
+        assert_eq!(noted(&app, Action::PaymentRefunded).await.len(), 4);
+    }
+
+    async fn a_refund_that_fails_weeks_later_is_found_though_no_event_tells(app: TestApp) {
+        let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
+        let (billing, payment) = (shop.petspark.billing(), bought(&shop, &ada).await);
+        shop.stripe.advance(25 * DAY);
+        let given = billing.refund(&operator(), &refund(&payment, None)).await.unwrap();
+        shop.catch_up().await;
+        shop.stripe.advance(15 * DAY);
+        shop.stripe.fail_refund(&given.id, "lost_or_stolen_card").unwrap();
+        drop(shop.stripe.take_deliveries());
+        billing.sync(&operator(), false).await.unwrap();
+        assert_eq!(billing.payments(&ada.caller).await.unwrap()[0].refunded, 0);
+    }
+
     async fn what_an_administrator_took_back_stays_so_though_the_money_comes_back(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let (billing, payment) = (shop.petspark.billing(), bought(&shop, &ada).await);

@@ -2,11 +2,20 @@
 
 use petspark_core::billing::{BillingError, FREE};
 use petspark_core::testing::on_both;
+use petspark_core::testing::stripe::Fault;
 
 use super::shop::{Shop, operator};
 use crate::sql::execute;
 
 on_both! {
+    async fn a_key_that_may_not_read_disputes_has_everything_else_compared(app: TestApp) {
+        let shop = Shop::open(&app).await;
+        shop.stripe.fail_next_at("GET /v1/disputes", 1, Fault::Forbidden);
+        let report = shop.petspark.billing().sync(&operator(), false).await.unwrap();
+        let told: Vec<_> = report.differences.iter().map(|one| (one.object.as_str(), one.mended)).collect();
+        assert_eq!(told, [("disputes", false)]);
+    }
+
     async fn differences_are_listed_and_mended(app: TestApp) {
         let (shop, ada, bob) = (Shop::open(&app).await, app.register("ada").await, app.register("bob").await);
         let billing = shop.petspark.billing();
