@@ -177,7 +177,7 @@ mod tests {
     fn a_damaged_secret_is_an_error_and_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE_NAME), "short").unwrap();
-        assert!(stored_secret(folder.path()).unwrap_err().to_string().contains("delete the file"));
+        assert!(stored_secret(folder.path()).unwrap_err().to_string().contains("put back what it was"));
         assert_eq!(fs::read_to_string(folder.path().join(FILE_NAME)).unwrap(), "short");
     }
 }
