@@ -100,7 +100,7 @@ impl Billing {
         match self.sync_disputes(remote, &mut report).await {
             // A restricted key may not be allowed to read them; everything else was compared.
             Err(BillingError::KeyRefused { cause }) => {
-                report.add("disputes", "there", None, Some(cause)).mended = false
+                report.add("disputes", "there", None, Some(cause)).mended = false;
             }
             compared => compared?,
         }

@@ -86,8 +86,10 @@ async fn what_fails_twice_is_tried_a_third_time() {
         for call in CALLS {
             place.settings = server.clone();
             let stand_in = StandIn::before(&mut place.settings, acts).await;
-            call.make(&place.open(), &name).await.unwrap_or_else(|error| panic!("{call:?}: {}", chain(&error)));
-            assert!(stand_in.connections() >= 3, "{call:?} {acts:?}");
+            let made = call.make(&place.open(), &name).await;
+            let connections = stand_in.connections();
+            made.unwrap_or_else(|error| panic!("{call:?} {acts:?} by {connections}: {}", chain(&error)));
+            assert!(connections >= 3, "{call:?} {acts:?}");
             place.settings = server.clone();
             place.open().put(&name, Bytes::from_static(b"bytes")).await.unwrap();
         }
