@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
@@ -44,6 +44,9 @@ pub(super) fn new(settings: &S3Settings) -> Result<Client, String> {
         .force_path_style(settings.path_style)
         .credentials_provider(Credentials::new(id, secret, token, None, "settings"))
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF))
+        // Who failed often isn't tried again for a while; unless it is said whom that is about, it is about every S3
+        // server that this process talks to.
+        .retry_partition(RetryPartition::new(format!("{:?} {}", settings.endpoint_url, settings.bucket)))
         .timeout_config(timeouts.build())
         // The time-outs above do that, also for those who read slowly themselves.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
