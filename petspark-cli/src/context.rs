@@ -113,8 +113,8 @@ impl Context {
         self.petspark.get_or_try_init(|| self.open(Missing::Refuse)).await
     }
 
-    /// The same for a command that writes the first data there is: an embedded database that isn't there is made.
-    /// One that lacks migrations, and a PostgreSQL that lacks migrations is refused here, too.
+    /// The same for a command that writes the first data there is: an embedded database that isn't there, or is
+    /// empty, is made. One with data that lacks migrations is refused here, too, and so is a PostgreSQL.
     ///
     /// # Errors
     /// As [`Context::petspark`], but for a missing database.

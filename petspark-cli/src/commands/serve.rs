@@ -67,7 +67,7 @@ impl Plugin for Serve {
                 exit = signals.next() => return Ok(Outcome::done().exit(exit)),
             };
             cx.tell_opened(&petspark);
-            tell_lacking_secrets(&settings.core).await?;
+            tell_lacking_secrets(&settings.core).await;
             serve(cx, &petspark, settings, &mut signals).await
         })
     }
@@ -97,16 +97,15 @@ fn load(cx: &Context, args: &ArgMatches) -> Result<Loaded, Failure> {
 }
 
 /// Everything but what they sealed works, so the server starts; but nobody would think of this by the answers.
-async fn tell_lacking_secrets(settings: &Settings) -> Result<(), Failure> {
-    let lacking = lacking_secrets(settings).await?;
-    if !lacking.is_empty() {
-        let keys = lacking.join(", ");
-        tracing::error!(
-            keys,
+async fn tell_lacking_secrets(settings: &Settings) {
+    match lacking_secrets(settings).await {
+        Ok(lacking) if lacking.is_empty() => {}
+        Ok(lacking) => tracing::error!(
+            keys = lacking.join(", "),
             "second factors or signing keys are sealed by secrets that aren't set: `check` says more"
-        );
+        ),
+        Err(fault) => tracing::warn!(cause = fault.chain(), "whether a secret is lacking could not be found out"),
     }
-    Ok(())
 }
 
 #[derive(Serialize)]
