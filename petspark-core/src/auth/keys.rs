@@ -79,15 +79,16 @@ pub(super) fn signing_secrets(settings: &AuthSettings, data_dir: &Path) -> Resul
 
 /// The secrets by which what is sealed can be opened; the first seals. Those of `auth.encryption_key` come
 /// first, and after them those that sealed before there was one.
-pub(super) fn sealing_secrets(settings: &AuthSettings, signing: Secrets) -> Secrets {
-    let own = settings.encryption_key.as_ref().map(Secrets::parse);
-    Secrets(own.into_iter().chain([signing]).flat_map(|secrets| secrets.0).collect())
+pub(super) fn sealing_secrets(settings: &AuthSettings, signing: &Secrets) -> Secrets {
+    let mut secrets = settings.encryption_key.as_ref().map_or_else(Vec::new, |keys| Secrets::parse(keys).0);
+    secrets.extend(signing.iter().cloned());
+    Secrets(secrets)
 }
 
 /// Names of the keys that open what is sealed in the database, the one that seals first: digests, which tell
 /// nothing of them.
 pub(crate) fn sealing_key_names(settings: &AuthSettings, data_dir: &Path) -> Result<Vec<String>, Fault> {
-    let secrets = sealing_secrets(settings, signing_secrets(settings, data_dir)?);
+    let secrets = sealing_secrets(settings, &signing_secrets(settings, data_dir)?);
     Ok(secrets.derive(SEALING)?.iter().map(|key| sealing_key_name(&key.id)).collect())
 }
 

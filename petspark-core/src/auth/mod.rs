@@ -118,8 +118,7 @@ struct Inner {
 impl Auth {
     pub(crate) fn open(db: Database, clock: Clock, settings: AuthSettings, data_dir: &Path) -> Result<Self, Fault> {
         let secrets = keys::signing_secrets(&settings, data_dir)?;
-        let sealing = keys::sealing_secrets(&settings, keys::signing_secrets(&settings, data_dir)?);
-        let sealer = Arc::new(Sealer::new(&sealing)?);
+        let sealer = Arc::new(Sealer::new(&keys::sealing_secrets(&settings, &secrets))?);
         let keys = SigningKeys::new(&secrets, sealer.clone(), settings.access_token_ttl)?;
         let access = AccessTokens::new(settings.access_token_ttl);
         access.self_test(&keys.ring_of(&[], clock.now())?, clock.now())?;

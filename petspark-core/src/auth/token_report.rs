@@ -7,6 +7,7 @@ use jsonwebtoken::crypto;
 use serde_json::{Map, Value};
 
 use super::access_token::{AUDIENCE, ISSUER, LEEWAY, MAX_BYTES, TYPE};
+use super::session::SessionState;
 use super::signing_keys::KeyRing;
 use super::{ApiKeyState, Auth, AuthError, Permission, api_key, store};
 use crate::caller::Caller;
@@ -121,17 +122,12 @@ impl Auth {
     }
 
     async fn report_refresh(&self, session: SessionId) -> Result<TokenReport, AuthError> {
-        let state = store::find_session_state(&self.0.db, session).await?;
-        let alive = state.as_ref().is_some_and(|state| !state.revoked);
-        let found = match state {
-            None => "there is no such session",
-            Some(state) if state.revoked => "the session was ended",
-            Some(_) => "alive",
-        };
+        let session = by_state(store::find_session_state(&self.0.db, session).await?, None);
+        let alive = session.verdict == Verdict::Pass;
         let rules = vec![
             rule("form", true, "a refresh token".to_owned()),
             rule("signature", true, "right".to_owned()),
-            rule("session", alive, found.to_owned()),
+            session,
         ];
         let (header, claims) = (Map::new(), Map::new());
         Ok(TokenReport { kind: TokenKind::Refresh, accepted: alive, api_key: None, header, claims, rules })
@@ -146,17 +142,25 @@ impl Auth {
             return Ok(rule("session", false, "the token names none".to_owned()));
         };
         let version = claims.get("sv").and_then(Value::as_i64).unwrap_or(-1);
-        let state = store::find_session_state(&self.0.db, session).await?;
-        let alive = state.as_ref().is_some_and(|state| state.accepts(user, version));
-        let found = match state {
-            None => "there is no such session",
-            Some(state) if state.revoked => "the session was ended",
-            Some(state) if state.session_version != version => "all sessions of the user were ended",
-            Some(_) if !alive => "the user may not sign in",
-            Some(_) => "alive",
-        };
-        Ok(rule("session", alive, found.to_owned()))
+        Ok(by_state(store::find_session_state(&self.0.db, session).await?, Some((user, version))))
     }
+}
+
+/// Whether a session lets somebody in; an access token says as whom, and in which version of theirs.
+fn by_state(state: Option<SessionState>, claimed: Option<(UserId, i64)>) -> RuleVerdict {
+    let Some(state) = state else { return rule("session", false, "there is no such session".to_owned()) };
+    let (user, version) = claimed.unwrap_or((state.user_id, state.session_version));
+    let alive = state.accepts(user, version);
+    let found = if state.revoked {
+        "the session was ended"
+    } else if state.session_version != version {
+        "all sessions of the user were ended"
+    } else if alive {
+        "alive"
+    } else {
+        "the user may not sign in"
+    };
+    rule("session", alive, found.to_owned())
 }
 
 fn rule(rule: &'static str, kept: bool, found: String) -> RuleVerdict {

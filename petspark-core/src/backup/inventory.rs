@@ -13,28 +13,32 @@ const BATCH: usize = 1000;
 /// See the [module](self).
 pub(super) struct Inventory {
     id: BackupId,
-    lines: Lines<BufReader<Box<dyn Read + Send>>>,
+    /// None once it couldn't be read.
+    lines: Option<Lines<BufReader<Box<dyn Read + Send>>>>,
 }
 
 impl Inventory {
     /// Of a file that is a list.
     pub(super) fn new(id: BackupId, file: std::fs::File) -> Result<Self, BackupError> {
         let text = pipe::unpack(file, false, &[]).map_err(|_| damaged(id, "it is no such list"))?;
-        Ok(Self { id, lines: BufReader::new(text).lines() })
+        Ok(Self { id, lines: Some(BufReader::new(text).lines()) })
     }
 
     /// The next of it; none at its end.
-    pub(super) async fn next(self) -> Result<(Self, Vec<Kept>), BackupError> {
-        blocking(move || {
-            let Self { id, mut lines } = self;
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Kept>>, BackupError> {
+        let id = self.id;
+        let mut lines = self.lines.take().ok_or_else(|| damaged(id, "it could not be read"))?;
+        let read = blocking(move || {
             let mut batch = Vec::new();
             for line in lines.by_ref().take(BATCH) {
                 let line = line.map_err(|error| damaged(id, &error.to_string()))?;
                 batch.push(serde_json::from_str(&line).map_err(|error| damaged(id, &error.to_string()))?);
             }
-            Ok((Self { id, lines }, batch))
-        })
-        .await
+            Ok((lines, batch))
+        });
+        let (lines, batch) = read.await?;
+        self.lines = Some(lines);
+        Ok((!batch.is_empty()).then_some(batch))
     }
 }
 
@@ -70,12 +74,7 @@ impl Backups {
     ) -> Result<Vec<Kept>, BackupError> {
         let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(Vec::new()) };
         let (mut chosen, mut seen) = (Vec::new(), 0_u64);
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                return Ok(chosen);
-            }
-            list = rest;
+        while let Some(batch) = list.next().await? {
             for kept in batch {
                 if seen.is_multiple_of(every) {
                     chosen.push(kept);
@@ -83,5 +82,6 @@ impl Backups {
                 seen += 1;
             }
         }
+        Ok(chosen)
     }
 }

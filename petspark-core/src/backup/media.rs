@@ -78,25 +78,14 @@ impl Backups {
         let store = self.store()?;
         let open = || Inventory::new(id, File::open(staged).map_err(BackupError::io)?);
         let (mut list, mut bytes) = (open()?, 0);
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                break;
-            }
-            list = rest;
+        while let Some(batch) = list.next().await? {
             let is_wanted = |path: &str| damaged.contains(path) || !is_there(&folder.join(path));
             bytes += batch.iter().filter(|kept| is_wanted(&shelf.path(kept))).map(|kept| kept.size).sum::<u64>();
         }
         require_space(folder, bytes)?;
         let part = self.watcher().part("copying uploads, in bytes", bytes);
         let (mut list, mut lacking, mut mended) = (open()?, Vec::new(), HashSet::new());
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                self.forget_damaged(self.folder(), &mended).await?;
-                return Ok(lacking);
-            }
-            list = rest;
+        while let Some(batch) = list.next().await? {
             for kept in batch {
                 let path = shelf.path(&kept);
                 let is_damaged = damaged.contains(&path);
@@ -114,6 +103,8 @@ impl Backups {
                 return Err(Fault::internal(problem).into());
             }
         }
+        self.forget_damaged(self.folder(), &mended).await?;
+        Ok(lacking)
     }
 
     /// The one that files go to now.
@@ -150,7 +141,7 @@ impl Backups {
         let write = blocking(move || {
             let draft = Draft(folder.join(format!("{PARTIAL}{}", BackupId::new())));
             let written = pipe::pack(part.of(Received { told, rest: Bytes::new() }), &draft.0, &recipients)?;
-            let is_it = written.plain.bytes == kept.size && written.plain.sha256.starts_with(&kept.sha256);
+            let is_it = kept.is(written.plain.bytes, &written.plain.sha256);
             if is_it {
                 fs::rename(&draft.0, &place).and_then(|()| sync_folder(&folder)).map_err(BackupError::io)?;
             }
@@ -166,12 +157,7 @@ impl Backups {
         let shelf = Shelf::of(manifest.encryption.as_ref());
         let Some(mut list) = self.list_of(self.folder(), manifest).await? else { return Ok(()) };
         let (damaged, mut mended) = (self.damaged_files(target).await?, HashSet::new());
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                return self.forget_damaged(target, &mended).await;
-            }
-            list = rest;
+        while let Some(batch) = list.next().await? {
             for kept in batch.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
                 let path = shelf.path(kept);
                 let is_damaged = damaged.contains(&path);
@@ -188,6 +174,7 @@ impl Backups {
                 }
             }
         }
+        self.forget_damaged(target, &mended).await
     }
 
     /// Where uploads are kept.

@@ -78,13 +78,15 @@ impl Inner {
     /// Stores events in one commit, sorted by id; says which are new.
     async fn store(&self, events: &[&Envelope]) -> Result<HashSet<String>, Fault> {
         let now = self.clock.now();
-        let concerns_us = |event: &Envelope| processing::EVENTS.contains(&event.kind.as_str());
-        let status = |event| if concerns_us(event) { EventStatus::Pending } else { EventStatus::Ignored };
+        let status = |event: &Envelope| match processing::EVENTS.contains(&event.kind.as_str()) {
+            true => EventStatus::Pending,
+            false => EventStatus::Ignored,
+        };
         let rows: Vec<_> = events.iter().map(|event| (*event, status(event))).collect();
         let mut tx = self.db.begin().await?;
         let new: HashSet<_> = store::insert_events(&mut tx, &rows, now).await?.into_iter().collect();
-        let mut ids: Vec<_> = events.iter().filter(|event| concerns_us(event)).map(|event| &event.id).collect();
-        ids.retain(|id| new.contains(*id));
+        let pending = rows.iter().filter(|(_, status)| *status == EventStatus::Pending).map(|(event, _)| &event.id);
+        let mut ids: Vec<_> = pending.filter(|id| new.contains(*id)).collect();
         // What came twice at once stands side by side, and is new once.
         ids.dedup();
         jobs::enqueue_all(&mut tx, now, ids.into_iter().map(|id| inbox::process(id))).await?;

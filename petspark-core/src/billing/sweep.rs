@@ -152,20 +152,17 @@ impl Billing {
     /// that it answers.
     async fn revive(&self) -> Result<(), Fault> {
         let now = self.clock.now();
-        for event in store::waiting_events(&self.db, now.before(WAITS_TOO_LONG), 500).await? {
-            let mut tx = self.db.begin().await?;
-            jobs::enqueue(&mut tx, now, inbox::process(&event)).await?;
-            tx.commit().await?;
-        }
+        let waiting = store::waiting_events(&self.db, now.before(WAITS_TOO_LONG), 500).await?;
+        let mut tx = self.db.begin().await?;
+        jobs::enqueue_all(&mut tx, now, waiting.iter().map(|event| inbox::process(event))).await?;
+        tx.commit().await?;
         loop {
             let mut tx = self.db.begin().await?;
             let revived = store::revive_unavailable(&mut tx, now.before(REVIVED_FOR), BATCH).await?;
             if revived.is_empty() {
                 return Ok(());
             }
-            for event in &revived {
-                jobs::enqueue(&mut tx, now, inbox::process(event)).await?;
-            }
+            jobs::enqueue_all(&mut tx, now, revived.iter().map(|event| inbox::process(event))).await?;
             tx.commit().await?;
             tracing::info!(events = revived.len(), "events that were given up in an outage are processed after all");
         }

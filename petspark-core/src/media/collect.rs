@@ -175,10 +175,7 @@ impl Media {
     }
 
     async fn leftovers(&self, objects: &[ObjectInfo], before: Timestamp) -> Result<Vec<ObjectInfo>, MediaError> {
-        let mut ids = Vec::new();
-        ids.extend(objects.iter().filter_map(|object| Links::parse(object.key.as_str()).map(|(_, id, _)| id)));
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = Links::uploads(objects.iter().map(|object| object.key.as_str()));
         let uploads = store::find_all(&self.db, &ids).await?;
         let known: HashMap<UploadId, &Upload> = uploads.iter().map(|upload| (upload.id, upload)).collect();
         let is_leftover = |object: &&ObjectInfo| {

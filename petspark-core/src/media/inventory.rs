@@ -27,6 +27,13 @@ pub(crate) struct Kept {
     pub(crate) sha256: String,
 }
 
+impl Kept {
+    /// Whether that is it, by its length and the hexadecimal digits of its SHA-256.
+    pub(crate) fn is(&self, bytes: u64, sha256: &str) -> bool {
+        bytes == self.size && sha256.starts_with(&self.sha256)
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: UploadId,
@@ -60,10 +67,7 @@ pub(crate) async fn read_inventory(
 
 /// The names of everything that belongs to those of the listed uploads which a database has.
 pub(crate) async fn known_names(db: &Database, listed: &[Kept]) -> Result<HashSet<String>, Fault> {
-    let mut ids: Vec<UploadId> =
-        listed.iter().filter_map(|kept| Links::parse(&kept.key).map(|(_, id, _)| id)).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let ids = Links::uploads(listed.iter().map(|kept| kept.key.as_str()));
     Ok(store::find_all(db, &ids).await?.iter().flat_map(Upload::names).collect())
 }
 

@@ -119,6 +119,14 @@ impl Links {
         key.parse::<ObjectKey>().ok().map(|_| (owner, id, file))
     }
 
+    /// The uploads that keys which we made belong to, each once.
+    pub(super) fn uploads<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<UploadId> {
+        let mut ids: Vec<_> = keys.filter_map(|key| Self::parse(key).map(|(_, id, _)| id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// A URL to get something by, until then.
     pub(super) fn private(&self, key: &str, expires_at: Timestamp) -> String {
         self.signed(Allows::Get, key, expires_at)

@@ -42,8 +42,7 @@ impl Backups {
                 Ok(text) => pipe::measure(text).ok(),
                 Err(Unreadable::Key | Unreadable::Damaged(_)) => None,
             };
-            let is_it =
-                read.is_some_and(|read| read.bytes == expected.size && read.sha256.starts_with(&expected.sha256));
+            let is_it = read.is_some_and(|read| expected.is(read.bytes, &read.sha256));
             Ok(if is_it { None } else { damaged("was changed") })
         })
         .await
@@ -60,12 +59,7 @@ impl Backups {
         let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(Ok(0)) };
         let part = self.watcher().part("reading uploads, in bytes", manifest.media.bytes);
         let (mut objects, mut damaged) = (0, Vec::new());
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                break;
-            }
-            list = rest;
+        while let Some(batch) = list.next().await? {
             for kept in batch.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
                 part.add(kept.size);
                 match self.stored_problem(target, manifest, kept, keys).await? {
@@ -93,12 +87,7 @@ impl Backups {
         let Some(mut list) = self.list_of(target, manifest).await? else { return Ok((0, Vec::new())) };
         let part = self.watcher().part("restoring uploads, in bytes", manifest.media.bytes);
         let (mut restored, mut damaged) = (0, Vec::new());
-        loop {
-            let (rest, batch) = list.next().await?;
-            if batch.is_empty() {
-                return Ok((restored, damaged));
-            }
-            list = rest;
+        while let Some(batch) = list.next().await? {
             let known = match known_to {
                 Some(db) => Some(known_names(db, &batch).await?),
                 None => None,
@@ -111,7 +100,8 @@ impl Backups {
                 part.add(kept.size);
                 let key = parsed(&kept.key)?;
                 match store.head(&key).await {
-                    Ok(info) if info.size == kept.size && hex(&store.digest(&key).await?).starts_with(&kept.sha256) => {
+                    // All of it is read only where its length is right.
+                    Ok(info) if info.size == kept.size && kept.is(info.size, &hex(&store.digest(&key).await?)) => {
                         continue;
                     }
                     Ok(_) | Err(ObjectError::NotFound) => {}
@@ -123,6 +113,7 @@ impl Backups {
                 }
             }
         }
+        Ok((restored, damaged))
     }
 
     /// What is in the store stays until all of the other is there, and is what it should be.
@@ -139,7 +130,7 @@ impl Backups {
         let file = target.open_at(&path, &self.settings().backup.work_folder).await?;
         let text = file.and_then(|file| pipe::unpack(file, shelf.is_encrypted, keys).ok());
         if let Some(text) = text {
-            let is_it = |size: u64, digest: &[u8; 32]| size == kept.size && hex(digest).starts_with(&kept.sha256);
+            let is_it = |size: u64, digest: &[u8; 32]| kept.is(size, &hex(digest));
             match store.replace(&parsed(&kept.key)?, kept.size, is_it, chunks(text)).await {
                 Ok(_) => return Ok(None),
                 Err(ObjectError::Sender(_) | ObjectError::TooLarge | ObjectError::Mismatch(_)) => {}

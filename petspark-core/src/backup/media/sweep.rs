@@ -66,15 +66,12 @@ impl Backups {
                 Err(error) => return Err(error),
             };
             loop {
-                let (rest, batch) = match list.next().await {
+                match list.next().await {
+                    Ok(Some(batch)) => needed.extend(batch.iter().map(|kept| short(&shelf.path(kept)))),
+                    Ok(None) => break,
                     Err(BackupError::Damaged { .. }) => return Ok(None),
-                    next => next?,
-                };
-                if batch.is_empty() {
-                    break;
+                    Err(error) => return Err(error),
                 }
-                list = rest;
-                needed.extend(batch.iter().map(|kept| short(&shelf.path(kept))));
             }
         }
         Ok(Some(needed))

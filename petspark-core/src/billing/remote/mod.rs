@@ -57,6 +57,21 @@ pub(super) struct RemotePage<T> {
     pub(super) next: Option<String>,
 }
 
+/// All of a list, one page after the other.
+pub(super) async fn all_pages<'a, T>(
+    ask: impl Fn(Option<String>) -> Reply<'a, RemotePage<T>>,
+) -> Result<Vec<T>, RemoteError> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = ask(after).await?;
+        all.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
 /// Stripe. Whatever changes something there takes an idempotency key, and may be asked again under the same.
 pub(super) trait Remote: Send + Sync {
     /// Whether real money is moved.

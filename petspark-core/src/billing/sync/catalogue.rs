@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::SyncReport;
-use crate::billing::remote::{Remote, RemotePrice, RemoteProduct};
+use crate::billing::remote::{Remote, all_pages};
 use crate::billing::{Billing, BillingError, store};
 
 impl Billing {
@@ -12,7 +12,8 @@ impl Billing {
         remote: &dyn Remote,
         report: &mut SyncReport,
     ) -> Result<(), BillingError> {
-        let (products, prices) = whole_catalogue(remote).await?;
+        let products = all_pages(|after| remote.products(after)).await?;
+        let prices = all_pages(|after| remote.prices(after)).await?;
         report.catalogue = (products.len() + prices.len()) as u64;
         let (mut changed_products, mut changed_prices) = (Vec::new(), Vec::new());
         let there: BTreeSet<&str> = products.iter().map(|product| product.id.as_str()).collect();
@@ -48,26 +49,5 @@ impl Billing {
             }
         }
         Ok(())
-    }
-}
-
-/// All products of Stripe's, and all prices.
-async fn whole_catalogue(remote: &dyn Remote) -> Result<(Vec<RemoteProduct>, Vec<RemotePrice>), BillingError> {
-    let (mut products, mut prices, mut after) = (Vec::new(), Vec::new(), None);
-    loop {
-        let page = remote.products(after).await?;
-        products.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    loop {
-        let page = remote.prices(after).await?;
-        prices.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok((products, prices));
-        }
     }
 }

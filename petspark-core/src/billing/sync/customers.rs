@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{BATCH, SyncReport};
-use crate::billing::remote::{Remote, RemoteCustomer};
+use crate::billing::remote::RemoteCustomer;
 use crate::billing::{Billing, BillingError, store};
 
 /// Fewer customers may be gone for any reason.
@@ -98,18 +98,5 @@ impl Billing {
             found.mended = row.is_some_and(|row| row.deleted_at.is_none());
         }
         Ok(())
-    }
-}
-
-/// Every customer that Stripe has.
-pub(super) async fn all_customers(remote: &dyn Remote) -> Result<Vec<RemoteCustomer>, BillingError> {
-    let (mut all, mut after) = (Vec::new(), None);
-    loop {
-        let page = remote.customers(None, after).await?;
-        all.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok(all);
-        }
     }
 }

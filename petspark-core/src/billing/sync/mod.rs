@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
+use super::remote::all_pages;
 use super::{Billing, BillingError, in_job};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
@@ -89,7 +90,7 @@ impl Billing {
         caller.require(Permission::ManageBilling)?;
         let remote = if dry_run { self.remote_to_look().await? } else { self.remote().await? };
         let mut report = SyncReport { dry_run, ..SyncReport::default() };
-        let customers = customers::all_customers(remote).await?;
+        let customers = all_pages(|after| remote.customers(None, after)).await?;
         if !dry_run && !although_gone {
             self.require_customers(&customers).await?;
         }

@@ -1,7 +1,7 @@
 //! Whose payments these are: a key of another account, or of the other mode, changes nothing.
 
 use petspark_core::audit::{Action, AuditFilter};
-use petspark_core::billing::{AccountId, BillingError, FREE, NewPayment};
+use petspark_core::billing::{AccountId, BillingError, FREE};
 use petspark_core::config::Value as _;
 use petspark_core::testing::stripe::Fault;
 use petspark_core::testing::{TestApp, TestStripe, on_both};
@@ -9,10 +9,6 @@ use petspark_core::{Failure as _, Kind, PageRequest, PetSpark};
 
 use super::shop::{Shop, operator, with_keys};
 use crate::sql::execute;
-
-fn month(shop: &Shop) -> NewPayment {
-    NewPayment { price_id: shop.month.clone(), quantity: 1, amount: None, currency: None }
-}
 
 /// Another Stripe that knows nothing, under the same key, and a server that asks it.
 async fn elsewhere(app: &TestApp, account: Option<&str>) -> (TestStripe, PetSpark) {
@@ -35,7 +31,7 @@ on_both! {
         assert!(matches!(&refused, BillingError::OtherAccount { cause } if cause.contains("acct_other")), "{refused:?}");
         assert!(refused.to_string().contains("another account") && !refused.to_string().contains("acct_"));
         for refused in [
-            other.billing().create_intent(&ada.caller, &month(&shop), None).await.map(drop),
+            other.billing().create_intent(&ada.caller, &shop.one_month(), None).await.map(drop),
             other.billing().cancel_subscription(&ada.caller, &id).await.map(drop),
             other.billing().sweep(&operator()).await.map(drop),
             other.billing().sync_although_gone(&operator()).await.map(drop),
@@ -62,7 +58,7 @@ on_both! {
 
     async fn the_first_key_is_believed_only_if_it_knows_a_customer_of_ours(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+        shop.petspark.billing().create_intent(&ada.caller, &shop.one_month(), None).await.unwrap();
         shop.catch_up().await;
         let settings = app.petspark.settings();
         // As after the upgrade to the release that writes accounts down.
@@ -98,7 +94,7 @@ on_both! {
             })
             .await
         };
-        let buy = async |petspark: &PetSpark| petspark.billing().create_intent(&ada.caller, &month(&shop), None).await;
+        let buy = async |petspark: &PetSpark| petspark.billing().create_intent(&ada.caller, &shop.one_month(), None).await;
         let contradicted = named(Some("acct_other")).await;
         let refused = buy(&contradicted).await;
         assert!(
@@ -126,10 +122,10 @@ on_both! {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         let fresh = app.another_with(|settings| with_keys(settings, &shop.stripe)).await;
         shop.stripe.fail_next_at("GET /v1/account", 3, Fault::ServerError);
-        let refused = fresh.billing().create_intent(&ada.caller, &month(&shop), None).await;
+        let refused = fresh.billing().create_intent(&ada.caller, &shop.one_month(), None).await;
         assert!(matches!(refused, Err(BillingError::Unavailable { .. })), "{refused:?}");
         assert!(shop.stripe.objects("customer").is_empty());
-        fresh.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+        fresh.billing().create_intent(&ada.caller, &shop.one_month(), None).await.unwrap();
     }
 
     async fn who_was_taken_for_deleted_by_mistake_is_there_again(app: TestApp) {
@@ -148,7 +144,7 @@ on_both! {
             assert_eq!((of_customer.len(), of_customer[0].field.as_str(), of_customer[0].mended), (1, "deleted", !dry_run));
         }
         assert_eq!((shop.plan(&ada).await.as_str(), shop.status_there(&id).as_str()), ("premium", "active"));
-        shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+        shop.petspark.billing().create_intent(&ada.caller, &shop.one_month(), None).await.unwrap();
         assert_eq!(shop.stripe.objects("customer").len(), 1);
         assert!(shop.petspark.billing().sync(&operator(), true).await.unwrap().differences.is_empty());
     }
@@ -158,7 +154,7 @@ on_both! {
         shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await;
         for n in 0..5 {
             let user = app.register(&format!("user{n}")).await;
-            shop.petspark.billing().create_intent(&user.caller, &month(&shop), None).await.unwrap();
+            shop.petspark.billing().create_intent(&user.caller, &shop.one_month(), None).await.unwrap();
         }
         shop.catch_up().await;
         // Says that it is the same account, as after its test data were deleted.

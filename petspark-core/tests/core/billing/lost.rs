@@ -2,36 +2,13 @@
 
 use std::time::Duration;
 
-use petspark_core::audit::{Action, AuditFilter, Entry};
-use petspark_core::billing::{
-    BillingError, NewCheckout, NewPayment, NewRefund, NewSubscription, SubscriptionChange, SubscriptionStatus,
-};
+use petspark_core::IdempotencyKey;
+use petspark_core::audit::Action;
+use petspark_core::billing::{BillingError, NewCheckout, NewSubscription, SubscriptionChange, SubscriptionStatus};
+use petspark_core::testing::on_both;
 use petspark_core::testing::stripe::Fault;
-use petspark_core::testing::{TestApp, TestUser, on_both};
-use petspark_core::{IdempotencyKey, PageRequest};
 
-use super::shop::{DAY, Shop, operator};
-
-fn month(shop: &Shop) -> NewPayment {
-    NewPayment { price_id: shop.month.clone(), quantity: 1, amount: None, currency: None }
-}
-
-/// Somebody buys a month; gives the payment's id.
-async fn bought(shop: &Shop, user: &TestUser) -> String {
-    let intent = shop.petspark.billing().create_intent(&user.caller, &month(shop), None).await.unwrap().result;
-    shop.stripe.pay(&intent.id, "pm_card_visa").unwrap();
-    shop.catch_up().await;
-    intent.id
-}
-
-fn refund(payment: &str, amount: Option<i64>) -> NewRefund {
-    NewRefund { payment_id: payment.to_owned(), amount, reason: "not happy".to_owned() }
-}
-
-async fn noted(app: &TestApp, action: Action) -> Vec<Entry> {
-    let filter = AuditFilter { action: Some(action), ..AuditFilter::default() };
-    app.petspark.audit().list(&operator(), filter, &PageRequest::default()).await.unwrap().items
-}
+use super::shop::{DAY, Shop, noted, operator, refund};
 
 on_both! {
     async fn a_failure_that_stripe_keeps_under_our_key_locks_nobody_out(app: TestApp) {
@@ -41,8 +18,8 @@ on_both! {
             shop.stripe.fail_next_at(&format!("POST /v1/{call}"), 1, Fault::SavedServerError);
         }
         let key = IdempotencyKey::parse("key").unwrap();
-        let intent = billing.create_intent(&ada.caller, &month(&shop), Some(&key)).await.unwrap().result;
-        let again = billing.create_intent(&ada.caller, &month(&shop), Some(&key)).await.unwrap();
+        let intent = billing.create_intent(&ada.caller, &shop.one_month(), Some(&key)).await.unwrap().result;
+        let again = billing.create_intent(&ada.caller, &shop.one_month(), Some(&key)).await.unwrap();
         assert_eq!((again.replayed, &again.result.id), (true, &intent.id));
         shop.stripe.pay(&intent.id, "pm_card_visa").unwrap();
         shop.catch_up().await;
@@ -74,7 +51,7 @@ on_both! {
             shop.stripe.fail_next_at(call, 1, Fault::DoneThenServerError);
         }
         let before = shop.stripe.objects("payment_intent").len();
-        let payment = bought(&shop, &bob).await;
+        let payment = shop.bought(&bob).await;
         assert_eq!(shop.stripe.objects("payment_intent").len(), before + 1);
         let given = billing.refund(&operator(), &refund(&payment, Some(100))).await.unwrap();
         assert_eq!((given.refunded, shop.stripe.objects("refund").len()), (100, 1));
@@ -83,7 +60,7 @@ on_both! {
 
     async fn a_refund_whose_answer_is_lost_is_noted_and_found_by_the_sweep(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        let payment = bought(&shop, &ada).await;
+        let payment = shop.bought(&ada).await;
         shop.stripe.fail_next_at("POST /v1/refunds", 3, Fault::DoneThenCut);
         assert!(shop.petspark.billing().refund(&operator(), &refund(&payment, Some(100))).await.is_err());
         let asked = noted(&app, Action::PaymentRefundAsked).await;
@@ -99,7 +76,7 @@ on_both! {
 
     async fn a_refund_that_never_arrived_is_given_up_when_stripe_forgot_it(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        let payment = bought(&shop, &ada).await;
+        let payment = shop.bought(&ada).await;
         shop.stripe.fail_next_at("POST /v1/refunds", 3, Fault::Refused);
         assert!(shop.petspark.billing().refund(&operator(), &refund(&payment, Some(100))).await.is_err());
         shop.stripe.advance(Duration::from_secs(3600));
@@ -115,11 +92,11 @@ on_both! {
 
     async fn a_lost_refund_is_found_behind_a_thousand_other_operations(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        let payment = bought(&shop, &ada).await;
+        let payment = shop.bought(&ada).await;
         // While Stripe isn't asked, whatever somebody wants is written down and stays open.
         shop.stripe.fail_next(6, Fault::BadGateway);
         for _ in 0..1003 {
-            assert!(shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.is_err());
+            assert!(shop.petspark.billing().create_intent(&ada.caller, &shop.one_month(), None).await.is_err());
         }
         shop.stripe.advance(Duration::from_secs(60));
         shop.stripe.fail_next_at("POST /v1/refunds", 3, Fault::DoneThenCut);

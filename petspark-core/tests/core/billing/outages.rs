@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use petspark_core::billing::{BillingError, NewPayment};
+use petspark_core::billing::BillingError;
 use petspark_core::pets::{PetFields, Species};
 use petspark_core::testing::on_both;
 use petspark_core::testing::stripe::Fault;
@@ -10,17 +10,13 @@ use petspark_core::{Failure as _, Kind};
 
 use super::shop::Shop;
 
-fn month(shop: &Shop) -> NewPayment {
-    NewPayment { price_id: shop.month.clone(), quantity: 1, amount: None, currency: None }
-}
-
 on_both! {
     async fn what_fails_twice_is_tried_a_third_time_under_the_same_key(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
         for fault in [Fault::ServerError, Fault::RateLimit, Fault::BadGateway, Fault::Refused, Fault::DoneThenCut] {
             let before = shop.stripe.calls().len();
             shop.stripe.fail_next_at("POST /v1/payment_intents", 2, fault);
-            shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+            shop.petspark.billing().create_intent(&ada.caller, &shop.one_month(), None).await.unwrap();
             let calls = shop.stripe.calls();
             let keys: Vec<_> = calls[before..].iter().filter(|call| call.route == "POST /v1/payment_intents").map(|call| call.idempotency_key.clone()).collect();
             assert_eq!(keys.len(), 3, "{fault:?}");
@@ -44,12 +40,12 @@ on_both! {
         let billing = shop.petspark.billing();
         shop.stripe.fail_next(6, Fault::BadGateway);
         for _ in 0..2 {
-            assert!(matches!(billing.create_intent(&ada.caller, &month(&shop), None).await, Err(BillingError::Unavailable { .. })));
+            assert!(matches!(billing.create_intent(&ada.caller, &shop.one_month(), None).await, Err(BillingError::Unavailable { .. })));
         }
         assert!(billing.check().await.is_err());
         let (asked, begun) = (shop.stripe.calls().len(), Instant::now());
         for _ in 0..50 {
-            assert!(matches!(billing.create_intent(&ada.caller, &month(&shop), None).await, Err(BillingError::Unavailable { .. })));
+            assert!(matches!(billing.create_intent(&ada.caller, &shop.one_month(), None).await, Err(BillingError::Unavailable { .. })));
         }
         assert_eq!(shop.stripe.calls().len(), asked, "it was asked all the same");
         assert!(begun.elapsed() < Duration::from_secs(10));
@@ -58,7 +54,7 @@ on_both! {
         billing.entitlements(ada.id).await.unwrap();
         billing.products().await.unwrap();
         app.clock.advance(Duration::from_secs(10));
-        billing.create_intent(&ada.caller, &month(&shop), None).await.unwrap();
+        billing.create_intent(&ada.caller, &shop.one_month(), None).await.unwrap();
         assert!(billing.check().await.is_ok());
     }
 
@@ -68,7 +64,7 @@ on_both! {
         let ada = app.register("ada").await;
         shop.stripe.fail_next_at("POST /v1/payment_intents", 3, Fault::DoneThenHang);
         let begun = Instant::now();
-        let error = shop.petspark.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap_err();
+        let error = shop.petspark.billing().create_intent(&ada.caller, &shop.one_month(), None).await.unwrap_err();
         assert!(matches!(&error, BillingError::Unavailable { cause } if cause.contains("no answer within 100ms")), "{error:?}");
         assert!(begun.elapsed() < Duration::from_secs(5));
     }
@@ -82,7 +78,7 @@ on_both! {
                 settings.billing.stripe.secret_key = Some(petspark_core::Secret::new("sk_test_wrongwrongwrong"));
             })
             .await;
-        let error = wrong.billing().create_intent(&ada.caller, &month(&shop), None).await.unwrap_err();
+        let error = wrong.billing().create_intent(&ada.caller, &shop.one_month(), None).await.unwrap_err();
         assert!(matches!(error, BillingError::KeyRefused { .. }), "{error:?}");
         assert_eq!((error.kind(), error.code()), (Kind::Unavailable, "PAY_000"));
         assert!(matches!(wrong.billing().check().await, Err(BillingError::KeyRefused { .. })));

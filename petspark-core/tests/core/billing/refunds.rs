@@ -2,32 +2,13 @@
 
 use std::time::Duration;
 
-use petspark_core::PageRequest;
-use petspark_core::audit::{Action, AuditFilter, Entry};
-use petspark_core::billing::{BillingError, FREE, NewPayment, NewRefund};
+use petspark_core::audit::Action;
+use petspark_core::billing::{BillingError, FREE};
+use petspark_core::testing::on_both;
 use petspark_core::testing::stripe::Fault;
-use petspark_core::testing::{TestApp, TestUser, on_both};
 
-use super::shop::{DAY, Shop, operator};
+use super::shop::{DAY, Shop, noted, operator, refund};
 use crate::stripe::faults::post;
-
-/// Somebody buys a month; gives the payment's id.
-async fn bought(shop: &Shop, user: &TestUser) -> String {
-    let month = NewPayment { price_id: shop.month.clone(), quantity: 1, amount: None, currency: None };
-    let intent = shop.petspark.billing().create_intent(&user.caller, &month, None).await.unwrap().result;
-    shop.stripe.pay(&intent.id, "pm_card_visa").unwrap();
-    shop.catch_up().await;
-    intent.id
-}
-
-fn refund(payment: &str, amount: Option<i64>) -> NewRefund {
-    NewRefund { payment_id: payment.to_owned(), amount, reason: "not happy".to_owned() }
-}
-
-async fn noted(app: &TestApp, action: Action) -> Vec<Entry> {
-    let filter = AuditFilter { action: Some(action), ..AuditFilter::default() };
-    app.petspark.audit().list(&operator(), filter, &PageRequest::first(100).unwrap()).await.unwrap().items
-}
 
 on_both! {
     async fn a_refund_that_fails_later_counts_no_more_and_the_same_again_is_another(app: TestApp) {
@@ -35,7 +16,7 @@ on_both! {
         let billing = shop.petspark.billing();
         for (n, heard) in billing_events.into_iter().enumerate() {
             let ada = app.register(&format!("ada{n}")).await;
-            let payment = bought(&shop, &ada).await;
+            let payment = shop.bought(&ada).await;
             let first = billing.refund(&operator(), &refund(&payment, None)).await.unwrap();
             assert_eq!((first.amount, first.refunded, first.status.as_str()), (499, 499, "succeeded"));
             assert_eq!(shop.plan(&ada).await, FREE);
@@ -60,7 +41,7 @@ on_both! {
 
     async fn a_part_that_fails_leaves_the_other_part_given(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        let (billing, payment) = (shop.petspark.billing(), bought(&shop, &ada).await);
+        let (billing, payment) = (shop.petspark.billing(), shop.bought(&ada).await);
         let failing = billing.refund(&operator(), &refund(&payment, Some(399))).await.unwrap();
         billing.refund(&operator(), &refund(&payment, Some(100))).await.unwrap();
         assert_eq!(shop.plan(&ada).await, FREE);
@@ -77,7 +58,7 @@ on_both! {
 
     async fn a_third_refund_is_not_taken_for_the_second_because_the_first_one_failed(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        let (billing, payment) = (shop.petspark.billing(), bought(&shop, &ada).await);
+        let (billing, payment) = (shop.petspark.billing(), shop.bought(&ada).await);
         let first = billing.refund(&operator(), &refund(&payment, Some(150))).await.unwrap();
         let second = billing.refund(&operator(), &refund(&payment, Some(150))).await.unwrap();
         shop.stripe.fail_refund(&first.id, "expired_or_canceled_card").unwrap();
@@ -91,7 +72,7 @@ on_both! {
 
     async fn a_refund_that_fails_weeks_later_is_found_though_no_event_tells(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        let (billing, payment) = (shop.petspark.billing(), bought(&shop, &ada).await);
+        let (billing, payment) = (shop.petspark.billing(), shop.bought(&ada).await);
         shop.stripe.advance(25 * DAY);
         let given = billing.refund(&operator(), &refund(&payment, None)).await.unwrap();
         shop.catch_up().await;
@@ -104,7 +85,7 @@ on_both! {
 
     async fn what_an_administrator_took_back_stays_so_though_the_money_comes_back(app: TestApp) {
         let (shop, ada) = (Shop::open(&app).await, app.register("ada").await);
-        let (billing, payment) = (shop.petspark.billing(), bought(&shop, &ada).await);
+        let (billing, payment) = (shop.petspark.billing(), shop.bought(&ada).await);
         let grant = billing.grants(&operator(), ada.id).await.unwrap()[0].id;
         billing.revoke_grant(&operator(), grant, "abuse").await.unwrap();
         let given = billing.refund(&operator(), &refund(&payment, None)).await.unwrap();
@@ -119,7 +100,7 @@ on_both! {
         let billing = shop.petspark.billing();
         for (n, by_sweep) in [false, true].into_iter().enumerate() {
             let ada = app.register(&format!("ada{n}")).await;
-            let payment = bought(&shop, &ada).await;
+            let payment = shop.bought(&ada).await;
             shop.stripe.fail_next_at("POST /v1/refunds", 3, Fault::DoneThenCut);
             assert!(billing.refund(&operator(), &refund(&payment, Some(100))).await.is_err());
             let lost = shop.stripe.objects("refund").pop().unwrap()["id"].as_str().unwrap().to_owned();
@@ -144,7 +125,7 @@ on_both! {
         let billing = shop.petspark.billing();
         for (n, by_sweep) in [false, true].into_iter().enumerate() {
             let ada = app.register(&format!("ada{n}")).await;
-            let payment = bought(&shop, &ada).await;
+            let payment = shop.bought(&ada).await;
             shop.stripe.fail_next_at("POST /v1/refunds", 3, Fault::Refused);
             assert!(billing.refund(&operator(), &refund(&payment, Some(100))).await.is_err());
             let key = shop.stripe.calls().pop().unwrap().idempotency_key.unwrap();

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use petspark_core::billing::{NewSubscription, Received, Subscription};
+use petspark_core::audit::{Action, AuditFilter, Entry};
+use petspark_core::billing::{NewPayment, NewRefund, NewSubscription, Received, Subscription};
 use petspark_core::config::Settings;
 use petspark_core::testing::stripe::{Delivery, signature};
 use petspark_core::testing::{TestApp, TestStripe, TestUser};
-use petspark_core::{Caller, Clock, PetSpark};
+use petspark_core::{Caller, Clock, PageRequest, PetSpark};
 
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -25,6 +26,16 @@ pub(crate) struct Shop {
 
 pub(crate) fn operator() -> Caller {
     Caller::operator("test")
+}
+
+pub(crate) fn refund(payment: &str, amount: Option<i64>) -> NewRefund {
+    NewRefund { payment_id: payment.to_owned(), amount, reason: "not happy".to_owned() }
+}
+
+/// What the audit log has of an action, the newest first.
+pub(crate) async fn noted(app: &TestApp, action: Action) -> Vec<Entry> {
+    let filter = AuditFilter { action: Some(action), ..AuditFilter::default() };
+    app.petspark.audit().list(&operator(), filter, &PageRequest::first(100).unwrap()).await.unwrap().items
 }
 
 /// Settings that lead to this Stripe.
@@ -69,6 +80,19 @@ impl Shop {
         // What is on a schedule comes up at once, and would mend what a test is about.
         shop.work().await;
         shop
+    }
+
+    /// What somebody pays once for a month.
+    pub(crate) fn one_month(&self) -> NewPayment {
+        NewPayment { price_id: self.month.clone(), quantity: 1, amount: None, currency: None }
+    }
+
+    /// Somebody buys a month; gives the payment's id.
+    pub(crate) async fn bought(&self, user: &TestUser) -> String {
+        let intent = self.petspark.billing().create_intent(&user.caller, &self.one_month(), None).await.unwrap().result;
+        self.stripe.pay(&intent.id, "pm_card_visa").unwrap();
+        self.catch_up().await;
+        intent.id
     }
 
     /// Does every job that is due; one that fails fails the test.
