@@ -226,6 +226,76 @@ fn another_programs_archive_is_looked_at_by_that_program() {
     );
 }
 
+/// The folder of a `pg_restore` that kills whoever started it before, or after, it restores.
+fn killing(place: &Place, before: &str, after: &str) -> String {
+    for tool in ["pg_dump", "pg_restore"] {
+        let real = format!("\"$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)/{tool}\" \"$@\"");
+        let kill = format!("case \"$*\" in *--version*) exec {real};; esac\n{before}\n{real}\n{after}");
+        let text = if tool == "pg_dump" { format!("exec {real}") } else { kill };
+        let path = place.write(&format!("killing/{tool}"), &format!("#!/bin/sh\n{text}\n"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    place.path().join("killing").display().to_string()
+}
+
+#[test]
+fn a_restoring_in_place_that_was_killed_is_seen_and_begins_anew() {
+    let mut place = with_people(Place::postgres());
+    let id = create(&place);
+    place.ok("user delete bob@example.org --hard --confirm bob@example.org");
+    let line = format!("backup restore {id} --in-place --confirm {}", name(&place));
+    for (before, after) in [("kill -9 $PPID; exit 1", ""), ("", "kill -9 $PPID")] {
+        let tools = killing(&place, before, after);
+        place = place.with("PETSPARK__BACKUP__POSTGRES_TOOLS", &tools);
+        place.run(&line).expect(128 + 9);
+        for line in ["user list", "migrate status", "migrate run", "user create cy@example.org --generate"] {
+            place.run(line).expect(5).says("half restored").says("begins anew").says("RENAME TO");
+        }
+    }
+    killing(&place, "", "");
+    let restored = place.run(&line).expect(0).says("put back first").says("petspark_before_");
+    let told = place.ok("audit list --action sys_backup_restored --json").json();
+    assert_eq!((emails(&place), told["entries"].as_array().unwrap().len()), (2, 1), "{restored:?}");
+    // The safety backup is one of what was there before all this.
+    let safety = place.ok("backup list --json").json()["backups"][0]["id"].as_str().unwrap().to_owned();
+    place.ok(&format!("backup restore {safety} --in-place --confirm {}", name(&place)));
+    assert_eq!(emails(&place), 1);
+}
+
+#[test]
+fn whenever_a_restoring_in_place_is_killed_there_is_a_whole_database() {
+    let place = with_people(Place::sqlite());
+    place.ok("seed --users 100 --pets 4000 --yes");
+    let id = create(&place);
+    let people = emails(&place);
+    let line = format!("backup restore {id} --in-place --without-safety-backup --confirm petspark.db");
+    let data = place.path().join("petspark-data");
+    for seen in ["restoring", "restoring-wal", "restoring.lock", "before-"] {
+        let mut child = place.start(&line, Stdio::null());
+        let is_there = || {
+            let mut names = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.any(|name| name.contains(seen))
+        };
+        while !is_there() && child.try_wait().unwrap().is_none() {
+            assert!(data.join("petspark.db").exists(), "a server that starts now would make an empty one");
+        }
+        signal(&child, Signal::KILL);
+        child.wait().unwrap();
+        assert_eq!(emails(&place), people);
+        for entry in fs::read_dir(&data).unwrap() {
+            let path = entry.unwrap().path();
+            if path.display().to_string().contains("before-") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+    place.ok(&line);
+    let names = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.contains("restoring")).count(), 0);
+    let told = place.ok("audit list --action sys_backup_restored --json").json();
+    assert_eq!(told["entries"].as_array().unwrap().len(), 1);
+}
+
 /// A program that writes down what it has of the environment.
 fn telling(place: &Place, name: &str, then: &str) -> PathBuf {
     let told = place.path().join("told");

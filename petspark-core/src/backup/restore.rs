@@ -1,9 +1,12 @@
 //! Restoring: to a new place, where nothing can be lost; or in place of the live database, with the
 //! server stopped, a backup of what is there made first, and what is there set aside, not deleted.
 
+mod beside;
+mod file;
 mod finish;
 mod in_place;
 mod place;
+mod schema;
 mod uploads;
 
 use std::fs::{File, OpenOptions};
@@ -81,7 +84,7 @@ pub struct Restored {
     pub rows: u64,
     /// How long it took.
     pub seconds: f64,
-    /// Sessions that were ended; `None` if they were to stay, or couldn't be.
+    /// Sessions that were ended; `None` if they were to stay.
     pub sessions_ended: Option<u64>,
     /// What is left to be done, and why, although the database was replaced.
     pub problem: Option<String>,
@@ -127,12 +130,12 @@ impl Backups {
             let read = self.read_media(target, &manifest, keys).await?;
             read.map_err(|problem| BackupError::Damaged { id, problem })?;
         }
+        let job = Restoring { target, manifest: &manifest, keys, wanted, caller };
         let done = match &wanted.destination {
-            Destination::New(url) => self.restore_beside(target, &manifest, keys, url).await?,
-            Destination::InPlace => self.restore_in_place(target, &manifest, keys, true).await?,
-            Destination::InPlaceOfDamaged => self.restore_in_place(target, &manifest, keys, false).await?,
+            Destination::New(url) => self.restore_beside(&job, url).await?,
+            Destination::InPlace => self.restore_in_place(&job, true).await?,
+            Destination::InPlaceOfDamaged => self.restore_in_place(&job, false).await?,
         };
-        let Finished { sessions_ended, problem } = self.finish(&done.place, wanted, &manifest, caller).await;
         // The database is another by now, which whoever asked must hear whatever becomes of this.
         let (media_objects, media_problem) = match wanted.with_media {
             true => match self.restore_media(target, &manifest, keys, None).await {
@@ -144,10 +147,10 @@ impl Backups {
         let restored = Restored {
             backup_id: id,
             place: done.place.told(),
-            rows: done.rows,
+            rows: done.filled.rows,
             seconds: started.elapsed().as_secs_f64(),
-            sessions_ended,
-            problem,
+            sessions_ended: done.filled.sessions_ended,
+            problem: done.filled.problem,
             safety_backup: done.safety_backup,
             set_aside: done.set_aside,
             media_objects,
@@ -159,43 +162,13 @@ impl Backups {
         Ok(restored)
     }
 
-    async fn restore_beside(
-        &self,
-        target: &Target,
-        manifest: &Manifest,
-        keys: &[IdentityKey],
-        url: &DatabaseUrl,
-    ) -> Result<Done, BackupError> {
-        let place = match (url, &*manifest.database.engine) {
-            (DatabaseUrl::Sqlite(path), "sqlite") => Place::File(path.clone()),
-            (DatabaseUrl::Postgres(url), "postgres") => {
-                Place::find_database(url.expose(), &manifest.database.schema).await?
-            }
-            _ => {
-                let problem =
-                    format!("this is a backup of {}, which can't become another engine's", manifest.database.engine);
-                return Err(BackupError::Settings(problem));
-            }
-        };
-        place.require_free().await?;
-        let done = async {
-            self.restore_into(&place, target, manifest, keys).await?;
-            place.compare(manifest).await
-        };
-        match done.await {
-            Ok(rows) => Ok(Done { place, rows, safety_backup: None, set_aside: None }),
-            Err(error) => {
-                // What is no good must not be taken for a database.
-                if let Err(fault) = place.undo().await {
-                    tracing::warn!(
-                        place = place.told(),
-                        reason = fault.chain(),
-                        "what was restored could not be removed"
-                    );
-                }
-                Err(error)
-            }
-        }
+    /// Restores into a place that is there and empty, and takes the last steps there: whoever gets to see
+    /// the place later sees it whole.
+    async fn fill(&self, place: &Place, job: &Restoring<'_>) -> Result<Filled, BackupError> {
+        self.restore_into(place, job.target, job.manifest, job.keys).await?;
+        let rows = place.compare(job.manifest).await?;
+        let Finished { sessions_ended, problem } = self.finish(place, job).await?;
+        Ok(Filled { rows, sessions_ended, problem })
     }
 
     /// Reads the database of a backup into a place where there is none.
@@ -252,10 +225,34 @@ impl Backups {
     }
 }
 
-/// What was done before the last steps.
-pub(super) struct Done {
-    place: Place,
+/// What is restored, and for whom.
+struct Restoring<'a> {
+    target: &'a Target,
+    manifest: &'a Manifest,
+    keys: &'a [IdentityKey],
+    wanted: &'a Restore,
+    caller: &'a Caller,
+}
+
+/// What came of filling a place.
+struct Filled {
     rows: u64,
+    sessions_ended: Option<u64>,
+    problem: Option<String>,
+}
+
+impl Filled {
+    /// Something is left to be done.
+    fn is_left(&mut self, problem: &str) {
+        let before = self.problem.take().map(|before| format!("{before}; ")).unwrap_or_default();
+        self.problem = Some(format!("{before}{problem}"));
+    }
+}
+
+/// What came of a restoring.
+struct Done {
+    place: Place,
+    filled: Filled,
     safety_backup: Option<BackupId>,
     set_aside: Option<String>,
 }

@@ -13,7 +13,7 @@ use super::history::{self, Applied};
 use super::lock::{Holder, Lock, NotTaken};
 use super::schema::Schema;
 use super::schema_lock::{Difference, SchemaLock};
-use super::{Database, Engine, TxConnection, on};
+use super::{Database, Engine, HalfRestored, TxConnection, on, replacing};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
@@ -199,6 +199,9 @@ pub enum MigrationError {
         /// Which.
         name: String,
     },
+    /// A restoring of this schema didn't come to its end.
+    #[error("this database is half restored: {0}")]
+    HalfRestored(HalfRestored),
     /// The server found migrations to apply, and may not apply them by itself.
     #[error("{count} migrations are pending; run `petspark-cli migrate run`, or start with --migrate")]
     Pending {
@@ -226,6 +229,7 @@ impl Failure for MigrationError {
             | Self::Pending { .. }
             | Self::Pooled
             | Self::OutOfOrder { .. }
+            | Self::HalfRestored(_)
             | Self::Differs(_) => Kind::Conflict,
             Self::NoSuchVersion(_) => Kind::NotFound,
             Self::Failed { .. } => Kind::Internal,
@@ -237,6 +241,7 @@ impl Failure for MigrationError {
         match self {
             Self::Locked { .. } => "MIGRATION_LOCKED",
             Self::Modified { .. } => "MIGRATION_MODIFIED",
+            Self::HalfRestored(_) => "DATABASE_HALF_RESTORED",
             Self::Pending { .. } => "MIGRATION_PENDING",
             Self::Failed { .. } => "MIGRATION_FAILED",
             Self::Pooled => "MIGRATION_POOLED",
@@ -298,6 +303,9 @@ impl<'a> Migrations<'a> {
     }
 
     async fn read(&self) -> Result<Vec<MigrationState>, MigrationError> {
+        if let Some(half) = replacing::of(self.0).await? {
+            return Err(MigrationError::HalfRestored(half));
+        }
         let applied = history::read(self.0).await?;
         let mut states: Vec<_> = MIGRATIONS.iter().map(|step| self.state(step, &applied)).collect();
         let unknown = applied.iter().filter(|row| !MIGRATIONS.iter().any(|step| step.version == row.version));

@@ -1,5 +1,4 @@
-//! Databases and schemas of PostgreSQL that are made, renamed and dropped whole, for restoring and
-//! for drills.
+//! Databases and schemas of PostgreSQL that are made and dropped whole, for restoring and for drills.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -17,21 +16,21 @@ async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn open(url: &str) -> Result<Box<PgConnection>, Fault> {
+pub(super) async fn open(url: &str) -> Result<Box<PgConnection>, Fault> {
     match Direct::postgres(url).await? {
         Direct::Postgres(connection) => Ok(connection),
         Direct::Sqlite(_) => Err(Fault::internal("not PostgreSQL")),
     }
 }
 
-async fn run_at(url: &str, sql: String) -> Result<(), Fault> {
+pub(super) async fn run_at(url: &str, sql: String) -> Result<(), Fault> {
     let mut connection = open(url).await?;
     let done = run(&mut connection, sql).await;
     Direct::Postgres(connection).close().await;
     done
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -131,10 +130,6 @@ pub(crate) async fn create_schema(url: &str, schema: &str) -> Result<(), Fault> 
 
 pub(crate) async fn drop_schema(url: &str, schema: &str) -> Result<(), Fault> {
     run_at(url, format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(schema))).await
-}
-
-pub(crate) async fn rename_schema(url: &str, from: &str, to: &str) -> Result<(), Fault> {
-    run_at(url, format!("ALTER SCHEMA {} RENAME TO {}", quoted(from), quoted(to))).await
 }
 
 /// Whether there is nothing at all in the schema of this address.

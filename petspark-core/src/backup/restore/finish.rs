@@ -1,14 +1,12 @@
-//! The last steps of a restoring, when the database is another already. Whatever becomes of them, whoever
-//! asked must hear that it was replaced, and what is left to be done.
+//! The last steps of a restoring, taken before anybody gets to see the database: sessions that came back
+//! to life end, and the audit log says which moment this is.
 
-use super::{Place, Restore};
+use super::{Place, Restoring};
 use crate::audit::{self, Action, Event, RESTORED_MOMENT};
 use crate::auth::end_all_sessions;
-use crate::backup::Backups;
-use crate::backup::manifest::Manifest;
-use crate::caller::Caller;
+use crate::backup::{BackupError, Backups};
 use crate::database::Database;
-use crate::error::chain;
+use crate::error::Fault;
 
 /// How they went.
 pub(super) struct Finished {
@@ -18,44 +16,33 @@ pub(super) struct Finished {
 }
 
 impl Backups {
-    /// Ends the sessions that came back to life, unless they are to stay, and writes down what was done.
-    pub(super) async fn finish(
-        &self,
-        place: &Place,
-        wanted: &Restore,
-        manifest: &Manifest,
-        caller: &Caller,
-    ) -> Finished {
+    /// Ends the sessions that came back to life, unless they are to stay, and writes down what was done. A
+    /// database of before there was an audit log has none that could be told.
+    ///
+    /// # Errors
+    /// It can't be opened, or its sessions can't be ended: then it must not be used.
+    pub(super) async fn finish(&self, place: &Place, job: &Restoring<'_>) -> Result<Finished, BackupError> {
         let mut settings = self.settings().database.clone();
         settings.url = place.url();
-        let db = match Database::open(&settings).await {
-            Ok(db) => db,
-            Err(error) => {
-                let left = if wanted.keep_sessions { "" } else { "; sessions that were ended since are alive in it" };
-                let problem =
-                    format!("it can't be opened, so that nothing else could be done: {}{left}", chain(&error));
-                return Finished { sessions_ended: None, problem: Some(problem) };
-            }
-        };
-        let (now, mut problems, mut sessions_ended) = (self.clock().now(), Vec::new(), None);
-        if !wanted.keep_sessions {
-            match end_all_sessions(&db, now).await {
-                Ok(ended) => sessions_ended = Some(ended),
-                Err(fault) => problems.push(format!(
-                    "its sessions can't be ended, so that those which were ended since are alive again: {}",
-                    fault.chain()
-                )),
-            }
-        }
-        let event = Event::new(Action::BackupRestored)
-            .because(wanted.reason.as_deref())
-            .detail("backup", manifest.id.to_string())
-            .detail(RESTORED_MOMENT, manifest.created_at.to_string())
-            .detail("sessions_ended", sessions_ended.unwrap_or(0));
-        if let Err(fault) = audit::record_now(&db, now, caller, event).await {
-            problems.push(format!("its audit log can't be told: {}", fault.chain()));
-        }
+        let db = Database::open(&settings).await.map_err(Fault::unavailable)?;
+        let finished = self.finish_in(&db, job).await;
         db.close().await;
-        Finished { sessions_ended, problem: (!problems.is_empty()).then(|| problems.join("; ")) }
+        finished
+    }
+
+    async fn finish_in(&self, db: &Database, job: &Restoring<'_>) -> Result<Finished, BackupError> {
+        let now = self.clock().now();
+        let sessions_ended = match job.wanted.keep_sessions {
+            true => None,
+            false => Some(end_all_sessions(db, now).await?),
+        };
+        let event = Event::new(Action::BackupRestored)
+            .because(job.wanted.reason.as_deref())
+            .detail("backup", job.manifest.id.to_string())
+            .detail(RESTORED_MOMENT, job.manifest.created_at.to_string())
+            .detail("sessions_ended", sessions_ended.unwrap_or(0));
+        let told = audit::record_now(db, now, job.caller, event).await;
+        let problem = told.err().map(|fault| format!("its audit log can't be told: {}", fault.chain()));
+        Ok(Finished { sessions_ended, problem })
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr as _;
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::file::{SIDE_FILES, with_ending};
 use crate::backup::BackupError;
 use crate::config::{DatabaseUrl, Value as _};
 use crate::database::{Direct, scratch, with_database, with_schema};
@@ -86,8 +87,8 @@ impl Place {
     pub(super) async fn undo(&self) -> Result<(), Fault> {
         match self {
             Self::File(path) => {
-                for ending in ["", "-wal", "-shm"] {
-                    let _ = fs::remove_file(format!("{}{ending}", path.display()));
+                for ending in SIDE_FILES.into_iter().chain(["", ".lock"]) {
+                    let _ = fs::remove_file(with_ending(path, ending));
                 }
                 Ok(())
             }

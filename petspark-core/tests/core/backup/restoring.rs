@@ -194,6 +194,41 @@ on_both! {
 }
 
 #[tokio::test]
+async fn a_backup_of_another_schema_replaces_nothing() {
+    let lab = Lab::new(TestApp::open(petspark_core::testing::Engine::Postgres).await).await;
+    lab.create().await;
+    let mut settings = lab.settings.clone();
+    settings.database.url = DatabaseUrl::Postgres(Secret::new(new_postgres_schema().await));
+    let other = Backups::open(&settings, None, lab.clock.clone()).unwrap();
+    lab.app.petspark.close().await;
+    let before = every_row(&lab.settings).await;
+    let refused = other.restore(&operator(), &Restore::to(Destination::InPlaceOfDamaged), &[]).await.unwrap_err();
+    assert!(refused.to_string().contains("this is a backup of the schema"), "{refused}");
+    assert_eq!(every_row(&lab.settings).await, before);
+}
+
+#[tokio::test]
+async fn a_new_place_that_was_left_half_restored_is_begun_anew() {
+    let lab = Lab::new(TestApp::open(petspark_core::testing::Engine::Postgres).await).await;
+    let manifest = lab.create().await;
+    let url = new_place(&lab);
+    let destination = Destination::New(url.clone());
+    lab.backups.restore(&operator(), &Restore::to(destination.clone()), &[]).await.unwrap();
+    let mut settings = lab.settings.clone();
+    settings.database.url = url.clone();
+    let schema = &manifest.database.schema;
+    // As it is until the last step.
+    crate::sql::execute(&settings, &format!("COMMENT ON SCHEMA \"{schema}\" IS 'petspark: being restored'")).await;
+    let opened = PetSpark::open(settings.clone()).await;
+    let refused = opened.err().unwrap();
+    assert!(refused.to_string().contains("half restored"), "{refused}");
+    let restored = lab.backups.restore(&operator(), &Restore::to(destination), &[]).await.unwrap();
+    assert_eq!(restored.rows, manifest.rows());
+    open(&lab, url.clone()).await.close().await;
+    drop_place(&url).await;
+}
+
+#[tokio::test]
 async fn a_database_without_the_tables_of_operations_can_be_backed_up_before_it_is_migrated() {
     let lab = Lab::new(TestApp::open(petspark_core::testing::Engine::Sqlite).await).await;
     crate::sql::execute(&lab.settings, "DROP TABLE operations").await;
