@@ -226,6 +226,14 @@ fn another_programs_archive_is_looked_at_by_that_program() {
     );
 }
 
+#[test]
+fn a_place_that_nobody_may_write_to_is_not_called_in_use() {
+    let place = with_people(Place::sqlite());
+    create(&place);
+    // Not even root makes files there.
+    place.run("backup restore latest --to /proc/new.db").expect(7).says("/proc/new.db");
+}
+
 /// The folder of a `pg_restore` that kills whoever started it before, or after, it restores.
 fn killing(place: &Place, before: &str, after: &str) -> String {
     for tool in ["pg_dump", "pg_restore"] {

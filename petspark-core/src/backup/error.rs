@@ -7,7 +7,10 @@ use crate::config::ByteSize;
 use crate::error::{Failure, Fault, Kind};
 use crate::id::BackupId;
 use crate::media::objects::ObjectError;
-use crate::{config::Value as _, database::MigrationError};
+use crate::{
+    config::Value as _,
+    database::{MigrationError, NotClosed},
+};
 
 /// Why something about backups can't be done.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +103,15 @@ pub enum BackupError {
 impl BackupError {
     pub(super) fn io(error: std::io::Error) -> Self {
         Self::Fault(Fault::unavailable(error))
+    }
+}
+
+impl From<NotClosed> for BackupError {
+    fn from(not_closed: NotClosed) -> Self {
+        match not_closed {
+            NotClosed::InUse(who) => Self::InUse(who),
+            NotClosed::Fault(fault) => Self::Fault(fault),
+        }
     }
 }
 

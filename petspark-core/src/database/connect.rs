@@ -14,7 +14,7 @@ use tracing::log::LevelFilter;
 use super::readers::{Limits, Readers, ping};
 use super::{Database, Engine, PostgresPool, SqlitePools};
 use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
-use crate::error::{Failure, Kind, chain};
+use crate::error::{Failure, Fault, Kind, chain};
 use crate::private;
 
 /// The database can't be opened. The message names the place and the reason, never a password.
@@ -129,28 +129,45 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
 impl Database {
     /// Sees to it that nobody has an SQLite file open, and that nobody opens it until what this gives
     /// is dropped. What a process that died left is written into the file first.
-    ///
-    /// # Errors
-    /// What is open, for a person.
-    pub(crate) async fn keep_closed(path: &Path) -> Result<File, String> {
-        let told = |error: &dyn std::fmt::Display| format!("{} ({error})", path.display());
-        let turn = take_turn(path, Duration::from_secs(1)).await.map_err(|error| told(&error))?;
+    pub(crate) async fn keep_closed(path: &Path) -> Result<File, NotClosed> {
+        let in_use = |reason: &dyn std::fmt::Display| NotClosed::InUse(format!("{} ({reason})", path.display()));
+        let turn = take_turn(path, Duration::from_secs(1)).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::TimedOut => in_use(&error),
+            _ => Fault::unavailable(error).into(),
+        })?;
         if !path.exists() {
             return Ok(turn);
         }
         // Leaving WAL needs the file for oneself, and everybody who has it open keeps it from that.
         let options = SqliteConnectOptions::new().filename(path).log_statements(LevelFilter::Off);
-        let mut connection = options.connect().await.map_err(|error| told(&error))?;
+        let mut connection = options.connect().await.map_err(Fault::from)?;
         let mode: Result<String, _> =
             sqlx::query_scalar("PRAGMA journal_mode = DELETE").fetch_one(&mut connection).await;
         let _ = connection.close().await;
         match mode {
             Ok(mode) if mode == "delete" => Ok(turn),
-            Ok(mode) => Err(told(&format!("it stays in mode {mode}"))),
-            // A file that makes no sense is nobody's.
-            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("11" | "26")) => Ok(turn),
-            Err(error) => Err(told(&error)),
+            Ok(mode) => Err(in_use(&format!("it stays in mode {mode}"))),
+            Err(sqlx::Error::Database(error)) => match error.code().as_deref() {
+                // A file that makes no sense is nobody's.
+                Some("11" | "26") => Ok(turn),
+                Some("5" | "6") => Err(in_use(&error)),
+                _ => Err(Fault::from(sqlx::Error::Database(error)).into()),
+            },
+            Err(error) => Err(Fault::from(error).into()),
         }
+    }
+}
+
+/// Why a file can't be kept closed.
+pub(crate) enum NotClosed {
+    /// Somebody has it open; for a person.
+    InUse(String),
+    Fault(Fault),
+}
+
+impl From<Fault> for NotClosed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }
 

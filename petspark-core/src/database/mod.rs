@@ -23,6 +23,7 @@ pub(crate) mod scratch;
 mod statements;
 mod types;
 
+pub(crate) use connect::NotClosed;
 pub use connect::OpenError;
 pub(crate) use contents::Contents;
 pub use contents::TableContents;

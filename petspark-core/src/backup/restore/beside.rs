@@ -12,7 +12,7 @@ impl Backups {
             (DatabaseUrl::Sqlite(path), "sqlite") => {
                 let place = Place::File(path.clone());
                 place.require_free().await?;
-                let closed = Database::keep_closed(path).await.map_err(BackupError::InUse)?;
+                let closed = Database::keep_closed(path).await?;
                 // Somebody may have been quicker.
                 place.require_free().await?;
                 let filled = self.fill_file(path, job).await?.put_at(path)?;

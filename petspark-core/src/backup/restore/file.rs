@@ -10,7 +10,6 @@ use super::{Filled, Place, Restoring};
 use crate::backup::target::sync_folder;
 use crate::backup::{BackupError, Backups};
 use crate::database::Database;
-use crate::error::Fault;
 
 /// Files of SQLite's that belong to a database of the same name, and would be taken for those of the next one.
 pub(super) const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -31,7 +30,7 @@ impl Backups {
         let filled = async {
             let filled = self.fill(&place, job).await?;
             // What its log has goes into the file.
-            drop(Database::keep_closed(&file).await.map_err(Fault::unavailable)?);
+            drop(Database::keep_closed(&file).await?);
             File::open(&file).and_then(|file| file.sync_all()).map_err(BackupError::io)?;
             Ok(filled)
         };

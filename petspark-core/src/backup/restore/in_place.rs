@@ -40,7 +40,7 @@ impl Backups {
         make_safety_backup: bool,
     ) -> Result<Done, BackupError> {
         // Nobody opens it until we are through.
-        let closed = Database::keep_closed(path).await.map_err(BackupError::InUse)?;
+        let closed = Database::keep_closed(path).await?;
         // On a new machine there is nothing yet that could be lost.
         let is_there = path.try_exists().map_err(BackupError::io)?;
         let safety_backup = self.safety_backup(job.manifest, make_safety_backup && is_there).await?;
