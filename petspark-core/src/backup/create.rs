@@ -4,18 +4,17 @@ mod copy;
 mod describe;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::drill::DRILL;
 use super::manifest::{self, Manifest};
 use super::owner::require_owner;
+use super::scratch::Scratch;
 use super::settings::BackupMedia;
-use super::target::{PARTIAL, Target, folder_names, sync_folder, write_whole};
+use super::target::{PARTIAL, Target, sync_folder, write_whole};
 use super::{BackupError, Backups};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
 use crate::caller::Caller;
-use crate::clock::{DAY, Timestamp};
 use crate::config::DatabaseUrl;
 use crate::database::Turn;
 use crate::error::chain;
@@ -34,23 +33,6 @@ pub struct NewBackup {
     pub pin: bool,
 }
 
-/// A folder that is gone with whoever works in it, unless it was renamed.
-pub(super) struct Scratch(pub(super) PathBuf);
-
-impl Scratch {
-    pub(super) fn new(path: PathBuf) -> Result<Self, BackupError> {
-        private::create_folder(&path).map_err(BackupError::io)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // One that was renamed isn't there; one that can't be removed is found by the next backup.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 impl Backups {
     /// Makes a backup of the database as it is at one moment, while others go on to write.
     ///
@@ -61,8 +43,8 @@ impl Backups {
     pub async fn create(&self, caller: &Caller, new: &NewBackup) -> Result<Manifest, BackupError> {
         caller.require(Permission::ManageStaff)?;
         let started = self.clock().now();
-        let turn = self.take_turn().await?;
-        let made = self.make(new).await;
+        let mut turn = self.take_turn().await?;
+        let made = self.make(new, &mut turn).await;
         turn.release().await;
         let id = made.as_ref().ok().map(|manifest| manifest.id);
         self.log_backup(&made, started).await;
@@ -95,7 +77,7 @@ impl Backups {
         Turn::take(&self.settings().database.url).await?.ok_or(BackupError::Locked)
     }
 
-    pub(super) async fn make(&self, new: &NewBackup) -> Result<Manifest, BackupError> {
+    pub(super) async fn make(&self, new: &NewBackup, turn: &mut Turn) -> Result<Manifest, BackupError> {
         let settings = &self.settings().backup;
         self.clear_leftovers()?;
         let id = BackupId::new();
@@ -124,24 +106,35 @@ impl Backups {
         let text = manifest.seal()?;
         write_whole(&staged.0.join(manifest::FILE), &text)?;
         sync_folder(&staged.0).map_err(BackupError::io)?;
+        turn.require_held().await?;
         if new.pin {
-            self.pin(id, true).await?;
+            // Before it can be seen, and pruned.
+            self.folder().pin(id, true).await?;
         }
         let place = settings.folder.join(id.to_string());
         fs::rename(&staged.0, &place)
             .and_then(|()| sync_folder(&settings.folder))
             .map_err(|error| BackupError::io(private::told(&place, &error)))?;
         if let Some(bucket) = self.bucket() {
-            self.copy_to(bucket, &manifest, &place).await?;
+            self.copy_to(bucket, &manifest, &place, new.pin).await?;
         }
         Ok(manifest)
     }
 
-    async fn copy_to(&self, bucket: &Target, manifest: &Manifest, place: &Path) -> Result<(), BackupError> {
+    async fn copy_to(
+        &self,
+        bucket: &Target,
+        manifest: &Manifest,
+        place: &Path,
+        pinned: bool,
+    ) -> Result<(), BackupError> {
         let names: Vec<&str> = manifest.files.iter().map(|file| &*file.path).collect();
         let sent = async {
             if manifest.media.mode == BackupMedia::Full {
                 self.send_media(bucket, manifest).await?;
+            }
+            if pinned {
+                bucket.pin(manifest.id, true).await?;
             }
             bucket.receive(manifest.id, place, &names).await
         };
@@ -149,24 +142,6 @@ impl Backups {
             BackupError::Fault(fault) => BackupError::NotCopied { id: manifest.id, reason: fault.chain() },
             error => error,
         })
-    }
-
-    /// Removes what processes left that were killed. Nobody else makes backups of this database: we have
-    /// the lock. But a folder may be that of several, and a drill may be going on: what is young there stays.
-    fn clear_leftovers(&self) -> Result<(), BackupError> {
-        let settings = &self.settings().backup;
-        for (folder, beginning) in [(&settings.work_folder, DRILL), (&settings.folder, PARTIAL)] {
-            for name in folder_names(folder)? {
-                let path = folder.join(&name);
-                let changed = fs::metadata(&path).and_then(|folder| folder.modified()).map(Timestamp::from);
-                let is_old = changed.is_ok_and(|at| self.clock().now().since(at) > DAY);
-                let is_ours = folder == &settings.work_folder && name.parse::<BackupId>().is_ok();
-                if is_ours || (name.starts_with(beginning) && is_old) {
-                    drop(Scratch(path));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

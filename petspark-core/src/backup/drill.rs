@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::create::Scratch;
 use super::manifest::Manifest;
 use super::owner::require_owner;
 use super::restore::{self, Place};
+use super::scratch::Scratch;
 use super::target::{Note, Target};
 use super::{BackupError, Backups, IdentityKey, OperationKind, find, store};
 use crate::auth::{Client, NewAccount, Password, Permission, Registered, lacking_secrets};
@@ -60,6 +60,8 @@ pub struct Drill {
 
 /// What the names of folders begin with that drills work in.
 pub(super) const DRILL: &str = "drill-";
+/// And of those that are to stay.
+const KEPT: &str = "kept-drill-";
 
 /// Where a drill stopped: what is wrong with the backup, or what kept it from being tried.
 enum Stop {
@@ -163,7 +165,9 @@ impl Backups {
         restore::require_key(&manifest, keys)?;
         restore::require_known(&manifest)?;
         let name = BackupId::new();
-        let work = Scratch::new(self.settings().backup.work_folder.join(format!("{DRILL}{name}")))?;
+        self.clear_leftovers()?;
+        let beginning = if keep { KEPT } else { DRILL };
+        let work = Scratch::new(self.settings().backup.work_folder.join(format!("{beginning}{name}")))?;
         self.drop_dead_drills().await;
         let (place, claim) = self.scratch(&manifest, name, keep, &work).await?;
         let ran = self.run_in(&place, target, &manifest, keys, &work, drill).await;

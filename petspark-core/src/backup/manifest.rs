@@ -74,6 +74,10 @@ pub struct ManifestDatabase {
     pub schema: String,
     /// What it took on the disk.
     pub bytes: u64,
+    /// When the installation was made, by which backups of two in one folder are told apart; older backups
+    /// don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born_at: Option<Timestamp>,
 }
 
 /// How far a schema is.
@@ -243,6 +247,7 @@ pub(super) mod tests {
                 server_version: "3.50.0".to_owned(),
                 schema: "main".to_owned(),
                 bytes: 4096,
+                born_at: None,
             },
             migrations: ManifestMigrations {
                 version: 1,

@@ -21,6 +21,7 @@ mod pipe;
 mod progress;
 mod prune;
 mod restore;
+mod scratch;
 mod settings;
 mod store;
 mod target;
@@ -139,16 +140,8 @@ impl Backups {
         caller.require(Permission::ManageStaff)?;
         owner::require_owner(&self.settings().backup.folder)?;
         find(self.folder(), Some(id)).await?;
-        self.pin(id, pinned).await
-    }
-
-    async fn pin(&self, id: BackupId, pinned: bool) -> Result<(), BackupError> {
         for target in self.targets() {
-            if pinned {
-                target.put_note(Note::Pin, id, b"{}\n".to_vec()).await?;
-            } else {
-                target.remove_note(Note::Pin, id).await?;
-            }
+            target.pin(id, pinned).await?;
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ mod schema;
 mod uploads;
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
@@ -187,7 +186,10 @@ impl Backups {
         let (is_encrypted, keys) = (manifest.encryption.is_some(), keys.to_vec());
         let tools = match place {
             Place::File(_) => None,
-            Place::Database { .. } => Some(self.tools(&place.version().await?).await?),
+            Place::Database { .. } => {
+                let dumped_by = manifest.tools.get("pg_dump").map_or("", String::as_str);
+                Some(self.restore_tools(dumped_by, &place.version().await?).await?)
+            }
         };
         let (place, part) = (place.clone(), self.watcher().part("restoring, in bytes", file.plain_bytes));
         blocking(move || {
@@ -197,12 +199,15 @@ impl Backups {
             })?;
             let mut from = Meter::new(part.of(from));
             match (&place, tools) {
-                (Place::File(path), _) => write_database(&mut from, path).map_err(|error| match error.kind() {
-                    // The disk's fault, not the backup's.
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::AlreadyExists => BackupError::io(error),
-                    std::io::ErrorKind::FileTooLarge | std::io::ErrorKind::PermissionDenied => BackupError::io(error),
-                    _ => damaged(error.to_string()),
-                })?,
+                (Place::File(path), _) => {
+                    let mut file = new_file(path).map_err(BackupError::io)?;
+                    let written = pipe::copy(&mut from, &mut file).and_then(|()| file.sync_all());
+                    written.map_err(|error| match error.raw_os_error() {
+                        // The disk's fault, not the backup's.
+                        Some(_) => BackupError::io(private::told(path, &error)),
+                        None => damaged(error.to_string()),
+                    })?;
+                }
                 (Place::Database { url, schema }, Some(tools)) => {
                     let tool = tools.restore(url, schema).map_err(BackupError::Tools)?;
                     tool.feed(&mut from).map_err(|failed| match failed {
@@ -257,13 +262,11 @@ struct Done {
     set_aside: Option<String>,
 }
 
-fn write_database(from: &mut impl Read, path: &Path) -> std::io::Result<()> {
+fn new_file(path: &Path) -> std::io::Result<File> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         private::create_folder(folder)?;
     }
-    let mut file: File = private::open(path, OpenOptions::new().write(true).create_new(true))?;
-    pipe::copy(from, &mut file)?;
-    file.sync_all()
+    private::open(path, OpenOptions::new().write(true).create_new(true))
 }
 
 /// One of the keys opens it, if it needs one.

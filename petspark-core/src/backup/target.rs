@@ -184,6 +184,14 @@ impl Target {
         }
     }
 
+    /// Notes that a backup stays whatever the rules say, or no longer.
+    pub(super) async fn pin(&self, id: BackupId, pinned: bool) -> Result<(), BackupError> {
+        match pinned {
+            true => self.put_note(Note::Pin, id, b"{}\n".to_vec()).await,
+            false => self.remove_note(Note::Pin, id).await,
+        }
+    }
+
     pub(super) async fn remove_note(&self, note: Note, id: BackupId) -> Result<(), BackupError> {
         match self {
             Self::Folder(root) => match fs::remove_file(note_path(root, note, id)) {

@@ -47,10 +47,12 @@ pub(crate) use on_direct;
 
 /// Who we are to PostgreSQL: sessions of servers are told apart from it.
 const APPLICATION: &str = "petspark-backup";
-/// How rows become text, and no limits; one who waits for a lock gives up in the end.
+/// How rows become text, and no limits, as far as this release knows them: who holds a lock is idle for as long as
+/// a backup takes, and would lose it unnoticed. One who waits for a lock gives up in the end.
 const SESSION: &str = "SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
      SET bytea_output = 'hex'; SET extra_float_digits = 3; SET statement_timeout = 0; \
-     SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = 0";
+     SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = 0; \
+     SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
 /// "bckp" in ASCII: the first half of the advisory lock's key, the second is the schema.
 const ADVISORY_LOCK: i32 = 0x6263_6b70;
 
@@ -212,6 +214,13 @@ impl Direct {
         Ok(on_direct!(self, conn => sqlx::query_as(sql).fetch_all(conn).await)?)
     }
 
+    /// When the installation was made: by its first migration, to the microsecond. A copy that was restored has
+    /// the same, and no other has.
+    pub(crate) async fn born_at(&mut self) -> Result<Option<Timestamp>, Fault> {
+        let sql = "SELECT min(applied_at) FROM petspark_migrations";
+        Ok(on_direct!(self, conn => sqlx::query_scalar(sql).fetch_one(conn).await)?)
+    }
+
     pub(crate) async fn close(self) {
         // What was read is read; a good-bye that fails loses nothing.
         let _ = match self {
@@ -222,6 +231,21 @@ impl Direct {
 }
 
 impl Turn {
+    /// Whether it is still ours: a server that was restarted, or a network that forgot the connection, gave it away.
+    pub(crate) async fn require_held(&mut self) -> Result<(), Fault> {
+        let Self::Session(connection) = self else { return Ok(()) };
+        let held = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() \
+             AND classid::bigint = $1)";
+        let held = sqlx::query_scalar(held).bind(i64::from(ADVISORY_LOCK)).fetch_one(&mut **connection).await;
+        match held {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Fault::unavailable("the lock on backups was lost")),
+            Err(error) => {
+                Err(Fault::unavailable(format!("the lock on backups was lost: {}", Fault::from(error).chain())))
+            }
+        }
+    }
+
     /// Gives it back, so that the next one gets it at once.
     pub(crate) async fn release(self) {
         if let Self::Session(mut connection) = self {

@@ -25,27 +25,45 @@ pub(crate) struct PostgresTools {
 /// What is kept of what a tool said to say why it failed.
 const SAID: u64 = 4096;
 
+/// From this release on `pg_restore` sets `transaction_timeout`, which older servers don't know.
+const SETS_TRANSACTION_TIMEOUT: u32 = 17;
+
 impl PostgresTools {
-    /// Finds tools that are not older than the server: in `folder`, or else on the search path and
+    /// Finds the tools that are nearest to the server and not older: in `folder`, or else on the search path and
     /// where systems put them.
     ///
     /// # Errors
     /// For a person: which were found, and what is needed.
-    pub(crate) fn find(folder: Option<&Path>, server_version: &str) -> Result<Self, String> {
-        let server = major(server_version).unwrap_or(0);
-        let mut found = Vec::new();
-        for place in places(folder) {
-            let Some(version) = version_of(&place) else { continue };
-            if major(&version).is_some_and(|major| major >= server) {
-                return Ok(Self { folder: place, version });
-            }
-            found.push(version);
-        }
-        let seen = if found.is_empty() { "none was found".to_owned() } else { format!("found: {}", found.join(", ")) };
-        Err(format!(
-            "pg_dump and pg_restore of PostgreSQL {server} or later are needed ({seen}); install postgresql-client, or \
-             name their folder by backup.postgres_tools"
-        ))
+    pub(crate) fn for_dump(folder: Option<&Path>, server: &str) -> Result<Self, String> {
+        Self::choose(all(folder), major(server).unwrap_or(0), u32::MAX)
+    }
+
+    /// The same for restoring: not older than what dumped it, and nothing that the server wouldn't understand.
+    ///
+    /// # Errors
+    /// As [`PostgresTools::for_dump`].
+    pub(crate) fn for_restore(folder: Option<&Path>, dumped_by: &str, server: &str) -> Result<Self, String> {
+        let server = major(server).unwrap_or(u32::MAX);
+        let most = if server >= SETS_TRANSACTION_TIMEOUT { u32::MAX } else { SETS_TRANSACTION_TIMEOUT - 1 };
+        Self::choose(all(folder), major(dumped_by).unwrap_or(0), most)
+    }
+
+    fn choose(found: Vec<Self>, least: u32, most: u32) -> Result<Self, String> {
+        let seen: Vec<_> = found.iter().map(|tools| tools.version.clone()).collect();
+        let fits = |tools: &Self| major(&tools.version).is_some_and(|major| (least..=most).contains(&major));
+        // Of those that are equally near the first one found.
+        found.into_iter().filter(fits).min_by_key(|tools| major(&tools.version)).ok_or_else(|| {
+            let seen = if seen.is_empty() { "none was found".to_owned() } else { format!("found: {}", seen.join(", ")) };
+            let needed = match most {
+                u32::MAX => format!("{least} or later"),
+                most if most <= least => least.to_string(),
+                most => format!("{least} to {most}"),
+            };
+            format!(
+                "pg_dump and pg_restore of PostgreSQL {needed} are needed ({seen}); install postgresql-client of such a \
+                 release, or name its folder by backup.postgres_tools"
+            )
+        })
     }
 
     /// A `pg_dump` that writes one schema, as it is in a snapshot, to its standard output.
@@ -207,7 +225,7 @@ pub(crate) enum ToolFailed {
 }
 
 /// What tool and server say when they can't go on, whatever it is that they are to restore.
-const SURROUNDINGS: [&str; 18] = [
+const SURROUNDINGS: [&str; 22] = [
     "No space left on device",
     "could not extend file",
     "could not write to file",
@@ -226,16 +244,27 @@ const SURROUNDINGS: [&str; 18] = [
     "permission denied",
     "must be owner of",
     "lock timeout",
+    "SSL SYSCALL error",
+    "SSL connection has been closed",
+    "canceling statement due to",
+    "unrecognized configuration parameter",
 ];
 
 impl ToolFailed {
     fn of(said: String, was_killed: bool) -> Self {
-        if was_killed || SURROUNDINGS.iter().any(|words| said.contains(words)) {
+        if was_killed || SURROUNDINGS.iter().any(|words| said.contains(words)) || is_foreign(&said) {
             Self::Surroundings(said)
         } else {
             Self::Input(said)
         }
     }
+}
+
+/// Whether the server complained in another language than English, which only the tool can be told to speak: what
+/// it means isn't known then.
+fn is_foreign(said: &str) -> bool {
+    let any = |words: &[&str]| words.iter().any(|words| said.contains(words));
+    any(&["could not execute query", "COPY failed"]) && !any(&["ERROR:", "FATAL:", "PANIC:"])
 }
 
 impl Drop for Running {
@@ -262,6 +291,12 @@ fn pattern(schema: &str) -> String {
 
 fn major(version: &str) -> Option<u32> {
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Those that there are, in the order of their places.
+fn all(folder: Option<&Path>) -> Vec<PostgresTools> {
+    let found = |folder: Option<PathBuf>| version_of(&folder).map(|version| PostgresTools { folder, version });
+    places(folder).into_iter().filter_map(found).collect()
 }
 
 /// `None` is the search path.
@@ -321,7 +356,23 @@ mod tests {
 
     #[test]
     fn tools_that_are_older_than_the_server_are_refused() {
-        let refused = PostgresTools::find(None, "99.1").unwrap_err();
+        let refused = PostgresTools::for_dump(None, "99.1").unwrap_err();
         assert!(refused.contains("PostgreSQL 99 or later"), "{refused}");
+    }
+
+    #[test]
+    fn the_tools_are_those_nearest_to_the_server_that_it_understands() {
+        let found = |versions: &[&str]| {
+            let found = |version: &&str| PostgresTools { folder: None, version: (*version).to_owned() };
+            versions.iter().map(found).collect::<Vec<_>>()
+        };
+        let version = |chosen: Result<PostgresTools, String>| chosen.unwrap().version;
+        assert_eq!(version(PostgresTools::choose(found(&["18.1", "15.3", "16.2"]), 15, u32::MAX)), "15.3");
+        assert_eq!(version(PostgresTools::choose(found(&["18.1"]), 15, u32::MAX)), "18.1");
+        assert_eq!(version(PostgresTools::choose(found(&["18.1", "16.2"]), 15, 16)), "16.2");
+        let refused = PostgresTools::choose(found(&["18.1", "14.9"]), 15, 16).unwrap_err();
+        assert!(refused.contains("PostgreSQL 15 to 16 are needed (found: 18.1, 14.9)"), "{refused}");
+        let refused = PostgresTools::choose(found(&[]), 17, 16).unwrap_err();
+        assert!(refused.contains("PostgreSQL 17 are needed (none was found)"), "{refused}");
     }
 }

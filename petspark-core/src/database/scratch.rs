@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, raw_sql};
 
 use super::{Direct, connect, with_database};
 use crate::error::Fault;
@@ -45,18 +45,22 @@ pub(crate) async fn create_database(url: &str, name: &str) -> Result<(), Fault> 
     run_at(url, format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quoted(name))).await
 }
 
+/// SQLSTATE `invalid_catalog_name`.
+const NO_SUCH_DATABASE: &str = "3D000";
+
 /// Makes the database that `url` names, unless it is there.
 pub(crate) async fn create_missing_database(url: &str) -> Result<(), Fault> {
-    let missing = match Direct::postgres(url).await {
-        Ok(direct) => {
-            direct.close().await;
+    let options =
+        PgConnectOptions::from_str(url).map_err(|_| Fault::internal("an address that can't be understood"))?;
+    match PgConnection::connect_with(&options).await {
+        Ok(connection) => {
+            Direct::Postgres(Box::new(connection)).close().await;
             return Ok(());
         }
-        Err(fault) if fault.chain().contains("does not exist") => fault,
-        Err(fault) => return Err(fault),
-    };
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_DATABASE) => {}
+        Err(error) => return Err(error.into()),
+    }
     let maintenance = with_database(url, "postgres").map_err(Fault::internal)?;
-    tracing::debug!(reason = missing.chain(), "making the database");
     create_database(&maintenance, &database_of(url)?).await
 }
 

@@ -12,8 +12,8 @@ use super::says::{Archive, barman_says, litestream_says, pgbackrest_says, wal_g_
 use super::state::{SKEW, fresh};
 use super::tool::{Answer, run};
 use super::{Finding, Status};
-use crate::backup::create::Scratch;
 use crate::backup::drill::DRILL;
+use crate::backup::scratch::Scratch;
 use crate::backup::settings::{External, ExternalTool};
 use crate::backup::target::blocking;
 use crate::backup::{BackupError, Backups};
@@ -172,6 +172,7 @@ impl Backups {
 
     /// What is wrong with what litestream restores.
     async fn restore_by(&self, external: &External) -> Result<Vec<String>, Unknown> {
+        self.clear_leftovers()?;
         let work = Scratch::new(self.settings().backup.work_folder.join(format!("{DRILL}{}", BackupId::new())))?;
         let copy = work.0.join("restored.sqlite");
         let output = copy.to_string_lossy().into_owned();

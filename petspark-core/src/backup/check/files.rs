@@ -5,8 +5,9 @@ use crate::auth::sealing_key_names;
 use crate::backup::manifest::{FILE, Manifest};
 use crate::backup::target::{Target, blocking};
 use crate::backup::{BackupError, Backups, IdentityKey, create, keys, pipe, read_manifest};
+use crate::clock::Timestamp;
 use crate::config::Environment;
-use crate::database::Migration;
+use crate::database::{Direct, Migration};
 use crate::id::BackupId;
 
 /// What is known of a backup that was looked at.
@@ -53,7 +54,7 @@ impl Backups {
         };
         let mut findings = self.files(target, &manifest).await?;
         findings.extend(self.tables(target, &manifest).await?);
-        findings.push(self.is_ours(&manifest));
+        findings.push(self.is_ours(&manifest, self.born_at().await));
         findings.push(self.is_encrypted(&manifest));
         findings.push(self.has_keys(&manifest, keys));
         let findings = findings.into_iter().map(|finding| finding.about(id, target.name())).collect();
@@ -127,8 +128,16 @@ impl Backups {
         Ok(findings)
     }
 
-    /// It is of this environment, and of a schema that this build knows.
-    fn is_ours(&self, manifest: &Manifest) -> Finding {
+    /// When this installation was made; a host that only proves backups has none.
+    async fn born_at(&self) -> Option<Timestamp> {
+        let mut direct = Direct::open(&self.settings().database.url).await.ok()?;
+        let born_at = direct.born_at().await;
+        direct.close().await;
+        born_at.ok().flatten()
+    }
+
+    /// It is of this installation and environment, and of a schema that this build knows.
+    fn is_ours(&self, manifest: &Manifest, born_at: Option<Timestamp>) -> Finding {
         let known = Migration::all().last().map_or(0, |step| step.version);
         let migrations = &manifest.migrations;
         let finding = Finding::pass(
@@ -139,6 +148,15 @@ impl Backups {
             return finding.fail(
                 self.settings().environment.as_str(),
                 "this is a backup of another environment; don't restore it here",
+            );
+        }
+        if let (Some(ours), Some(theirs)) = (born_at, manifest.database.born_at)
+            && ours != theirs
+        {
+            let observed = format!("of the installation that was made at {theirs}");
+            return Finding::pass("backup.schema", observed).fail(
+                format!("of this one, made at {ours}"),
+                "each installation needs a backup.folder of its own; after a move to another database make a backup",
             );
         }
         if migrations.version > known {

@@ -11,7 +11,7 @@ use crate::backup::target::{Note, Target, write_whole};
 use crate::backup::{BackupError, Backups, drill, read_manifest};
 use crate::clock::Timestamp;
 use crate::config::{DatabaseUrl, Environment, Value as _};
-use crate::database::Direct;
+use crate::database::{Direct, PostgresTools};
 use crate::error::chain;
 use crate::id::BackupId;
 use crate::private;
@@ -86,12 +86,21 @@ impl Backups {
                 "a server that answers",
                 "the database is away, so its release isn't known",
             ),
-            Ok(version) => match self.tools(&version).await {
+            Ok(version) => match self.both_tools(&version).await {
                 Ok(tools) => Finding::pass("backup.tools", format!("pg_dump {} for {version}", tools.version)),
-                Err(error) => Finding::pass("backup.tools", chain(&error))
-                    .fail("pg_dump and pg_restore, not older than the server", "install postgresql-client"),
+                Err(error) => Finding::pass("backup.tools", chain(&error)).fail(
+                    "pg_dump and pg_restore of the server's release",
+                    "install postgresql-client of the same release as the server",
+                ),
             },
         }
+    }
+
+    /// What dumps can also be restored into the same server.
+    async fn both_tools(&self, server: &str) -> Result<PostgresTools, BackupError> {
+        let dump = self.dump_tools(server).await?;
+        self.restore_tools(&dump.version, server).await?;
+        Ok(dump)
     }
 
     /// How many there are, how old the newest is, and when one was last proven.

@@ -70,7 +70,7 @@ impl Backups {
         let length = file.metadata().map_err(BackupError::io)?.len();
         // Nobody writes to it any more: it is packed while it is read.
         let (read, written) = tokio::join!(self.read(&mut direct, staged, work, mode), self.pack(file, length, staged));
-        let server_version = direct.version().await?;
+        let (server_version, born_at) = (direct.version().await?, direct.born_at().await?);
         direct.close().await;
         let (said, written) = (read?, written?);
         Ok(Copied {
@@ -80,6 +80,7 @@ impl Backups {
                 server_version: server_version.clone(),
                 schema: "main".to_owned(),
                 bytes,
+                born_at,
             },
             said,
             snapshot: None,
@@ -98,8 +99,9 @@ impl Backups {
     ) -> Result<Copied, BackupError> {
         let mut live = Direct::postgres(url).await?;
         let (server_version, schema, bytes) = (live.version().await?, live.schema().await?, live.bytes().await?);
-        let tools = self.tools(&server_version).await?;
+        let tools = self.dump_tools(&server_version).await?;
         require_space(staged, bytes)?;
+        let born_at = live.born_at().await?;
         let created_at = self.clock().now();
         let snapshot = live.hold_still().await?.unwrap_or_default();
         let mut dump = tools.dump(url, &schema, &snapshot).map_err(BackupError::Tools)?;
@@ -113,7 +115,7 @@ impl Backups {
         let (said, written) = (read?, written?);
         Ok(Copied {
             created_at,
-            database: ManifestDatabase { engine: "postgres".to_owned(), server_version, schema, bytes },
+            database: ManifestDatabase { engine: "postgres".to_owned(), server_version, schema, bytes, born_at },
             said,
             snapshot: Some(snapshot),
             kind: "pg_custom",
@@ -178,8 +180,21 @@ impl Backups {
         blocking(move || Ok(pipe::pack(from, &path, &recipients)?)).await
     }
 
-    pub(in crate::backup) async fn tools(&self, server_version: &str) -> Result<PostgresTools, BackupError> {
-        let (folder, version) = (self.settings().backup.postgres_tools.clone(), server_version.to_owned());
-        blocking(move || PostgresTools::find(folder.as_deref(), &version).map_err(BackupError::Tools)).await
+    /// Tools that can dump what such a server has.
+    pub(in crate::backup) async fn dump_tools(&self, server: &str) -> Result<PostgresTools, BackupError> {
+        let (folder, server) = (self.settings().backup.postgres_tools.clone(), server.to_owned());
+        blocking(move || PostgresTools::for_dump(folder.as_deref(), &server).map_err(BackupError::Tools)).await
+    }
+
+    /// Tools that can restore what a `pg_dump` of that release wrote into such a server.
+    pub(in crate::backup) async fn restore_tools(
+        &self,
+        dumped_by: &str,
+        server: &str,
+    ) -> Result<PostgresTools, BackupError> {
+        let folder = self.settings().backup.postgres_tools.clone();
+        let (dumped_by, server) = (dumped_by.to_owned(), server.to_owned());
+        let find = move || PostgresTools::for_restore(folder.as_deref(), &dumped_by, &server);
+        blocking(move || find().map_err(BackupError::Tools)).await
     }
 }

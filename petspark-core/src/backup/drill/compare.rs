@@ -1,9 +1,9 @@
 //! Comparing what was restored with what the manifest says: tables, rows, and uploads.
 
 use super::Stop;
-use crate::backup::create::Scratch;
 use crate::backup::manifest::Manifest;
 use crate::backup::restore::Place;
+use crate::backup::scratch::Scratch;
 use crate::backup::settings::BackupMedia;
 use crate::backup::target::{Target, blocking};
 use crate::backup::{BackupError, Backups, IdentityKey, pipe};

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use crate::auth::stored_jwt_secret;
-use crate::backup::create::Scratch;
 use crate::backup::manifest::Manifest;
 use crate::backup::restore::Place;
+use crate::backup::scratch::Scratch;
 use crate::backup::{BackupError, Backups};
 use crate::config::{DatabaseUrl, Settings};
 use crate::database::scratch::{self, Claim};

@@ -9,7 +9,7 @@ use super::{Done, Place, Restoring};
 use crate::backup::manifest::Manifest;
 use crate::backup::{BackupError, BackupMedia, Backups, NewBackup};
 use crate::config::DatabaseUrl;
-use crate::database::{Database, Direct, replacing};
+use crate::database::{Database, Direct, Turn, replacing};
 use crate::id::BackupId;
 
 impl Backups {
@@ -18,12 +18,14 @@ impl Backups {
         job: &Restoring<'_>,
         make_safety_backup: bool,
     ) -> Result<Done, BackupError> {
-        let turn = self.take_turn().await?;
+        let mut turn = self.take_turn().await?;
         let url = self.settings().database.url.clone();
         let done = match (&url, &*job.manifest.database.engine) {
-            (DatabaseUrl::Sqlite(path), "sqlite") => self.replace_live_file(path, job, make_safety_backup).await,
+            (DatabaseUrl::Sqlite(path), "sqlite") => {
+                self.replace_live_file(path, job, make_safety_backup.then_some(&mut turn)).await
+            }
             (DatabaseUrl::Postgres(url), "postgres") => {
-                self.replace_live_schema(url.expose(), job, make_safety_backup).await
+                self.replace_live_schema(url.expose(), job, make_safety_backup.then_some(&mut turn)).await
             }
             (_, engine) => {
                 Err(BackupError::Settings(format!("this is a backup of {engine}, and the database is another")))
@@ -37,13 +39,13 @@ impl Backups {
         &self,
         path: &Path,
         job: &Restoring<'_>,
-        make_safety_backup: bool,
+        safety: Option<&mut Turn>,
     ) -> Result<Done, BackupError> {
         // Nobody opens it until we are through.
         let closed = Database::keep_closed(path).await?;
         // On a new machine there is nothing yet that could be lost.
         let is_there = path.try_exists().map_err(BackupError::io)?;
-        let safety_backup = self.safety_backup(job.manifest, make_safety_backup && is_there).await?;
+        let safety_backup = self.safety_backup(job.manifest, safety.filter(|_| is_there)).await?;
         // Where a link leads: SQLite has its side files there.
         let file = if is_there { fs::canonicalize(path).map_err(BackupError::io)? } else { path.to_owned() };
         let (filled, aside) = self.fill_file(&file, job).await?.replace(&file)?;
@@ -56,7 +58,7 @@ impl Backups {
         &self,
         url: &str,
         job: &Restoring<'_>,
-        make_safety_backup: bool,
+        safety: Option<&mut Turn>,
     ) -> Result<Done, BackupError> {
         require_schema(&self.settings().database.url, &job.manifest.database.schema).await?;
         require_unused(url).await?;
@@ -70,19 +72,29 @@ impl Backups {
             );
             replacing::put_back(url, &half.schema, aside).await?;
         }
-        let safety_backup = self.safety_backup(job.manifest, make_safety_backup).await?;
+        let safety_backup = self.safety_backup(job.manifest, safety).await?;
         self.replace_schema(url, job, safety_backup).await
     }
 
-    async fn safety_backup(&self, manifest: &Manifest, wanted: bool) -> Result<Option<BackupId>, BackupError> {
-        if !wanted {
-            return Ok(None);
-        }
+    /// A backup of what is there, if there is a turn for one.
+    async fn safety_backup(
+        &self,
+        manifest: &Manifest,
+        turn: Option<&mut Turn>,
+    ) -> Result<Option<BackupId>, BackupError> {
+        let Some(turn) = turn else { return Ok(None) };
         let label = Some(format!("before {} was restored", manifest.id));
         // The store of uploads may be what is broken.
         let media = Some(BackupMedia::Inventory);
-        let made = self.make(&NewBackup { label, pin: true, media }).await?;
-        Ok(Some(made.id))
+        match self.make(&NewBackup { label, pin: true, media }, turn).await {
+            Ok(made) => Ok(Some(made.id)),
+            // It is for going back, here and soon.
+            Err(BackupError::NotCopied { id, reason }) => {
+                tracing::warn!(backup = %id, reason, "the safety backup is in the folder, and not in the bucket");
+                Ok(Some(id))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -77,18 +77,23 @@ async fn what_a_killed_drill_left_goes_with_the_next_and_what_is_claimed_or_kept
 
 /// A folder with the real tools, but for a `pg_restore` that says this and fails.
 fn failing_tools(folder: &Path, says: &str) -> PathBuf {
+    tools(folder, "pg_restore", &format!("cat > /dev/null\necho '{says}' >&2\nexit 1"))
+}
+
+/// A folder with the real tools, but for one that does this unless it is asked for its release; `$REAL` is the
+/// real one.
+fn tools(folder: &Path, name: &str, does: &str) -> PathBuf {
     let tools = folder.join("tools");
     std::fs::create_dir_all(&tools).unwrap();
-    let script = format!(
-        "#!/bin/sh\nif [ \"$1\" = --version ]; then exec \"$(dirname \"$0\")/pg_dump\" --version; fi\n\
-         cat > /dev/null\necho '{says}' >&2\nexit 1\n"
-    );
+    let script = format!("if [ \"$1\" = --version ]; then exec \"$REAL\" --version; fi\n{does}\n");
     // Written by another process: one that is written here may still be open where others start theirs.
-    let write = "printf '%s' \"$2\" > \"$1/pg_restore\" && chmod 755 \"$1/pg_restore\"; cd \"$1\"; rm -f pg_dump; \
-                 for place in \"$(dirname \"$(command -v pg_dump || echo /nowhere/x)\")\" /usr/lib/postgresql/*/bin; do \
-                 if [ -x \"$place/pg_dump\" ]; then printf '#!/bin/sh\\nexec %s/pg_dump \"$@\"\\n' \"$place\" > pg_dump; \
-                 chmod 755 pg_dump; fi; done";
-    let done = Command::new("sh").args(["-c", write, "sh"]).arg(&tools).arg(script).status().unwrap();
+    let write = "cd \"$1\"; for place in \"$(dirname \"$(command -v pg_dump || echo /nowhere/x)\")\" /usr/lib/postgresql/*/bin; do \
+                 if [ -x \"$place/pg_dump\" ]; then real=$place; fi; done; \
+                 for tool in pg_dump pg_restore; do rm -f $tool; \
+                 printf '#!/bin/sh\nREAL=%s/%s\nPATH=%s:$PATH\n' \"$real\" $tool \"$real\" > $tool; \
+                 if [ $tool = \"$2\" ]; then printf '%s' \"$3\" >> $tool; else printf 'exec \"$REAL\" \"$@\"\n' >> $tool; fi; \
+                 chmod 755 $tool; done";
+    let done = Command::new("sh").args(["-c", write, "sh"]).arg(&tools).args([name, &script]).status().unwrap();
     assert!(done.success());
     tools
 }
@@ -101,6 +106,9 @@ async fn what_a_server_a_role_or_a_disk_refuses_is_no_verdict_on_the_backup() {
         ("pg_restore: error: could not execute query: ERROR:  permission denied for schema public", false),
         ("pg_restore: error: COPY failed: ERROR:  could not extend file \"base/1\": No space left on device", false),
         ("pg_restore: error: FATAL:  terminating connection due to administrator command", false),
+        ("pg_restore: error: COPY failed for table \"pets\": FEHLER:  Datei konnte nicht erweitert werden", false),
+        ("pg_restore: error: could not execute query: SSL SYSCALL error: EOF detected", false),
+        ("pg_restore: error: ERROR:  unrecognized configuration parameter \"transaction_timeout\"", false),
         ("pg_restore: error: could not execute query: ERROR:  insert or update violates foreign key constraint", true),
         ("pg_restore: error: could not read from input file: end of file", true),
     ] {
@@ -118,4 +126,32 @@ async fn what_a_server_a_role_or_a_disk_refuses_is_no_verdict_on_the_backup() {
         }
     }
     assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
+}
+
+#[tokio::test]
+async fn tools_that_could_not_read_a_backup_say_nothing_about_it() {
+    let lab = lab().await;
+    let manifest = lab.create().await;
+    super::lab::reseal(&lab.file(&manifest, "manifest.json"), |manifest| manifest["tools"]["pg_dump"] = "99.1".into());
+    let error = lab.backups.verify(&operator(), None, false, &[], false).await.unwrap_err();
+    assert_eq!(error.code(), "BACKUP_TOOLS", "{error}");
+    assert!(error.to_string().contains("PostgreSQL 99"), "{error}");
+}
+
+#[tokio::test]
+async fn a_backup_whose_lock_was_lost_is_not_shown() {
+    let lab = lab().await;
+    let ends_the_lock = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND \
+                         classid = x'62636b70'::int::oid AND objid = (hashtext('$SCHEMA')::bigint & 4294967295)::oid";
+    let schema =
+        &lab.backups.list(&operator(), false).await.unwrap()[0].manifest.as_ref().unwrap().database.schema.clone();
+    let tools = tools(
+        lab.app.folder(),
+        "pg_dump",
+        &format!("psql -qAtc \"{}\" > /dev/null && exec \"$REAL\" \"$@\"", ends_the_lock.replace("$SCHEMA", schema)),
+    );
+    let losing = lab.another(|settings| settings.backup.postgres_tools = Some(tools));
+    let error = losing.create(&operator(), &Default::default()).await.unwrap_err();
+    assert!(petspark_core::chain(&error).contains("the lock on backups was lost"), "{error:?}");
+    assert_eq!(lab.ids().await, 1);
 }

@@ -125,6 +125,16 @@ const CHECKED: &[(&str, Tamper, &str, Verdict)] = &[
         Invalid,
     ),
     (
+        "of another installation in the same folder",
+        |lab, new, _| {
+            reseal(&lab.file(new, MANIFEST), |manifest| {
+                manifest["database"]["born_at"] = json!("2020-01-01T00:00:00Z")
+            });
+        },
+        "backup.schema",
+        Invalid,
+    ),
+    (
         "of secrets that we don't have",
         |lab, new, _| {
             reseal(&lab.file(new, MANIFEST), |manifest| manifest["keys_required"] = json!(["sealing:00000000"]));

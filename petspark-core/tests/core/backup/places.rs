@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use petspark_core::backup::{BackupError, NewBackup, Retention, Status};
+use petspark_core::backup::{BackupError, Destination, NewBackup, Restore, Retention, Status};
 use petspark_core::testing::{TestApp, TestS3, on_both};
 
 use super::lab::{Lab, operator, tamper};
@@ -61,7 +61,15 @@ async fn a_bucket_that_is_away_leaves_a_backup_in_the_folder_and_says_so() {
     bucket.endpoint_url = Some(petspark_core::config::Value::parse(&format!("http://{nobody}")).unwrap());
     settings.backup.bucket = Some(bucket);
     let lab = Lab::with(app, settings).await;
-    let error = lab.backups.create(&operator(), &NewBackup::default()).await.unwrap_err();
+    let new = NewBackup { pin: true, ..NewBackup::default() };
+    let error = lab.backups.create(&operator(), &new).await.unwrap_err();
     assert!(matches!(error, BackupError::NotCopied { .. }), "{error:?}");
     assert_eq!(lab.ids().await, 1);
+    // It is what a restoring in place goes back by, too.
+    lab.app.petspark.close().await;
+    let alone = lab.another(|_| {});
+    let restored = alone.restore(&operator(), &Restore::to(Destination::InPlace), &[]).await.unwrap();
+    let listed = alone.list(&operator(), false).await.unwrap();
+    assert_eq!(restored.safety_backup, Some(listed[0].id));
+    assert!(listed.len() == 2 && listed.iter().all(|backup| backup.pinned));
 }

@@ -112,22 +112,26 @@ on_both! {
         assert_eq!(fs::read_dir(lab.folder()).into_iter().flatten().count(), 0, "nothing half-done");
     }
 
-    async fn what_a_killed_process_left_is_not_listed_and_goes_in_time(app: TestApp) {
+    async fn what_a_killed_process_left_is_not_listed_and_goes_with_the_next(app: TestApp) {
         let lab = Lab::new(app).await;
         let id = petspark_core::BackupId::new();
-        let (partial, work) =
-            (lab.folder().join(format!(".partial-{id}")), lab.settings.backup.work_folder.join(id.to_string()));
-        for folder in [&partial, &work] {
+        let work = &lab.settings.backup.work_folder;
+        let (partial, copy, drill) =
+            (lab.folder().join(format!(".partial-{id}")), work.join(id.to_string()), work.join(format!("drill-{id}")));
+        for folder in [&partial, &copy, &drill] {
             fs::create_dir_all(folder).unwrap();
-            fs::write(folder.join("database.zst"), "half").unwrap();
+            fs::write(folder.join("database"), "half").unwrap();
         }
         assert_eq!(lab.ids().await, 0);
+        // As whoever works there has it.
+        let locks: Vec<_> = [&partial, &drill].map(|folder| fs::File::open(folder).unwrap()).into_iter().collect();
+        locks.iter().for_each(|lock| lock.try_lock().unwrap());
         lab.create().await;
-        assert!(!work.exists(), "a copy that isn't encrypted doesn't stay");
-        assert!(partial.exists(), "somebody else's may be at work");
-        lab.clock.advance(std::time::Duration::from_secs(2 * 86_400));
-        lab.create().await;
-        assert!(!partial.exists());
-        assert_eq!(lab.ids().await, 2);
+        assert!(!copy.exists(), "a copy that isn't encrypted doesn't stay");
+        assert!(partial.exists() && drill.exists(), "somebody is at work");
+        drop(locks);
+        assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
+        assert!(!partial.exists() && !drill.exists());
+        assert_eq!(lab.ids().await, 1);
     }
 }
