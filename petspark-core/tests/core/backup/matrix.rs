@@ -128,7 +128,7 @@ const CHECKED: &[(&str, Tamper, &str, Verdict)] = &[
         "of another installation in the same folder",
         |lab, new, _| {
             reseal(&lab.file(new, MANIFEST), |manifest| {
-                manifest["database"]["born_at"] = json!("2020-01-01T00:00:00Z")
+                manifest["database"]["born_at"] = json!("2020-01-01T00:00:00Z");
             });
         },
         "backup.schema",
