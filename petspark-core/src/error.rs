@@ -144,6 +144,11 @@ impl Fault {
         self.lasting
     }
 
+    /// The cause, if it is one of these.
+    pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {
+        self.source.downcast_ref()
+    }
+
     /// The cause and what caused it, in one line, for a log.
     #[must_use]
     pub fn chain(&self) -> String {

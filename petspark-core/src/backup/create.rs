@@ -16,7 +16,7 @@ use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::config::DatabaseUrl;
-use crate::database::Turn;
+use crate::database::{Turn, tells_of_damage};
 use crate::error::chain;
 use crate::id::BackupId;
 use crate::private;
@@ -85,9 +85,13 @@ impl Backups {
         let work = Scratch::new(settings.work_folder.join(id.to_string()))?;
         let mode = new.media.unwrap_or(settings.media);
         let copied = match &self.settings().database.url {
-            DatabaseUrl::Sqlite(path) => self.copy_sqlite(path, &staged.0, &work.0, mode).await?,
-            DatabaseUrl::Postgres(url) => self.dump_postgres(url.expose(), &staged.0, &work.0, mode).await?,
+            DatabaseUrl::Sqlite(path) => self.copy_sqlite(path, &staged.0, &work.0, mode).await,
+            DatabaseUrl::Postgres(url) => self.dump_postgres(url.expose(), &staged.0, &work.0, mode).await,
         };
+        let copied = copied.map_err(|error| match error {
+            BackupError::Fault(fault) if tells_of_damage(&fault) => BackupError::Source(fault.chain()),
+            error => error,
+        })?;
         let mut manifest = self.describe(id, new, mode, copied).await?;
         let list = manifest.inventory_file().map(|file| staged.0.join(&file.path));
         if let (BackupMedia::Full, Some(list)) = (mode, list) {

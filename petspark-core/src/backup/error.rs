@@ -49,6 +49,9 @@ pub enum BackupError {
     /// The database itself is damaged, and a backup of it would be.
     #[error("the database is damaged, so no backup was made: {0}")]
     Source(String),
+    /// It is encrypted, and no key was given: it may be all right.
+    #[error("{0}")]
+    NoKey(String),
     /// It is encrypted, and not for the keys that were given.
     #[error("{0}")]
     Key(String),
@@ -128,15 +131,12 @@ impl Failure for BackupError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
-            Self::Settings(_) | Self::Key(_) => Kind::Invalid,
-            Self::Locked
-            | Self::NoSpace { .. }
-            | Self::Newer { .. }
-            | Self::Occupied(_)
-            | Self::InUse(_)
-            | Self::NotOwner { .. } => Kind::Conflict,
+            Self::Settings(_) | Self::Key(_) | Self::NoKey(_) => Kind::Invalid,
+            Self::Locked | Self::Newer { .. } | Self::Occupied(_) | Self::InUse(_) | Self::NotOwner { .. } => {
+                Kind::Conflict
+            }
             Self::Damaged { .. } | Self::Source(_) => Kind::Unprocessable,
-            Self::Tools(_) | Self::NotCopied { .. } => Kind::Unavailable,
+            Self::Tools(_) | Self::NoSpace { .. } | Self::NotCopied { .. } => Kind::Unavailable,
             Self::Denied(denied) => denied.kind(),
             Self::Migration(error) => error.kind(),
             Self::Fault(fault) => fault.kind(),
@@ -152,6 +152,7 @@ impl Failure for BackupError {
             Self::Settings(_) => "BACKUP_SETTINGS",
             Self::Damaged { .. } | Self::Source(_) => "BACKUP_DAMAGED",
             Self::Key(_) => "BACKUP_KEY",
+            Self::NoKey(_) => "BACKUP_NO_KEY",
             Self::Newer { .. } => "BACKUP_NEWER",
             Self::Occupied(_) => "BACKUP_OCCUPIED",
             Self::InUse(_) => "BACKUP_IN_USE",

@@ -204,7 +204,7 @@ pub(super) fn require_key(manifest: &Manifest, given: &[IdentityKey]) -> Result<
     let Some(encryption) = &manifest.encryption else { return Ok(()) };
     let needed = encryption.recipients.join(" or ");
     if given.is_empty() {
-        return Err(BackupError::Key(format!(
+        return Err(BackupError::NoKey(format!(
             "this backup is encrypted; give the private key of {needed} by --identity-file or backup.identity_file"
         )));
     }

@@ -263,6 +263,16 @@ fn parse_postgres(text: &str) -> Result<DatabaseUrl, String> {
             );
         }
     }
+    // A slash or an at sign in a password would end it: the rest of it would be told as a host or a name.
+    let (_, place) = text.split_once("://").unwrap_or_default();
+    let place = place.split('?').next().unwrap_or_default();
+    let name = place.split_once('/').map_or("", |(_, name)| name);
+    if name.contains(['/', '@', ':']) {
+        return Err(
+            "postgres://user:password@host:5432/name; special characters in the password are written as %2F or %40"
+                .to_owned(),
+        );
+    }
     // The parser's own message may quote the address, and with it the password.
     sqlx::postgres::PgConnectOptions::from_str(text).map_err(|_| {
         "postgres://user:password@host:5432/name; special characters in the password are written as %40".to_owned()
@@ -301,6 +311,7 @@ mod tests {
             "",
             "postgres://u:p@h:99999/d",
             "postgres://u:p/q@h/d",
+            "postgres://u:p@q/r@h:5432/d",
             "postgres://u@h/d?sslpassword=x",
             "mysql://h/d",
             "sqlite://",

@@ -89,6 +89,9 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return Err(failed("it is not a file".to_owned()));
     }
+    if !path.exists() && beside(path, "restoring").exists() {
+        return Err(failed("a restoring of it was interrupted: give the same command again".to_owned()));
+    }
     // Made here and not by SQLite, which would let everybody read it; its side files get the same mode.
     private::open(path, OpenOptions::new().create(true).append(true)).map_err(|error| failed(error.to_string()))?;
     let options = SqliteConnectOptions::new()
@@ -197,12 +200,17 @@ pub(super) fn lock_file(database: &Path, extension: &str) -> std::io::Result<(Fi
         _ => Path::new("."),
     };
     private::create_folder(folder)?;
+    let path = beside(database, extension);
+    let file = private::open(&path, OpenOptions::new().create(true).read(true).write(true).truncate(false))?;
+    Ok((file, path))
+}
+
+/// The file `{database}.{extension}`.
+pub(crate) fn beside(database: &Path, extension: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(".");
     path.push(extension);
-    let path = PathBuf::from(path);
-    let file = private::open(&path, OpenOptions::new().create(true).read(true).write(true).truncate(false))?;
-    Ok((file, path))
+    path.into()
 }
 
 async fn open_postgres(url: &str, settings: &DatabaseSettings) -> Result<PostgresPool, OpenError> {
@@ -302,6 +310,17 @@ async fn first_connection(options: &PgConnectOptions, target: &str, patience: Du
         tracing::warn!(target, reason, retry_in_ms = pause.as_millis(), "PostgreSQL is not there yet");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// Why a server lets us not in: no defect of ours, whatever it says.
+pub(super) fn refused(options: &PgConnectOptions, error: sqlx::Error) -> Fault {
+    match error {
+        sqlx::Error::Database(_) => {
+            let (target, reason) = (postgres_target(options), told(&error));
+            Fault::unavailable(OpenError::Refused { target, reason })
+        }
+        error => error.into(),
     }
 }
 

@@ -83,7 +83,8 @@ impl Direct {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| Fault::internal("the address of the database can't be understood"))?;
         let options = options.application_name(APPLICATION).log_statements(LevelFilter::Off);
-        let mut connection = PgConnection::connect_with(&options).await?;
+        let connected = PgConnection::connect_with(&options).await;
+        let mut connection = connected.map_err(|error| connect::refused(&options, error))?;
         raw_sql(SESSION).execute(&mut connection).await?;
         Ok(Self::Postgres(Box::new(connection)))
     }

@@ -39,6 +39,19 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+/// Whether the engine says that what it has on the disk makes no sense.
+pub(crate) fn tells_of_damage(fault: &Fault) -> bool {
+    let Some(sqlx::Error::Database(error)) = fault.cause() else { return false };
+    match error.code() {
+        // SQLite: CORRUPT and NOTADB.
+        Some(code) if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => {
+            code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 11 | 26))
+        }
+        // PostgreSQL: data_corrupted and index_corrupted.
+        code => matches!(code.as_deref(), Some("XX001" | "XX002")),
+    }
+}
+
 /// Whether the database is away, busy or full: somebody's to mend, and no defect of ours.
 pub(super) fn is_temporary(error: &sqlx::Error) -> bool {
     match error {

@@ -23,13 +23,13 @@ pub(crate) mod scratch;
 mod statements;
 mod types;
 
-pub(crate) use connect::NotClosed;
 pub use connect::OpenError;
+pub(crate) use connect::{NotClosed, beside};
 pub(crate) use contents::Contents;
 pub use contents::TableContents;
 pub(crate) use direct::{Archiver, Direct, Turn, on_direct};
 pub use effects::{LockClass, TableLock};
-pub(crate) use error::{violates, violates_foreign_key};
+pub(crate) use error::{tells_of_damage, violates, violates_foreign_key};
 pub(crate) use full_text::FullText;
 pub use lint::{Finding, Gravity};
 pub use lock::Holder;

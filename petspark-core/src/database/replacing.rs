@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use sqlx::{PgConnection, query_as};
+use sqlx::{PgConnection, query_as, query_scalar};
 
-use super::scratch::{open, quoted, run_at};
+use super::scratch::{open, quoted, run, run_at};
 use super::{Database, Direct, Engine};
 use crate::error::Fault;
 
@@ -58,6 +58,42 @@ pub(crate) async fn mark(url: &str, schema: &str) -> Result<(), Fault> {
 /// All is done.
 pub(crate) async fn end(url: &str, schema: &str) -> Result<(), Fault> {
     run_at(url, format!("COMMENT ON SCHEMA {} IS NULL", quoted(schema))).await
+}
+
+/// What was granted on one schema and what is in it, as statements that grant it on another one of the same content.
+/// Column by column is left out: nobody knows whether the columns are the same.
+const RIGHTS: &str = "WITH was AS (SELECT oid FROM pg_namespace WHERE nspname = $1), \
+        now AS (SELECT oid, quote_ident(nspname) AS name FROM pg_namespace WHERE nspname = $2), \
+        rights AS ( \
+            SELECT '' AS whose, 'SCHEMA ' || now.name AS what, a.* \
+            FROM pg_namespace n JOIN was USING (oid), now, aclexplode(n.nspacl) a \
+            UNION ALL \
+            SELECT '', CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || now.name || '.' || quote_ident(c.relname), a.* \
+            FROM pg_class c JOIN was ON was.oid = c.relnamespace, now, aclexplode(c.relacl) a \
+            WHERE EXISTS (SELECT FROM pg_class same WHERE same.relnamespace = now.oid AND same.relname = c.relname) \
+            UNION ALL \
+            SELECT 'ALTER DEFAULT PRIVILEGES IN SCHEMA ' || now.name || ' ', \
+                CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' ELSE 'TYPES' END, a.* \
+            FROM pg_default_acl d JOIN was ON was.oid = d.defaclnamespace, now, aclexplode(d.defaclacl) a \
+            WHERE d.defaclrole = current_user::regrole) \
+     SELECT whose || format('GRANT %s ON %s TO %s%s', privilege_type, what, \
+            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, \
+            CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
+     FROM rights WHERE grantee <> current_user::regrole";
+
+/// Grants on a schema, and on what it has, what was granted on the one that was set aside. Backups don't have it.
+pub(crate) async fn carry_rights(url: &str, aside: &str, schema: &str) -> Result<(), Fault> {
+    let mut connection = open(url).await?;
+    let granted = async {
+        let statements: Vec<String> = query_scalar(RIGHTS).bind(aside).bind(schema).fetch_all(&mut *connection).await?;
+        for statement in statements {
+            run(&mut connection, statement).await?;
+        }
+        Ok(())
+    };
+    let granted = granted.await;
+    Direct::Postgres(connection).close().await;
+    granted
 }
 
 /// Puts back what was there: both or neither.

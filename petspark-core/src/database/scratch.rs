@@ -10,7 +10,7 @@ use super::{Direct, connect, with_database};
 use crate::error::Fault;
 
 /// Names can't be parameters; these are of our own making, or from a manifest, and in quotes.
-async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
+pub(super) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Fault> {
     #[allow(clippy::disallowed_methods, reason = "names in quotes")]
     raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
@@ -42,7 +42,20 @@ fn database_of(url: &str) -> Result<String, Fault> {
 
 /// Makes an empty database on the same server.
 pub(crate) async fn create_database(url: &str, name: &str) -> Result<(), Fault> {
-    run_at(url, format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quoted(name))).await
+    let mut connection = open(url).await?;
+    let sql = "SELECT current_user::text, rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user";
+    let (role, may): (String, bool) = sqlx::query_as(sql).fetch_one(&mut *connection).await?;
+    let made = match may {
+        true => {
+            run(&mut connection, format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quoted(name))).await
+        }
+        false => Err(Fault::unavailable(format!(
+            "the role {role} may make no databases: ALTER ROLE {} CREATEDB, or name a role and a server for it",
+            quoted(&role)
+        ))),
+    };
+    Direct::Postgres(connection).close().await;
+    made
 }
 
 /// SQLSTATE `invalid_catalog_name`.
@@ -58,7 +71,7 @@ pub(crate) async fn create_missing_database(url: &str) -> Result<(), Fault> {
             return Ok(());
         }
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NO_SUCH_DATABASE) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(connect::refused(&options, error)),
     }
     let maintenance = with_database(url, "postgres").map_err(Fault::internal)?;
     create_database(&maintenance, &database_of(url)?).await

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Filled, Place, Restoring};
 use crate::backup::target::sync_folder;
 use crate::backup::{BackupError, Backups};
-use crate::database::Database;
+use crate::database::{Database, beside};
 
 /// Files of SQLite's that belong to a database of the same name, and would be taken for those of the next one.
 pub(super) const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -102,10 +102,6 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    with_ending(path, &format!(".{ending}"))
 }
 
 pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {

@@ -57,7 +57,10 @@ impl Backups {
         let filled = async {
             // Whoever came in before the schema said what it is.
             require_unused(url).await?;
-            let filled = self.fill(&place, job).await?;
+            let mut filled = self.fill(&place, job).await?;
+            if let Err(fault) = replacing::carry_rights(url, &aside, schema).await {
+                filled.is_left(&format!("what was granted to other roles must be granted again: {}", fault.chain()));
+            }
             replacing::end(url, schema).await?;
             Ok(filled)
         };

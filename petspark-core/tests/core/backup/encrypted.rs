@@ -17,7 +17,7 @@ on_both! {
         assert_eq!(manifest.encryption.as_ref().unwrap().recipients, [ours.public().to_string()]);
         let bytes = std::fs::read(lab.database_file(&manifest)).unwrap();
         assert!(bytes.starts_with(b"age-encryption.org/v1\n"));
-        for (keys, code) in [(vec![], "BACKUP_KEY"), (vec![other.clone()], "BACKUP_KEY")] {
+        for (keys, code) in [(vec![], "BACKUP_NO_KEY"), (vec![other.clone()], "BACKUP_KEY")] {
             let refused = lab.backups.verify(&operator(), None, false, &keys, false).await.unwrap_err();
             assert_eq!(refused.code(), code, "{refused}");
         }

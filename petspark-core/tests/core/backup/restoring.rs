@@ -208,6 +208,28 @@ async fn a_backup_of_another_schema_replaces_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_granted_to_others_is_granted_on_what_is_restored_in_place() {
+    let lab = Lab::new(TestApp::open(petspark_core::testing::Engine::Postgres).await).await;
+    let schema = lab.create().await.database.schema;
+    let grants = format!(
+        "GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT SELECT ON {schema}.pets TO PUBLIC; \
+         ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO PUBLIC"
+    );
+    crate::sql::execute(&lab.settings, &grants).await;
+    lab.app.petspark.close().await;
+    let alone = Backups::open(&lab.settings, None, lab.clock.clone()).unwrap();
+    let restored = alone.restore(&operator(), &Restore::to(Destination::InPlace), &[]).await.unwrap();
+    assert_eq!(restored.problem, None);
+    let made = format!("CREATE TABLE {schema}.later (id int)");
+    crate::sql::execute(&lab.settings, &made).await;
+    let crate::sql::Direct::Postgres(mut connection) = crate::sql::connect(&lab.settings).await else { panic!() };
+    let may = "SELECT has_schema_privilege('public', $1, 'USAGE'), has_table_privilege('public', $1 || '.pets', 'SELECT'), \
+               has_table_privilege('public', $1 || '.later', 'SELECT'), has_table_privilege('public', $1 || '.users', 'SELECT')";
+    let may: (bool, bool, bool, bool) = sqlx::query_as(may).bind(&schema).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(may, (true, true, true, false));
+}
+
+#[tokio::test]
 async fn a_new_place_that_was_left_half_restored_is_begun_anew() {
     let lab = Lab::new(TestApp::open(petspark_core::testing::Engine::Postgres).await).await;
     let manifest = lab.create().await;
@@ -237,6 +259,21 @@ async fn a_database_without_the_tables_of_operations_can_be_backed_up_before_it_
     let file = fs::metadata(lab.folder()).unwrap();
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(file.permissions().mode() & 0o077, 0, "nobody else can read backups");
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_told_from_a_defect_of_ours_and_one_half_restored_is_not_made_anew() {
+    let lab = Lab::new(TestApp::open(petspark_core::testing::Engine::Sqlite).await).await;
+    let DatabaseUrl::Sqlite(path) = &lab.settings.database.url else { panic!("not SQLite") };
+    lab.app.petspark.close().await;
+    let whole = fs::read(path).unwrap();
+    fs::write(path, [&whole[..4096], &vec![7; whole.len() - 4096]].concat()).unwrap();
+    let alone = lab.another(|_| {});
+    let refused = alone.create(&operator(), &NewBackup::default()).await.unwrap_err();
+    assert_eq!(refused.code(), "BACKUP_DAMAGED", "{refused:?}");
+    fs::rename(path, format!("{}.restoring", path.display())).unwrap();
+    let refused = Database::open(&lab.settings.database).await.err().unwrap();
+    assert!(refused.to_string().contains("a restoring of it was interrupted") && !path.exists(), "{refused}");
 }
 
 #[tokio::test]
