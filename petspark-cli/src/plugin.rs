@@ -71,9 +71,12 @@ impl<E: petspark_core::Failure> From<E> for Failure {
 }
 
 /// The message for somebody who runs the database: other than a client of the API, they are
-/// told the cause of a fault.
+/// told the cause.
 fn explain(error: &dyn petspark_core::Failure) -> String {
     let text = error.to_string();
+    if let Some(cause) = error.for_operators() {
+        return format!("{text} {cause}");
+    }
     let Some(source) = error.source() else { return text };
     let causes = petspark_core::chain(source);
     let is_fault = matches!(error.code(), "INTERNAL_ERROR" | "UNAVAILABLE");
