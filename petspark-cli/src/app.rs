@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::{self, Options};
 use crate::plugin::{Failure, Plugin};
+use crate::usage::{explain, is_help, refuse};
 use crate::{build_info, commands, external, logging, output};
 
 /// Commands that will be built in one day, or that people would take for ours. Nobody else may
@@ -100,7 +101,9 @@ impl App {
                 let cx = Context::new(Options::default(), root, self.plugins.clone(), self.built_in);
                 return explain(external::declare(&cx), &args);
             }
-            Err(error) => return self.help_of_external(&root, &args).unwrap_or_else(|| usage(&error)),
+            Err(error) => {
+                return self.help_of_external(&root, &args).unwrap_or_else(|| refuse(&root, &args, &error));
+            }
         };
         let options = Options::read(&matches);
         let cx = Context::new(options, root, self.plugins.clone(), self.built_in);
@@ -181,11 +184,13 @@ impl App {
     fn dispatch(&self, cx: &Context, args: &[OsString], matches: &ArgMatches) -> Result<Exit, Failure> {
         // subcommand_required: clap has refused a command line without one.
         let Some((name, args_of_command)) = matches.subcommand() else { return Ok(Exit::Usage) };
-        if name == "serve" && cx.options.timeout.is_some() {
-            return Err(Failure::new(Exit::Usage, "`serve` ends when it is told to; --timeout is for other commands"));
+        let plugin = self.plugins.iter().find(|plugin| plugin.command().get_name() == name);
+        let to_its_end = plugin.and_then(|plugin| plugin.runs_to_its_end(args_of_command));
+        if let (Some(why), Some(_)) = (to_its_end, cx.options.timeout) {
+            return Err(Failure::new(Exit::Usage, format!("--timeout is not for this: {why}; nothing was done")));
         }
         let runtime = runtime()?;
-        let exit = match self.plugins.iter().find(|plugin| plugin.command().get_name() == name) {
+        let exit = match plugin {
             Some(plugin) => runtime.block_on(async {
                 let outcome = tokio::select! {
                     outcome = plugin.run(cx, args_of_command) => outcome,
@@ -223,25 +228,4 @@ fn check_name(name: &str, root: &Command) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::new(Exit::Failed, format!("a plug-in wants to be the command \"{name}\", which {problem}")))
-}
-
-fn is_help(error: &clap::Error) -> bool {
-    use clap::error::ErrorKind;
-    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand)
-}
-
-/// Clap's help, or its error for a command that doesn't exist with what was probably meant, once
-/// it knows the external commands: only then is the search path worth reading.
-fn explain(root: Command, args: &[OsString]) -> Exit {
-    match root.try_get_matches_from(args) {
-        Err(error) => usage(&error),
-        Ok(_) => Exit::Usage,
-    }
-}
-
-/// Prints clap's message: to standard output what was asked for, to standard error what is wrong.
-fn usage(error: &clap::Error) -> Exit {
-    // Nobody is left to be told when this fails.
-    drop(error.print());
-    if error.exit_code() == 0 { Exit::Done } else { Exit::Usage }
 }

@@ -49,6 +49,7 @@ mod plugin;
 mod prompt;
 pub mod settings;
 mod signals;
+mod usage;
 mod when;
 
 pub use app::App;

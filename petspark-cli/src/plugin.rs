@@ -19,6 +19,13 @@ pub trait Plugin: Send + Sync {
     /// Does it. Data goes into the [`Outcome`]; nothing else is written to standard output.
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>>;
 
+    /// Why this command line must not be given up in the middle, if that would leave something half done:
+    /// `--timeout` is refused with it then, before anything is begun.
+    fn runs_to_its_end(&self, args: &ArgMatches) -> Option<&'static str> {
+        let _ = args;
+        None
+    }
+
     /// Checks that `check` runs beside the built-in ones. Their ids begin with `x.`, the command's
     /// name and a dot.
     fn checks(&self) -> Vec<Box<dyn Check>> {
@@ -71,9 +78,12 @@ impl<E: petspark_core::Failure> From<E> for Failure {
 }
 
 /// The message for somebody who runs the database: other than a client of the API, they are
-/// told the cause of a fault.
+/// told the cause.
 fn explain(error: &dyn petspark_core::Failure) -> String {
     let text = error.to_string();
+    if let Some(cause) = error.for_operators() {
+        return format!("{text} {cause}");
+    }
     let Some(source) = error.source() else { return text };
     let causes = petspark_core::chain(source);
     let is_fault = matches!(error.code(), "INTERNAL_ERROR" | "UNAVAILABLE");

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use petspark_core::Secret;
@@ -82,8 +82,8 @@ pub(crate) fn password_source(args: &ArgMatches) -> Source {
 pub(crate) fn new_password(options: &Options, source: &Source) -> Result<NewPassword, Failure> {
     let (secret, generated) = match source {
         Source::File(path) => {
-            let file = File::open(path).map_err(|error| unreadable(&path.display(), &error))?;
-            (first_line(file).map_err(|error| unreadable(&path.display(), &error))?, false)
+            let file = File::open(path).map_err(|error| unreadable(&named(path), &error))?;
+            (first_line(file).map_err(|error| unreadable(&named(path), &error))?, false)
         }
         Source::Stdin => {
             (first_line(io::stdin().lock()).map_err(|error| unreadable(&"standard input", &error))?, false)
@@ -99,6 +99,15 @@ pub(crate) fn new_password(options: &Options, source: &Source) -> Result<NewPass
         }
     };
     Ok(NewPassword { secret, generated })
+}
+
+/// A file that a secret was to come from, for a message. What isn't there may be the secret itself.
+pub(crate) fn named(path: &Path) -> String {
+    if path.exists() {
+        path.display().to_string()
+    } else {
+        "the file that was named, which is not repeated here as it may be the secret itself".to_owned()
+    }
 }
 
 fn unreadable(what: &dyn std::fmt::Display, error: &io::Error) -> Failure {

@@ -51,6 +51,11 @@ pub trait Failure: Error + Send + Sync + 'static {
         None
     }
 
+    /// Why, for operators and for the log; other callers are never told.
+    fn for_operators(&self) -> Option<String> {
+        None
+    }
+
     /// More for a program, to go with the error as it is.
     fn details(&self) -> Option<serde_json::Value> {
         None

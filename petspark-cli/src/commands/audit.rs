@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::commands::args::{one_of, page, page_options};
+use crate::commands::records::Records;
 use crate::commands::sink::{Sink, output_option};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -57,7 +58,10 @@ impl Plugin for Audit {
                 filters(Command::new("list").about("List entries of the audit log, newest first")).args(page_options()),
             )
             .subcommand(
-                filters(Command::new("export").about("Write entries as JSON lines, oldest first")).arg(output_option()),
+                filters(Command::new("export").about(
+                    "Write entries as JSON lines, oldest first; on standard output with --format json as one array",
+                ))
+                .arg(output_option()),
             )
     }
 
@@ -152,14 +156,14 @@ async fn export(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let path: &PathBuf = required(args, "output")?;
     let filter = filter(cx, args).await?;
     let mut batches = pin!(cx.petspark().await?.audit().export(&cx.caller(), filter)?);
-    let mut sink = Sink::open(path)?;
+    let (mut sink, mut records) = (Sink::open(path)?, Records::to(cx, path));
     let mut entries = 0;
     while let Some(batch) = batches.try_next().await? {
         entries += batch.len();
-        let lines: Result<Vec<String>, _> =
-            batch.into_iter().map(|entry| serde_json::to_string(&Shown::of(entry))).collect();
-        sink.write(&(lines.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?.join("\n") + "\n"))?;
+        let shown: Vec<_> = batch.into_iter().map(Shown::of).collect();
+        sink.write(&records.text(&shown)?)?;
     }
+    sink.write(records.end())?;
     let Some(file) = sink.finish()? else { return Ok(Outcome::done()) };
     let exported = Exported { file, entries };
     Ok(Outcome::record(

@@ -22,6 +22,7 @@ mod moderation;
 mod pet;
 mod plugin;
 mod progress;
+mod records;
 mod seed;
 #[cfg(feature = "serve")]
 mod serve;

@@ -44,7 +44,7 @@ impl Plugin for Plugins {
         Box::pin(async move {
             match args.subcommand() {
                 Some(("describe", args)) => describe(cx, required::<String>(args, "name")?),
-                _ => Ok(Outcome::list("petspark.plugin.list/v1", "plugins", &found(cx), FOUND)),
+                _ => Ok(list(cx)),
             }
         })
     }
@@ -57,6 +57,16 @@ const FOUND: &[Column<Found>] = &[
     ("path", |found| found.path.clone().unwrap_or_default()),
     ("reason", |found| found.reason.clone().unwrap_or_default()),
 ];
+
+fn list(cx: &Context) -> Outcome {
+    let outcome = Outcome::list("petspark.plugin.list/v1", "plugins", &found(cx), FOUND);
+    match external::ignores_search_path(cx) {
+        true => outcome.note(
+            "Root runs nothing from the search path, so it was not looked at: only folders that plugins.dirs names were.",
+        ),
+        false => outcome,
+    }
+}
 
 fn found(cx: &Context) -> Vec<Found> {
     let compiled_in = cx.own_plugins().map(|plugin| Found {

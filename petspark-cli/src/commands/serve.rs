@@ -54,6 +54,10 @@ impl Plugin for Serve {
             )
     }
 
+    fn runs_to_its_end(&self, _: &ArgMatches) -> Option<&'static str> {
+        Some("a server runs until it is told to end")
+    }
+
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
         Box::pin(async move {
             let settings = load(cx, args)?;

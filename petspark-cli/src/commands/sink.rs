@@ -1,4 +1,5 @@
-//! Where an export goes: standard output, or a file that wasn't there and that nobody else can read.
+//! Where an export goes: standard output, or a file that wasn't there and that nobody else can read. One that
+//! isn't finished is removed: half an export looks like a whole one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -23,7 +24,17 @@ pub(super) fn output_option() -> Arg {
 
 pub(super) struct Sink {
     path: PathBuf,
+    /// `None` is standard output, or a file that is finished.
     file: Option<File>,
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            // Why it was given up is told by whoever did.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Sink {
@@ -41,10 +52,11 @@ impl Sink {
     }
 
     /// Waits for the disk, and gives the name of the file if it is one.
-    pub(super) fn finish(self) -> Result<Option<PathBuf>, Failure> {
+    pub(super) fn finish(mut self) -> Result<Option<PathBuf>, Failure> {
         let Some(file) = &self.file else { return Ok(None) };
         file.sync_all().map_err(|error| self.unwritable(&error))?;
-        Ok(Some(self.path))
+        self.file = None;
+        Ok(Some(self.path.clone()))
     }
 
     fn unwritable(&self, error: &std::io::Error) -> Failure {
@@ -61,4 +73,23 @@ fn create(path: &Path) -> Result<File, Failure> {
         ErrorKind::AlreadyExists => Failure::new(Exit::Conflict, format!("{} is there already", path.display())),
         _ => Failure::io(format!("can't make {}", path.display()), &error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_stays_only_when_it_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pets.csv");
+        let mut given_up = Sink::open(&path).unwrap();
+        given_up.write("half").unwrap();
+        drop(given_up);
+        assert!(!path.exists());
+        let mut finished = Sink::open(&path).unwrap();
+        finished.write("all").unwrap();
+        assert_eq!(finished.finish().unwrap().as_ref(), Some(&path));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "all");
+    }
 }

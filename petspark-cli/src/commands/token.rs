@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
@@ -15,11 +16,12 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, Plugin, required};
+use crate::prompt;
 
 pub(crate) struct Token;
 
 fn file() -> Arg {
-    Arg::new("file")
+    Arg::new("token-file")
         .value_name("-|FILE")
         .default_value("-")
         .help("Where the token is; - is standard input. Never on the command line")
@@ -63,13 +65,16 @@ impl Plugin for Token {
 const MAX_BYTES: u64 = 64 * 1024;
 
 fn read(args: &ArgMatches) -> Result<Secret, Failure> {
-    let file = required::<String>(args, "file")?;
+    let file = required::<String>(args, "token-file")?;
     let mut text = String::new();
     let read = match file.as_str() {
         "-" => io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text),
         path => File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)),
     };
-    read.map_err(|error| Failure::new(Exit::Usage, format!("can't read a token from {file}: {error}")))?;
+    read.map_err(|error| {
+        let place = if file == "-" { "standard input".to_owned() } else { prompt::named(Path::new(file)) };
+        Failure::new(Exit::Usage, format!("can't read a token from {place}: {error}"))
+    })?;
     Ok(Secret::new(bare(&text)))
 }
 

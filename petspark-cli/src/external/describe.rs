@@ -35,9 +35,27 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest answer in bytes.
 const MAX_ANSWER: u64 = 16 * 1024;
 
+/// What came of asking a program what it is.
+pub(super) enum Answer {
+    Description(Description),
+    /// Nothing yet, when its time was over.
+    Late,
+    /// Nothing that could be understood: it doesn't know the question.
+    Unknown,
+}
+
+impl Answer {
+    pub(super) fn description(self) -> Option<Description> {
+        match self {
+            Self::Description(description) => Some(description),
+            Self::Late | Self::Unknown => None,
+        }
+    }
+}
+
 /// What programs say of themselves, in their order. Those that said it before, and are the same still,
 /// aren't asked again; the others are all asked at the same time, and have so long for it together.
-pub(crate) fn describe(tool: &str, programs: &[&Path], limit: Duration) -> Vec<Option<Description>> {
+pub(super) fn describe(tool: &str, programs: &[&Path], limit: Duration) -> Vec<Answer> {
     let mut remembered = Remembered::read(tool);
     let started = Instant::now();
     let asked: Vec<_> = programs
@@ -51,11 +69,14 @@ pub(crate) fn describe(tool: &str, programs: &[&Path], limit: Duration) -> Vec<O
         .into_iter()
         .zip(programs)
         .map(|(known, path)| match known {
-            Known::Already(description) => Some(description),
-            Known::Asked(asked) => {
-                let description = asked?.answer(limit.saturating_sub(started.elapsed()))?;
-                remembered.set(path, &description);
-                Some(description)
+            Known::Already(description) => Answer::Description(description),
+            Known::Asked(None) => Answer::Unknown,
+            Known::Asked(Some(asked)) => {
+                let answer = asked.answer(limit.saturating_sub(started.elapsed()));
+                if let Answer::Description(description) = &answer {
+                    remembered.set(path, description);
+                }
+                answer
             }
         })
         .collect();
@@ -70,7 +91,7 @@ enum Known {
 
 /// Asks one program, whatever it said before, and with more patience.
 pub(crate) fn ask_one(tool: &str, path: &Path) -> Option<Description> {
-    let description = Asked::ask(path)?.answer(PATIENCE)?;
+    let description = Asked::ask(path)?.answer(PATIENCE).description()?;
     let mut remembered = Remembered::read(tool);
     remembered.set(path, &description);
     remembered.write();
@@ -104,14 +125,21 @@ impl Asked {
         Some(Self { child, told })
     }
 
-    fn answer(mut self, limit: Duration) -> Option<Description> {
-        let answer = self.told.recv_timeout(limit);
+    fn answer(mut self, limit: Duration) -> Answer {
+        let told = self.told.recv_timeout(limit);
         // It has said what it had to, or is too late.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let description: Description = serde_json::from_slice(&answer.ok()?.ok()?).ok()?;
-        (description.api == 1).then(|| description.without_controls())
+        match told {
+            Ok(text) => text.ok().and_then(|text| understood(&text)).map_or(Answer::Unknown, Answer::Description),
+            Err(_) => Answer::Late,
+        }
     }
+}
+
+fn understood(text: &[u8]) -> Option<Description> {
+    let description: Description = serde_json::from_slice(text).ok()?;
+    (description.api == 1).then(|| description.without_controls())
 }
 
 impl Description {

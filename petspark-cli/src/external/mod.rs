@@ -2,6 +2,7 @@
 //! name, or on the search path. Which there are, and which to trust, is decided here.
 
 mod checks;
+mod connection;
 mod describe;
 mod remembered;
 mod run;
@@ -13,7 +14,8 @@ use petspark_core::audit::fingerprint;
 use petspark_core::config::Loader;
 
 pub(crate) use checks::{Checker, check, checkers};
-pub(crate) use describe::{Description, ask_one, describe};
+pub(crate) use describe::ask_one;
+use describe::{Answer, Description, describe};
 pub(crate) use run::{args_of, run};
 
 use crate::app::is_reserved;
@@ -58,6 +60,8 @@ pub(crate) struct Program {
     pub(crate) source: Source,
     /// Why it must not be run.
     pub(crate) unsafe_because: Option<String>,
+    /// Whether `plugins.allow` names others and not it: nobody expects anything of it.
+    excluded: bool,
 }
 
 /// The first program of that name, if the name isn't ours.
@@ -112,13 +116,13 @@ pub(crate) fn declare(cx: &Context) -> clap::Command {
     }
     let header = root.get_styles().get_header();
     let paths: Vec<_> = programs.values().map(|program| &*program.path).collect();
-    let abouts = describe(root.get_name(), &paths, describe::LIMIT);
+    let answers = describe(root.get_name(), &paths, describe::LIMIT);
     let width = programs.keys().map(String::len).max().unwrap_or(0);
-    let line = |(name, about): (&String, Option<Description>)| {
-        let about = about.map(|it| it.about).unwrap_or_default();
+    let line = |(name, answer): (&String, Answer)| {
+        let about = answer.description().map(|it| it.about).unwrap_or_default();
         format!("\n  {}", format!("{name:width$}  {about}").trim_end())
     };
-    let list: String = programs.keys().zip(abouts).map(line).collect();
+    let list: String = programs.keys().zip(answers).map(line).collect();
     let help = format!("{header}External commands:{header:#}{list}");
     // Hidden: they are listed by themselves.
     root.after_help(help).subcommands(programs.into_keys().map(|name| clap::Command::new(name).hide(true)))
@@ -139,6 +143,11 @@ fn settings(cx: &Context) -> PluginSettings {
     }
 }
 
+/// Whether there is a search path that programs could be on, and it isn't looked at because we are root.
+pub(crate) fn ignores_search_path(cx: &Context) -> bool {
+    settings(cx).path && os::is_root() && os::variable("PATH").is_some()
+}
+
 /// The configured folders, and the search path without entries that mean the working folder or
 /// depend on it. Root runs what somebody put into a configured folder, never what lies on a path.
 fn folders(settings: &PluginSettings) -> Vec<(Source, PathBuf)> {
@@ -154,8 +163,15 @@ fn program(settings: &PluginSettings, source: Source, folder: &Path, file: Strin
     if !path.is_file() {
         return None;
     }
-    let unsafe_because = untrusted(&path, folder).or_else(|| not_allowed(settings, &path, name));
-    Some(Program { name: name.to_owned(), path, source, unsafe_because })
+    let allowed = allowed(settings, name);
+    let unsafe_because = untrusted(&path, folder).or_else(|| not_allowed(settings, &path, allowed));
+    let excluded = !settings.allow.is_empty() && allowed.is_none();
+    Some(Program { name: name.to_owned(), path, source, unsafe_because, excluded })
+}
+
+/// The digest that the settings allow a program of this name.
+fn allowed<'a>(settings: &'a PluginSettings, name: &str) -> Option<&'a str> {
+    settings.allow.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Why somebody else could have put this program there, or why it can't be run. A link is
@@ -185,11 +201,11 @@ fn untrusted(path: &Path, folder: &Path) -> Option<String> {
 }
 
 /// Why it isn't one of those that the settings allow, if they name any.
-fn not_allowed(settings: &PluginSettings, path: &Path, name: &str) -> Option<String> {
+fn not_allowed(settings: &PluginSettings, path: &Path, allowed: Option<&str>) -> Option<String> {
     if settings.allow.is_empty() {
         return None;
     }
-    let Some(allowed) = settings.allow.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=')) else {
+    let Some(allowed) = allowed else {
         return Some("plugins.allow doesn't name it".to_owned());
     };
     match std::fs::read(path) {

@@ -1,5 +1,6 @@
 //! What external commands said of themselves, so that the help doesn't ask them each time: by path, time
-//! of change and length. It is a convenience: whatever is wrong with the file, they are asked.
+//! of change and length. It is a convenience: whatever is wrong with the file, they are asked. `check` also
+//! learns here that one had checks that can't say so any more.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -48,6 +49,11 @@ impl Remembered {
         is_same.then(|| entry.description.clone().without_controls())
     }
 
+    /// What the program at this path said last, whether or not it is still the same.
+    pub(super) fn last(&self, path: &Path) -> Option<&Description> {
+        Some(&self.programs.get(path.to_str()?)?.description)
+    }
+
     pub(super) fn set(&mut self, path: &Path, description: &Description) {
         if let (Some(name), Some((changed_ns, bytes))) = (path.to_str(), state(path)) {
             let entry = Entry { changed_ns, bytes, description: description.clone() };
@@ -83,12 +89,13 @@ fn state(path: &Path) -> Option<(u64, u64)> {
     Some((u64::try_from(changed.as_nanos()).ok()?, about.len()))
 }
 
-/// Where users have what can be made again: only if that is a folder of our own. With `sudo` the
-/// home may be somebody else's.
+/// Where users have what can be made again: only if that is a folder of our own, or will be when it is made.
+/// With `sudo` the home may be somebody else's.
 fn folder() -> Option<PathBuf> {
     let cache = match os::variable("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
         None => PathBuf::from(os::variable("HOME")?).join(".cache"),
     };
-    (cache.is_absolute() && os::is_ours(&cache)).then(|| cache.join("petspark"))
+    let owned = if cache.exists() { Some(&*cache) } else { cache.parent() };
+    (cache.is_absolute() && owned.is_some_and(os::is_ours)).then(|| cache.join("petspark"))
 }

@@ -3,27 +3,24 @@
 //! address; any other has neither secrets nor passwords.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command as Process, ExitStatus, Stdio};
+use std::io::Read as _;
+use std::process::{Child, Command as Process, ExitStatus, Stdio};
 use std::time::Duration;
 
 use clap::ArgMatches;
 use petspark_core::audit::record_program;
-use petspark_core::config::{DatabaseUrl, Loader, Resolved, Settings};
+use petspark_core::config::DatabaseUrl;
 use petspark_core::database::Database;
-use petspark_core::{Clock, JobId, chain};
-use serde::Serialize;
+use petspark_core::{Clock, chain};
+use tokio::task::JoinHandle;
 
 use super::Program;
+use super::connection::{PrivateFile, connection, secrets};
+use crate::build_info;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::options::Format;
 use crate::plugin::Failure;
-use crate::settings::PluginSettings;
 use crate::signals::Signals;
-use crate::{build_info, settings};
 
 /// The arguments behind a program's name.
 pub(crate) fn args_of(args: &ArgMatches) -> Vec<OsString> {
@@ -62,39 +59,78 @@ fn refused(program: &Program, error: &std::io::Error) -> Failure {
 }
 
 /// Longest text that is taken from a program.
-const MOST: u64 = 1 << 20;
+const MOST: usize = 1 << 20;
+/// How often it is looked whether a program that has said all has ended.
+const LOOK: Duration = Duration::from_millis(5);
 
-/// Runs a program that only looks at something, and gives what it writes to standard output.
+/// What a program told that only looks at something.
+pub(super) struct Told {
+    /// What it wrote to standard output.
+    pub(super) text: String,
+    pub(super) status: ExitStatus,
+}
+
+/// A program that is ended when nobody waits for it any more.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended is neither there to be killed nor waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a program that only looks at something, until it has ended and nobody can write to its standard output.
 ///
 /// # Errors
-/// For a person: it can't be run, or doesn't end in time.
-pub(super) async fn capture(cx: &Context, program: &Program, args: &[&str], limit: Duration) -> Result<String, String> {
+/// For a person: it can't be run, says too much, or doesn't end in time.
+pub(super) async fn capture(cx: &Context, program: &Program, args: &[&str], limit: Duration) -> Result<Told, String> {
     let (mut process, _file) = prepared(cx, program).map_err(|failure| failure.message().to_owned())?;
     process.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = process.spawn().map_err(|error| refused(program, &error).message().to_owned())?;
-    let stdout = child.stdout.take();
+    let spawned = process.spawn().map_err(|error| refused(program, &error).message().to_owned())?;
+    let mut running = Running(spawned);
+    let stdout = running.0.stdout.take();
     let read = tokio::task::spawn_blocking(move || {
         let mut text = Vec::new();
         // What can't be read any more ends it.
-        let _ = stdout.map(|stdout| stdout.take(MOST).read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
+        let _ = stdout.map(|stdout| stdout.take(MOST as u64 + 1).read_to_end(&mut text));
+        text
     });
-    let text = tokio::time::timeout(limit, read).await;
-    // It has said what it had to, or is too late.
-    let _ = child.kill();
-    let _ = child.wait();
-    match text {
-        Ok(text) => text.map_err(|error| error.to_string()),
+    let ended = async {
+        let text = read.await.map_err(|error| error.to_string())?;
+        if text.len() > MOST {
+            return Err(format!("it writes more than {} MiB", MOST >> 20));
+        }
+        loop {
+            match running.0.try_wait().map_err(|error| error.to_string())? {
+                Some(status) => return Ok(Told { text: String::from_utf8_lossy(&text).into_owned(), status }),
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
+    };
+    match tokio::time::timeout(limit, ended).await {
+        Ok(told) => told,
         Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
     }
 }
 
+/// How long a program has to end once its time is up, and again when it was killed.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Runs a program with these arguments, and ends as it ends.
+///
+/// # Errors
+/// That it can't be run; [`Context::late`] when its time is up, however it then ends, and whoever it leaves
+/// behind.
 pub(crate) async fn run(cx: &Context, program: &Program, args: &[OsString]) -> Result<Exit, Failure> {
     let refused = |error| refused(program, &error);
     let (mut process, _file) = prepared(cx, program)?;
     process.args(args);
-    record(cx, program).await;
+    tokio::select! {
+        () = record(cx, program) => {}
+        () = cx.timed_out() => return Err(cx.late()),
+    }
 
     // From here on Ctrl-C doesn't end us: the terminal sends it to the program as well, and how
     // that ends is how we end.
@@ -103,18 +139,29 @@ pub(crate) async fn run(cx: &Context, program: &Program, args: &[OsString]) -> R
     let pid = child.id();
     let mut ended = tokio::task::spawn_blocking(move || child.wait());
     let mut limit = std::pin::pin!(cx.timed_out());
-    let mut is_late = false;
     loop {
         tokio::select! {
-            () = &mut limit, if !is_late => {
-                is_late = true;
-                terminate(pid);
-            }
+            biased;
             status = &mut ended => {
                 let status = status.map_err(std::io::Error::other).flatten().map_err(refused)?;
                 return Ok(exit_of(status));
             }
+            () = &mut limit => {
+                stop(pid, &mut ended).await;
+                return Err(cx.late());
+            }
             signal = signals.next() => if signal == Exit::Terminated { terminate(pid) },
+        }
+    }
+}
+
+/// Asks a program to end, and ends it if it doesn't.
+async fn stop(pid: u32, ended: &mut JoinHandle<std::io::Result<ExitStatus>>) {
+    let ways: [fn(u32); 2] = [terminate, kill];
+    for end in ways {
+        end(pid);
+        if tokio::time::timeout(GRACE, &mut *ended).await.is_ok() {
+            return;
         }
     }
 }
@@ -145,119 +192,30 @@ async fn record(cx: &Context, program: &Program) {
     }
 }
 
-/// What the file holds. Adding fields is compatible.
-#[derive(Serialize)]
-struct Connection {
-    schema: &'static str,
-    environment: &'static str,
-    data_dir: PathBuf,
-    engine: &'static str,
-    /// Without a password unless the command is trusted.
-    database_url: String,
-    trusted: bool,
-    format: &'static str,
-    /// By key; secrets are redacted.
-    settings: std::collections::BTreeMap<&'static str, String>,
-}
-
-/// Settings are read, but problems with them are the program's own.
-fn connection(cx: &Context, name: &str) -> Result<Connection, Failure> {
-    let mut loader = Loader::new(cx.sources()?);
-    let settings = Settings::read(&mut loader);
-    let trusted = PluginSettings::read(&mut loader).trusted.iter().any(|trusted| trusted == name);
-    let (engine, database_url) = match &settings.database.url {
-        DatabaseUrl::Postgres(url) if trusted => ("postgres", url.expose().to_owned()),
-        DatabaseUrl::Postgres(url) => ("postgres", without_password(url.expose())),
-        // As seen from any folder.
-        DatabaseUrl::Sqlite(path) => {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            ("sqlite", format!("sqlite://{}", path.display()))
-        }
-    };
-    let shown = |setting: Resolved| Some((setting.key, setting.value?));
-    let resolved = settings::load(cx.sources()?).map(|loaded| loaded.resolved).unwrap_or_default();
-    Ok(Connection {
-        schema: "petspark.plugin.connection/v1",
-        environment: settings.environment.as_str(),
-        data_dir: std::path::absolute(&settings.data_dir).unwrap_or(settings.data_dir),
-        engine,
-        database_url,
-        trusted,
-        format: match cx.format() {
-            Format::Table => "table",
-            other => other.as_str(),
-        },
-        settings: resolved.into_iter().filter_map(shown).collect(),
-    })
-}
-
-/// `postgres://user:password@host/name?password=x` without what is secret in it.
-fn without_password(url: &str) -> String {
-    let (address, options) = url.split_once('?').unwrap_or((url, ""));
-    let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
-    let place = match rest.rsplit_once('@') {
-        Some((user, place)) => format!("{}@{place}", user.split(':').next().unwrap_or_default()),
-        None => rest.to_owned(),
-    };
-    let is_open = |option: &&str| !option.is_empty() && !option.to_ascii_lowercase().starts_with("password");
-    let options: Vec<_> = options.split('&').filter(is_open).collect();
-    let separator = if options.is_empty() { "" } else { "?" };
-    format!("{scheme}://{place}{separator}{}", options.join("&"))
-}
-
-/// A file that nobody else can read, and that is gone when this is dropped.
-struct PrivateFile {
-    path: PathBuf,
-}
-
-impl PrivateFile {
-    fn write(connection: &Connection) -> std::io::Result<Self> {
-        // A name that nobody knows before; and if somebody did, it would not be opened.
-        let path = std::env::temp_dir().join(format!("petspark-{}.json", JobId::new()));
-        let text = serde_json::to_vec(connection)?;
-        let mut options = OpenOptions::new();
-        options.create_new(true).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file: File = options.open(&path)?;
-        let written = Self { path };
-        file.write_all(&text)?;
-        Ok(written)
-    }
-}
-
-impl Drop for PrivateFile {
-    fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-fn remove(path: &Path) {
-    // The program may have removed it itself.
-    let _ = std::fs::remove_file(path);
-}
-
-/// The names of all environment variables that hold a secret or say where one is.
-fn secrets() -> Result<Vec<String>, Failure> {
-    let declared = settings::defaults()?.resolved;
-    let names = declared.iter().filter(|setting| setting.secret).flat_map(|setting| {
-        let long = format!("PETSPARK__{}", setting.key.replace('.', "__").to_uppercase());
-        setting.env.map(str::to_owned).into_iter().chain([long])
-    });
-    Ok(names.flat_map(|name| [format!("{name}_FILE"), name]).collect())
+#[cfg(unix)]
+fn terminate(pid: u32) {
+    send(pid, rustix::process::Signal::TERM);
 }
 
 #[cfg(unix)]
-fn terminate(pid: u32) {
+fn kill(pid: u32) {
+    send(pid, rustix::process::Signal::KILL);
+}
+
+#[cfg(unix)]
+fn send(pid: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // It may have ended this very moment, and then there is nothing to do.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = rustix::process::kill_process(pid, signal);
     }
 }
 
 #[cfg(not(unix))]
 fn terminate(_: u32) {}
+
+#[cfg(not(unix))]
+fn kill(_: u32) {}
 
 /// Its own code; 128 and the signal's number if it was killed, as shells have it.
 fn exit_of(status: ExitStatus) -> Exit {
@@ -266,41 +224,4 @@ fn exit_of(status: ExitStatus) -> Exit {
         return Exit::Other(u8::try_from(128 + signal).unwrap_or(u8::MAX));
     }
     status.code().and_then(|code| u8::try_from(code).ok()).map_or(Exit::Failed, Exit::Other)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_told_without_its_password() {
-        for (url, told) in [
-            ("postgres://me:hunter2@db:5432/petspark", "postgres://me@db:5432/petspark"),
-            ("postgres://me:hun@ter2@db/petspark?sslmode=require", "postgres://me@db/petspark?sslmode=require"),
-            ("postgresql://db/petspark?password=hunter2", "postgresql://db/petspark"),
-            ("postgres:///petspark?host=/run&user=me&password=x", "postgres:///petspark?host=/run&user=me"),
-        ] {
-            assert_eq!(without_password(url), told);
-        }
-    }
-
-    #[test]
-    fn every_secret_is_kept_from_external_commands() {
-        let names = secrets().unwrap();
-        for name in [
-            "DATABASE_URL",
-            "JWT_SECRET",
-            "JWT_SECRET_FILE",
-            "AWS_ACCESS_KEY_ID",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-            "STRIPE_SECRET_KEY",
-            "STRIPE_WEBHOOK_SECRET",
-            "SMTP_URL",
-            "SMTP_URL_FILE",
-            "PETSPARK__AUTH__JWT_SECRET",
-        ] {
-            assert!(names.iter().any(|known| known == name), "{name}");
-        }
-    }
 }

@@ -54,5 +54,7 @@ on_both! {
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         place.run("audit export -o log.jsonl").expect(5).says("is there already");
         assert_eq!(place.ok("audit export --action user_erased").stdout, "");
+        assert_eq!(place.ok("audit export --json").json(), Value::Array(printed));
+        assert_eq!(place.ok("audit export --action user_erased --json").json(), Value::Array(Vec::new()));
     }
 }

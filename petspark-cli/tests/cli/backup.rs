@@ -192,6 +192,31 @@ fn a_backup_that_lacks_a_file_keeps_no_place_of_a_whole_one() {
 }
 
 #[test]
+fn what_is_left_to_be_done_is_told_of_the_place_that_was_restored_to() {
+    let place = with_people(Place::sqlite());
+    crate::media::uploaded(&place);
+    crate::check::tamper(
+        &place,
+        "CREATE TRIGGER nobody_ends BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'nobody ends'); END",
+    );
+    place.ok("backup create --media full");
+    // A file where the store of uploads should be.
+    let place = place.with("PETSPARK__MEDIA__FOLDER", "blocked/media");
+    place.write("blocked", "");
+    let beside = place.run("backup restore latest --to beside.db --media").expect(7);
+    let beside = beside
+        .says("The live database was not touched. The backup was restored to sqlite://beside.db")
+        .says("this is left to be done: its sessions can't be ended")
+        .says("--reason TEXT`, with DATABASE_URL leading there")
+        .says("files of uploads are missing in their store")
+        .says("--media-only` goes on with them, with DATABASE_URL leading there");
+    assert!(!beside.stderr.contains("WAS replaced"), "{beside:#?}");
+    let in_place = place.run("backup restore latest --in-place --confirm petspark.db").expect(7);
+    let in_place = in_place.says("The database WAS replaced, and this is left to be done: its sessions can't be ended");
+    assert!(!in_place.stderr.contains("not touched") && !in_place.stderr.contains("DATABASE_URL"), "{in_place:#?}");
+}
+
+#[test]
 fn production_wants_to_know_why_the_live_database_is_replaced() {
     let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
     let place = with_people(Place::sqlite()).with("PETSPARK_ENV", "production").with("JWT_SECRET", strong);

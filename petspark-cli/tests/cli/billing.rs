@@ -103,6 +103,18 @@ on_both! {
         place.ok("billing sync --although-gone --yes");
     }
 
+    fn a_key_that_stripe_refuses_is_named_by_its_setting_and_never_told(place) {
+        let stripe = Stripe::start();
+        let place = stripe.keys(place).with("STRIPE_SECRET_KEY", "sk_test_hunter2hunter2");
+        place.ok("migrate run");
+        for line in ["billing sync", "billing account", "billing refund pi_1 --reason x --yes"] {
+            let ran = place.run(line).expect(7).says("Stripe refuses STRIPE_SECRET_KEY").says("`check` tells more").says("401");
+            assert!(!ran.stderr.contains("hunter2"), "{line}: {ran:#?}");
+        }
+        let checked = place.run("check --only billing.stripe.account --json").json();
+        assert!(checked["checks"][0]["observed"].as_str().unwrap().contains("401"), "{checked}");
+    }
+
     fn a_plan_is_given_and_taken_back(place) {
         place.ok("migrate run");
         let user = place.user("ada@example.org", "");

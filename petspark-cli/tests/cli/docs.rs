@@ -137,6 +137,29 @@ fn every_section_of_the_operating_guide_works() {
     assert!(ran.stdout.contains("equal") && ran.stdout.contains("ada@example.org"), "{ran:#?}");
 }
 
+/// Those that can be typed as they stand, also in a sentence.
+#[test]
+fn the_guides_give_a_reason_where_production_wants_one() {
+    let mut found = 0;
+    for name in
+        ["README.md", "docs/OPERATING.md", "docs/SETUP.md", "docs/AUTH.md", "docs/SECURITY.md", "docs/PLUGINS.md"]
+    {
+        let text = document(name);
+        for words in text.split(['`', '\n']) {
+            let about = |command: &str| words.split_once(command).is_some_and(|(_, rest)| !rest.trim().is_empty());
+            let is_whole = about("user set-role ")
+                || about("user delete ")
+                || words.contains("--all --confirm")
+                || words.contains("--in-place --confirm");
+            if is_whole {
+                assert!(words.contains("--reason") || words.contains("--dry-run"), "{name}: {words}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 1, "only {found} were found");
+}
+
 /// Also those that stand in a sentence: each begins with words that are a command.
 #[test]
 fn every_command_that_the_guides_name_exists() {

@@ -76,6 +76,39 @@ fn what_takes_longer_than_it_may_is_7() {
 }
 
 #[test]
+fn what_must_not_be_given_up_in_the_middle_takes_no_time_limit() {
+    let place = Place::sqlite();
+    for line in [
+        #[cfg(feature = "serve")]
+        "serve",
+        "migrate run",
+        "backup restore latest --to new.db",
+        "backup restore latest --in-place --confirm petspark.db",
+        "billing webhook setup https://pets.example.org/api/v1/payments/webhook",
+    ] {
+        place.run(&format!("--timeout 1m {line}")).expect(2).says("--timeout is not for this");
+        place.run(&format!("{line} --timeout 1m")).expect(2).says("nothing was done");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    place.ok("migrate run");
+    place.ok("migrate run --dry-run --timeout 1m");
+    place.ok("migrate status --timeout 1m");
+    place.run("backup restore latest --media-only --timeout 1m").expect(4);
+}
+
+#[test]
+fn a_full_disk_is_7_and_named() {
+    let place = Place::sqlite();
+    place.ok("migrate run");
+    // Files end at 64 KiB, and writing more is an error, as on a disk that is full.
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" seed --users 100 --pets 1000 --yes";
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_petspark-cli")]).env_clear().current_dir(place.path());
+    let folder = place.path().join("petspark-data").display().to_string();
+    Ran::of(command.output().unwrap()).expect(7).says("the disk may be full").says(&format!("{folder} has "));
+}
+
+#[test]
 fn a_database_file_that_cannot_be_made_is_7() {
     let place = Place::sqlite();
     place.write("a-file", "");

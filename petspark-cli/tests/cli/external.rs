@@ -52,6 +52,9 @@ fn the_search_path_is_for_everybody_but_root() {
     let ran = place.run("hello");
     assert_eq!((ran.code, &*ran.stdout), if is_root() { (2, "") } else { (0, "hello\n") }, "{ran:#?}");
     assert_eq!(place.ok("plugin list --json").json()["plugins"].as_array().unwrap().is_empty(), is_root());
+    assert_eq!(place.ok("plugin list").stderr.contains("Root runs nothing from the search path"), is_root());
+    let unwanted = place.run_with(&[("PETSPARK__PLUGINS__PATH", "false")], "plugin list").expect(0);
+    assert_eq!(unwanted.stderr, "", "nobody asked for the search path");
     let bin = place.path().join("bin").display().to_string();
     assert_eq!(place.with("PETSPARK__PLUGINS__DIRS", &bin).ok("hello").stdout, "hello\n");
 }
@@ -432,4 +435,101 @@ fn being_told_to_end_is_passed_on() {
     // Whatever the shell was waiting for, it gets.
     drop(child.stdin.take());
     assert_eq!(exit_code(child.wait().unwrap()), 9);
+}
+
+#[test]
+fn a_program_whose_time_is_up_is_ended_and_that_is_7_however_it_ends() {
+    use std::io::Read as _;
+    let place = place();
+    for script in [
+        // It ends well when it is asked, and leaves somebody behind who has its output open.
+        "trap 'exit 0' TERM\n/bin/sleep 30 2> /dev/null &\nwait $!",
+        // It doesn't hear.
+        "trap '' TERM\nexec /bin/sleep 30",
+    ] {
+        program(&place, "petspark-cli-hello", script);
+        let mut child = place.start("--timeout 1s hello", Stdio::null());
+        let code = exit_code(child.wait().unwrap());
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!(code, 7, "{script}: {told}");
+        assert!(told.contains("not done within 1s"), "{script}: {told}");
+    }
+    program(&place, "petspark-cli-hello", "exit 77");
+    place.run("--timeout 1m hello").expect(77);
+}
+
+/// As a program that has checks describes itself.
+const HAS_CHECKS: &str =
+    r#"if [ "$1" = --petspark-describe ]; then echo '{"api":1,"about":"Clinic","checks":true}'; exit; fi"#;
+
+const ROOM: &str = r#"echo '{"id":"room","status":"pass","observed":"3 beds"}'"#;
+
+#[test]
+fn checks_are_never_lost_without_a_word() {
+    let place = place();
+    std::fs::create_dir(place.path().join("cache")).unwrap();
+    let cache = place.path().join("cache").display().to_string();
+    let place = place.with("XDG_CACHE_HOME", &cache);
+    let file = place.path().join("bin/petspark-cli-clinic");
+    let answers = |more: &[(&str, &str)], why: &str| {
+        let ran = place.run_with(more, "check --only x.* --json").expect(12).json();
+        let last = ran["checks"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!((&last["id"], &last["status"]), (&"x.clinic.answer".into(), &"error".into()), "{ran}");
+        assert!(last["observed"].as_str().unwrap().contains(why), "{why}: {ran}");
+        ran["checks"].as_array().unwrap().len() - 1
+    };
+    program(&place, "petspark-cli-clinic", &format!("{HAS_CHECKS}\n{ROOM}"));
+    assert_eq!(place.ok("check --only x.* --json").json()["checks"][0]["id"], "x.clinic.room");
+
+    // It is not to be trusted any more.
+    mode(&file, 0o777);
+    answers(&[], "can be changed by others");
+    mode(&file, 0o755);
+    answers(&[("PETSPARK__PLUGINS__ALLOW", "other=sha256:00")], "plugins.allow doesn't name it");
+    answers(&[("PETSPARK__PLUGINS__ALLOW", "clinic=sha256:00")], "another SHA-256");
+
+    // It tells too much, or dies over it; what it told counts.
+    let many = format!("i=0; while [ $i -lt 201 ]; do {ROOM}; i=$((i+1)); done");
+    for (then, why, told) in [
+        (many.as_str(), "more than 200 checks", 200),
+        (&format!("{ROOM}\nkill -9 $$"), "SIGKILL", 1),
+        (&format!("{ROOM}\nexit 3"), "exit status: 3", 1),
+        (&format!("{ROOM}\necho nonsense"), "nonsense", 1),
+    ] {
+        program(&place, "petspark-cli-clinic", &format!("{HAS_CHECKS}\n{then}"));
+        assert_eq!(answers(&[], why), told, "{then}");
+    }
+    program(&place, "petspark-cli-clinic", &format!("{HAS_CHECKS}\n{ROOM}\nexit 10"));
+    place.ok("check --only x.*");
+
+    // It doesn't say any more what it is.
+    program(&place, "petspark-cli-clinic", "echo hello");
+    answers(&[], "doesn't answer --petspark-describe any more");
+    program(&place, "petspark-cli-clinic", "exec /bin/sleep 60");
+    answers(&[], "doesn't say within 2 s");
+    place.run("check --list --only x.clinic.*").expect(0);
+    // Nor has it ever, as far as anybody remembers.
+    let nowhere = [("XDG_CACHE_HOME", "/nowhere")];
+    answers(&nowhere, "doesn't say within 2 s");
+}
+
+#[test]
+fn a_program_that_never_said_that_it_has_checks_has_none() {
+    let place = place();
+    std::fs::create_dir(place.path().join("cache")).unwrap();
+    let cache = place.path().join("cache").display().to_string();
+    let place = place.with("XDG_CACHE_HOME", &cache);
+    let none = |more: &[(&str, &str)]| place.run_with(more, "check --only x.*").expect(2).says("there is no check x.*");
+    program(&place, "petspark-cli-clinic", "echo hello");
+    none(&[]);
+    none(&[("PETSPARK__PLUGINS__ALLOW", "other=sha256:00")]);
+    program(&place, "petspark-cli-clinic", "echo '{\"api\":1,\"about\":\"Clinic\"}'");
+    none(&[]);
+    // Also when it can't say so again.
+    mode(&place.path().join("bin/petspark-cli-clinic"), 0o777);
+    none(&[]);
+    mode(&place.path().join("bin/petspark-cli-clinic"), 0o755);
+    program(&place, "petspark-cli-clinic", "exec /bin/sleep 60");
+    none(&[]);
 }

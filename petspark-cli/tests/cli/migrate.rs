@@ -179,6 +179,36 @@ on_both! {
         assert!(summary["summary"]["backup"].is_string(), "{lines}");
     }
 
+    fn a_backup_of_a_database_that_has_no_place_for_it_yet_warns_of_nothing(place) {
+        // Before there was an audit log, and before what is done with backups was written down.
+        place.ok("migrate run --to 4");
+        for line in ["migrate run --to 21 --backup-first", "migrate run --backup-first", "backup create"] {
+            let ran = place.ok(line);
+            assert!(!ran.stderr.contains("WARN"), "{line}: {ran:#?}");
+        }
+        let told = place.ok("audit list --action sys_backup_created --json").json();
+        assert_eq!(told["entries"].as_array().unwrap().len(), 2, "{told}");
+    }
+
+    fn what_a_newer_release_applied_is_told_and_no_reason_to_apply_older_steps_after_it(place) {
+        place.ok("migrate run --to 24");
+        crate::check::tamper(
+            &place,
+            "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms) \
+             SELECT 99, '0099_future', 'x', applied_at, 0 FROM petspark_migrations WHERE version = 1",
+        );
+        place.run("migrate status").expect(5).says("0099_future").says("replace this build by that release");
+        for line in ["migrate run", "migrate run --dry-run", "user list"] {
+            let ran = place.run(line).expect(5).says("newer release").says("0099_future");
+            assert!(!ran.stderr.contains("--allow-out-of-order"), "{line}: {ran:#?}");
+        }
+        let checked = place.run("check --only db.migrations --json").json();
+        assert!(checked["checks"][0]["observed"].as_str().unwrap().contains("0099_future"), "{checked}");
+        place.ok("migrate run --allow-out-of-order");
+        place.ok("migrate status").says("A newer release was here").says("What this build needs is there");
+        place.ok("user list");
+    }
+
     fn without_a_good_backup_nothing_is_applied(place) {
         place.ok("migrate run --to 21");
         // A file where the folder should be.

@@ -46,6 +46,21 @@ on_both! {
         place.run("pet export -o csv-1.csv").expect(5).says("is there already");
     }
 
+    fn the_format_json_is_one_document_however_many_pets_there_are(place) {
+        place.ok("migrate run");
+        let printed = |line: &str| place.ok(line).stdout;
+        assert_eq!((printed("pet export --json"), printed("pet export --format jsonl")), ("[]\n".to_owned(), String::new()));
+        place.ok("seed --users 20 --pets 300 --yes");
+        let lines = printed("pet export --format jsonl");
+        let pets: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(pets.len(), 300);
+        assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&printed("pet export --format json")).unwrap(), pets);
+        // What was said of the form itself counts more, and a file is one that import takes.
+        assert_eq!(printed("pet export --as ndjson --format json"), lines);
+        place.ok("pet export -o pets.json --json");
+        assert_eq!(fs::read_to_string(place.path().join("pets.json")).unwrap(), lines);
+    }
+
     fn a_mistake_is_told_by_its_line_whatever_stands_around_it(place) {
         place.ok("migrate run");
         place.user("ada@example.org", "");

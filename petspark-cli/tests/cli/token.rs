@@ -2,7 +2,7 @@
 
 use crate::serve::start;
 use crate::session::{me, register};
-use crate::support::{on_both, signal};
+use crate::support::{Place, on_both, signal};
 
 on_both! {
     fn a_token_that_turned_up_somewhere_ends_its_session(place) {
@@ -39,6 +39,36 @@ on_both! {
         for nonsense in ["", "nonsense", "psr_AAAA", "a.b.c"] {
             place.run_with_input("token revoke --yes", nonsense).expect(2).says("no token");
         }
-        place.run("token revoke nowhere --yes").expect(2).says("nowhere");
+        place.run("token revoke nowhere --yes").expect(2).says("can't read a token");
     }
+}
+
+#[test]
+fn a_secret_that_is_given_as_an_argument_is_not_repeated() {
+    let place = Place::sqlite();
+    for line in [
+        "token inspect eyJhbGciOi.hunter2.x",
+        "token inspect - hunter2",
+        "token revoke --yes=hunter2",
+        "token revoke --token=hunter2",
+        "token hunter2",
+        "--no-input -c hunter.toml token inspect a hunter2",
+        "user create ada@example.org hunter2",
+        "user create ada@example.org --password-stdin=hunter2",
+        "user create ada@example.org --password hunter2",
+        "user create ada@example.org --password-file hunter2",
+        "user set-password ada@example.org hunter2",
+        "seed hunter2",
+        "migrate copy postgres://me:hunter2@db/petspark",
+        "backup verify latest hunter2",
+    ] {
+        let ran = place.run(line).expect(2);
+        assert!(!ran.stderr.contains("hunter2") && ran.stderr.len() > 50, "{line}: {ran:#?}");
+    }
+    // What is no secret is, and what was meant is told.
+    place.run("token inspct").expect(2).says("'inspct'").says("'inspect'");
+    place.run("user create ada@example.org --genrate").expect(2).says("'--genrate'").says("'--generate'");
+    place.run("user show ada@example.org hunter").expect(2).says("'hunter'");
+    let unreadable = place.path().to_str().unwrap();
+    place.run(&format!("token inspect {unreadable}")).expect(2).says(unreadable);
 }

@@ -164,7 +164,7 @@ fn a_password_comes_from_a_file_or_from_standard_input_and_never_from_the_comman
     assert!(!shown.stdout.contains("password"), "only a generated password is shown: {shown:#?}");
     place.run("user create d@example.org --password hunter22").expect(2);
     place.run("user create d@example.org --password-file password --generate").expect(2);
-    place.run("user create d@example.org --password-file missing").expect(2).says("missing");
+    place.run("user create d@example.org --password-file missing").expect(2).says("can't read a password");
     place.run_with_input("user create d@example.org --password-stdin", "").expect(2).says("at least 8 characters");
     place.run_with_input("user create d@example.org --password-stdin", "1234567\n").expect(2).says("at least 8");
     let none = place.run("user create d@example.org").expect(2);

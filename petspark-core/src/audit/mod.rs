@@ -22,6 +22,9 @@ use crate::database::{Database, Tx};
 use crate::error::Fault;
 use crate::id::{ApiKeyId, JobId, SessionId, TaskId, UserId};
 
+/// The migration that makes the log; a database of before can be told nothing.
+pub(crate) const SINCE: i64 = 5;
+
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {

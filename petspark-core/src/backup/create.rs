@@ -50,8 +50,14 @@ impl Backups {
         self.log_backup(&made, started).await;
         if let (Some(id), Some(db)) = (id, self.database()) {
             let event = Event::new(Action::BackupCreated).detail("backup", id.to_string());
-            // A database that lacks migrations can be backed up, and can't be told of it.
-            if let Err(fault) = audit::record_now(db, self.clock().now(), caller, event).await {
+            let recorded = async {
+                // A database of before there was the log can be backed up, and can't be told of it.
+                match db.migrations().has(audit::SINCE).await? {
+                    true => audit::record_now(db, self.clock().now(), caller, event).await,
+                    false => Ok(()),
+                }
+            };
+            if let Err(fault) = recorded.await {
                 tracing::warn!(reason = fault.chain(), "the backup is not in the audit log");
             }
         }

@@ -58,6 +58,8 @@ pub struct LastOperations {
     pub check: Option<Operation>,
 }
 
+/// The migration that makes the table.
+const SINCE: i64 = 22;
 /// How long they are remembered.
 const KEPT: Duration = DAY.saturating_mul(400);
 
@@ -100,11 +102,15 @@ impl Backups {
         let Some(db) = self.database() else { return };
         let finished_at = self.clock().now();
         let operation = Operation { id: RunId::new(), kind, backup_id, succeeded, details, started_at, finished_at };
-        let written = match store::insert(db, &operation).await {
-            Ok(()) => store::delete_before(db, kind, finished_at.before(KEPT)).await,
-            error => error,
+        let written = async {
+            // An older release's has no place for it.
+            if db.migrations().has(SINCE).await? {
+                store::insert(db, &operation).await?;
+                store::delete_before(db, kind, finished_at.before(KEPT)).await?;
+            }
+            Ok::<_, Fault>(())
         };
-        if let Err(fault) = written {
+        if let Err(fault) = written.await {
             tracing::warn!(%kind, reason = fault.chain(), "the database could not be told of this");
         }
     }

@@ -135,6 +135,17 @@ impl Failure for BillingError {
         }
     }
 
+    fn for_operators(&self) -> Option<String> {
+        match self {
+            Self::KeyRefused { cause } => Some(format!(
+                "Stripe refuses STRIPE_SECRET_KEY (billing.stripe.secret_key), and `check` tells more: {cause}"
+            )),
+            // The command line has its own way with these.
+            Self::Fault(_) => None,
+            error => error.cause(),
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { .. } => Some(Duration::from_secs(10)),

@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tracing::log::LevelFilter;
 
+use super::disk::{self, NoRoom};
 use super::readers::{Limits, Readers, ping};
 use super::{Database, Engine, PostgresPool, SqlitePools};
 use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
@@ -94,6 +95,7 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
     }
     // Made here and not by SQLite, which would let everybody read it; its side files get the same mode.
     private::open(path, OpenOptions::new().create(true).append(true)).map_err(|error| failed(error.to_string()))?;
+    disk::writes_to(path);
     let options = SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)
@@ -122,7 +124,7 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
         .max_lifetime(None)
         .connect_with(writer_options)
         .await
-        .map_err(|error| failed(chain(&error)))?;
+        .map_err(|error| failed(NoRoom::told(error).map_or_else(|error| chain(&error), |no_room| chain(&no_room))))?;
     let limits =
         Limits { acquire: settings.acquire_timeout, statement: settings.statement_timeout, idle: None, lifetime: None };
     let readers = Readers::new(options.read_only(true), settings.max_connections, limits);

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, SqliteConnection, raw_sql};
 use tracing::log::LevelFilter;
 
-use super::connect;
+use super::{connect, disk};
 use crate::clock::Timestamp;
 use crate::config::DatabaseUrl;
 use crate::error::Fault;
@@ -164,6 +164,7 @@ impl Direct {
     /// Copies the SQLite file as it is at one moment, while others write, to a new or empty file.
     pub(crate) async fn copy_to(&mut self, path: &Path) -> Result<(), Fault> {
         let Self::Sqlite(connection) = self else { return Err(Fault::internal("only SQLite copies itself")) };
+        disk::writes_to(path);
         let path = path.to_str().ok_or_else(|| Fault::internal("the folder's name isn't UTF-8"))?;
         sqlx::query("VACUUM INTO $1").bind(path).execute(&mut **connection).await?;
         Ok(())

@@ -2,6 +2,7 @@
 
 use sqlx::error::DatabaseError;
 
+use super::disk::NoRoom;
 use crate::error::Fault;
 
 /// Whether `error` says that the unique index `name` (`{table}_{columns}_key`) would be violated.
@@ -35,7 +36,11 @@ fn sqlite_constraint(message: &str) -> Option<String> {
 
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
-        if is_temporary(&error) { Self::unavailable(error) } else { Self::internal(error) }
+        match NoRoom::told(error) {
+            Ok(no_room) => Self::unavailable(no_room),
+            Err(error) if is_temporary(&error) => Self::unavailable(error),
+            Err(error) => Self::internal(error),
+        }
     }
 }
 

@@ -187,6 +187,14 @@ pub enum MigrationError {
         /// The newest that was applied.
         newest: String,
     },
+    /// A step is to be applied, and a newer release was here that applied others.
+    #[error(
+        "this database was migrated by a newer release, which applied {newest}; this build doesn't have that: replace it by that release, or go back to the backup from before by `backup restore`"
+    )]
+    Newer {
+        /// The newest that was applied.
+        newest: String,
+    },
     /// The schema is not what the migrations of this build make.
     #[error("the schema is not what the migrations make: {}", listed(.0))]
     Differs(Vec<Difference>),
@@ -230,6 +238,7 @@ impl Failure for MigrationError {
             | Self::Pooled
             | Self::OutOfOrder { .. }
             | Self::HalfRestored(_)
+            | Self::Newer { .. }
             | Self::Differs(_) => Kind::Conflict,
             Self::NoSuchVersion(_) => Kind::NotFound,
             Self::Failed { .. } => Kind::Internal,
@@ -246,6 +255,7 @@ impl Failure for MigrationError {
             Self::Failed { .. } => "MIGRATION_FAILED",
             Self::Pooled => "MIGRATION_POOLED",
             Self::OutOfOrder { .. } => "MIGRATION_OUT_OF_ORDER",
+            Self::Newer { .. } => "MIGRATION_NEWER",
             Self::Differs(_) => "SCHEMA_DIFFERS",
             Self::NoSuchVersion(_) => "MIGRATION_UNKNOWN",
             Self::Fault(fault) => fault.code(),
@@ -341,14 +351,22 @@ impl<'a> Migrations<'a> {
     /// Fails unless the database has exactly what this build needs, or more.
     ///
     /// # Errors
-    /// [`MigrationError::Pending`] and [`MigrationError::Modified`].
+    /// [`MigrationError::Pending`], [`MigrationError::Newer`] and [`MigrationError::Modified`].
     pub async fn require_current(&self) -> Result<(), MigrationError> {
         let states = self.read().await?;
         refuse_modified(&states)?;
-        match states.iter().filter(|state| state.is_pending()).count() {
-            0 => Ok(()),
-            count => Err(MigrationError::Pending { count }),
+        match (states.iter().filter(|state| state.is_pending()).count(), newest(&states)) {
+            (0, _) => Ok(()),
+            (_, Some(newest)) if newest.state == State::Unknown => {
+                Err(MigrationError::Newer { newest: newest.name.clone() })
+            }
+            (count, _) => Err(MigrationError::Pending { count }),
         }
+    }
+
+    /// Whether a step was applied, by its number.
+    pub(crate) async fn has(&self, version: i64) -> Result<bool, Fault> {
+        Ok(history::read(self.0).await?.iter().any(|row| row.version == version))
     }
 
     /// Applies what is pending, and says what that was. Processes that call this at the same
@@ -389,11 +407,14 @@ impl<'a> Migrations<'a> {
         let is_pending = |step: &&Migration| states.iter().any(|s| s.version == step.version && s.is_pending());
         let wanted = |step: &&Migration| run.to.is_none_or(|to| step.version <= to);
         let pending: Vec<_> = MIGRATIONS.iter().filter(is_pending).filter(wanted).collect();
-        let newest = states.iter().rfind(|state| !state.is_pending());
-        if let (Some(step), Some(newest), false) = (pending.first(), newest, run.out_of_order)
+        if let (Some(step), Some(newest), false) = (pending.first(), newest(&states), run.out_of_order)
             && step.version < newest.version
         {
-            return Err(MigrationError::OutOfOrder { name: step.name.to_owned(), newest: newest.name.clone() });
+            let newest_name = newest.name.clone();
+            return Err(match newest.state {
+                State::Unknown => MigrationError::Newer { newest: newest_name },
+                _ => MigrationError::OutOfOrder { name: step.name.to_owned(), newest: newest_name },
+            });
         }
         Ok(pending)
     }
@@ -539,6 +560,11 @@ fn refuse_modified(states: &[MigrationState]) -> Result<(), MigrationError> {
         Some(state) => Err(MigrationError::Modified { name: state.name.clone() }),
         None => Ok(()),
     }
+}
+
+/// The newest that was applied.
+fn newest(states: &[MigrationState]) -> Option<&MigrationState> {
+    states.iter().rfind(|state| !state.is_pending())
 }
 
 fn names(steps: &[&Migration]) -> Vec<&'static str> {

@@ -6,6 +6,7 @@ mod connect;
 mod contents;
 pub mod copy;
 mod direct;
+mod disk;
 mod effects;
 mod error;
 mod full_text;

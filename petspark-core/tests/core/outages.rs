@@ -197,6 +197,9 @@ async fn a_full_disk_is_503_and_what_was_acknowledged_stays() {
         assert!(acknowledged < 1000, "the disk never got full");
     };
     assert_eq!(refused.kind(), Kind::Unavailable, "{refused:?}");
+    let (told, place) = (petspark_core::chain(&refused), folder.path().display().to_string());
+    assert!(told.contains("the disk") && told.contains(&place) && told.contains("(code: 13)"), "{told}");
+    assert!(!refused.to_string().contains(&place), "a client is told nothing of our disks");
     assert_eq!(petspark.pets().count().await.unwrap(), acknowledged);
     petspark.database().limit_pages_for_tests(10_000).await;
     petspark.pets().create(&ada, PetFields::new("Rex", Species::Dog)).await.unwrap();

@@ -27,9 +27,15 @@ pub(super) fn command() -> Command {
                     .help("Where the private half goes; a file that isn't there"),
             ),
         )
-        .subcommand(Command::new("show").about("Tell the public half of a key").arg(
-            Arg::new("file").value_name("FILE").value_parser(value_parser!(PathBuf)).required(true).help("The key"),
-        ))
+        .subcommand(
+            Command::new("show").about("Tell the public half of a key").arg(
+                Arg::new("identity-file")
+                    .value_name("FILE")
+                    .value_parser(value_parser!(PathBuf))
+                    .required(true)
+                    .help("The key"),
+            ),
+        )
 }
 
 #[derive(Serialize)]
@@ -54,7 +60,7 @@ pub(super) fn run(_: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
             ))
         }
         Some((_, args)) => {
-            let path = required::<PathBuf>(args, "file")?;
+            let path = required::<PathBuf>(args, "identity-file")?;
             let keys = IdentityKey::read(path)?;
             let file = path.display().to_string();
             let public = |key: &IdentityKey| Public { recipient: key.public().to_string(), file: file.clone() };

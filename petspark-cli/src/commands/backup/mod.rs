@@ -47,6 +47,16 @@ impl Plugin for Backup {
             .subcommand(key::command())
     }
 
+    fn runs_to_its_end(&self, args: &ArgMatches) -> Option<&'static str> {
+        match args.subcommand() {
+            // Files of uploads alone can be given back in as many goes as one likes.
+            Some(("restore", args)) if !args.get_flag("media-only") => {
+                Some("given up in the middle, `backup restore` would leave a database of which something is missing")
+            }
+            _ => None,
+        }
+    }
+
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
         Box::pin(async move {
             match args.subcommand() {

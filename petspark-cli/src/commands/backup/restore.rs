@@ -19,7 +19,7 @@ pub(super) fn command() -> Command {
             "Restore a backup to a new place, or in place of the live database: then the server must be stopped, a \
              backup of what is there is made first, and what is there is set aside. Sessions in the backup are ended: \
              some may have been revoked since it was made. With --media-only the database stays as it is. Exit code 7 if the \
-             database was replaced and something is left to be done, which is then told.",
+             database was restored and something is left to be done, which is then told.",
         )
         .arg(Arg::new("id").value_name("ID").required(true).value_parser(which).help("Which; `latest` is the newest"))
         .arg(Arg::new("to").long("to").value_name("URL").help(
@@ -98,26 +98,43 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
         reason,
     };
     let restored = backups.restore(&cx.caller(), &wanted, &keys).await?;
-    let outcome = Outcome::record("petspark.backup.restore/v1", &restored, FIELDS);
-    let outcome = match &restored.problem {
-        None => outcome,
-        Some(problem) => outcome.exit(Exit::Unreachable).note(format!(
-            "The database WAS replaced, and this is left to be done: {problem}. Sessions are ended by `session revoke --all` \
-             before the server is started."
-        )),
-    };
-    let outcome = match &restored.media_problem {
-        None => outcome,
-        Some(problem) => outcome.exit(Exit::Unreachable).note(format!(
-            "The database WAS replaced, and files of uploads are missing in their store: {problem}. `backup restore {} \
-             --media-only` goes on with them.",
-            restored.backup_id
-        )),
-    };
+    let mut outcome = Outcome::record("petspark.backup.restore/v1", &restored, FIELDS);
+    for left in left_to_do(&wanted, &restored) {
+        outcome = outcome.exit(Exit::Unreachable).note(left);
+    }
     Ok(outcome.note(
         "What happened since the backup is not in it: people who were deleted since are there again, and so are API \
          keys that were revoked. See docs/OPERATING.md.",
     ))
+}
+
+/// What didn't work after the database was there, and what to do about it: in place of the live database, or
+/// beside it, at a place that the settings don't name.
+fn left_to_do(wanted: &Restore, restored: &Restored) -> impl Iterator<Item = String> {
+    let Restored { backup_id, place, .. } = restored;
+    let (done, there) = match wanted.destination {
+        Destination::New(_) => {
+            let done = format!("The live database was not touched. The backup was restored to {place}");
+            (done, ", with DATABASE_URL leading there")
+        }
+        Destination::InPlace | Destination::InPlaceOfDamaged => ("The database WAS replaced".to_owned(), ""),
+    };
+    let sessions = match restored.sessions_ended {
+        None if !wanted.keep_sessions => format!(
+            " Sessions are ended by `session revoke --all --confirm all --reason TEXT`{there}, before a server is started \
+             over it."
+        ),
+        _ => String::new(),
+    };
+    let unfinished =
+        restored.problem.as_ref().map(|problem| format!("{done}, and this is left to be done: {problem}.{sessions}"));
+    let incomplete = restored.media_problem.as_ref().map(|problem| {
+        format!(
+            "{done}, and files of uploads are missing in their store: {problem}. `backup restore {backup_id} \
+             --media-only` goes on with them{there}."
+        )
+    });
+    unfinished.into_iter().chain(incomplete)
 }
 
 const UPLOADS: &[Column<RestoredUploads>] = &[

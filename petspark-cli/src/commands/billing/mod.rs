@@ -145,6 +145,13 @@ impl Plugin for Billing {
             )
     }
 
+    fn runs_to_its_end(&self, args: &ArgMatches) -> Option<&'static str> {
+        let ("webhook", args) = args.subcommand()? else { return None };
+        let (_, args) = args.subcommand()?;
+        (!args.get_flag("dry-run"))
+            .then_some("given up in the middle, `billing webhook setup` would lose the secret, which Stripe tells once")
+    }
+
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
         Box::pin(async move {
             match args.subcommand() {

@@ -155,6 +155,9 @@ async fn migrations(cx: &Context) -> Verdict {
         Err(error @ MigrationError::Modified { .. }) => {
             fail(error.to_string(), expected, "Use the build that applied it, or find out who changed it.")
         }
+        Err(error @ MigrationError::Newer { .. }) => {
+            fail(error.to_string(), expected, "Use that release, or the backup from before it.")
+        }
         Err(error) => Verdict::Broken(chain(&error)),
     }
 }

@@ -68,6 +68,15 @@ impl Plugin for Migrate {
             .subcommand(copy::command())
     }
 
+    fn runs_to_its_end(&self, args: &ArgMatches) -> Option<&'static str> {
+        match args.subcommand() {
+            Some(("run", args)) if !args.get_flag("dry-run") => Some(
+                "given up in the middle, `migrate run` would leave some migrations applied and others not; how long it                  waits for others is said by --lock-timeout",
+            ),
+            _ => None,
+        }
+    }
+
     fn run<'a>(&'a self, cx: &'a Context, args: &'a ArgMatches) -> BoxFuture<'a, Result<Outcome, Failure>> {
         Box::pin(async move {
             match args.subcommand() {

@@ -27,9 +27,17 @@ pub(super) async fn status(database: &Database) -> Result<Outcome, Failure> {
             step.name
         ));
     }
-    // A database that knows more than this build is one that a newer release was at: fine.
+    let newer: Vec<_> = states.iter().filter(|step| step.state == State::Unknown).map(|step| &*step.name).collect();
+    if !newer.is_empty() {
+        outcome = outcome
+            .note(format!("A newer release was here, and applied what this build doesn't have: {}.", newer.join(", ")));
+    }
     Ok(match (count(State::Modified), pending) {
-        (0, 0) => outcome,
+        (0, 0) if newer.is_empty() => outcome,
+        (0, 0) => outcome.note("What this build needs is there."),
+        (0, pending) if !newer.is_empty() => outcome.exit(Exit::Conflict).note(format!(
+            "{pending} pending: replace this build by that release, or go back to the backup from before it by `backup restore`."
+        )),
         (0, pending) => outcome.exit(Exit::Conflict).note(format!("{pending} pending; apply them by `migrate run`.")),
         (modified, _) => outcome
             .exit(Exit::Conflict)

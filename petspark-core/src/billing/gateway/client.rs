@@ -29,6 +29,7 @@ pub(super) struct Client {
     outgoing: Outgoing,
     base: String,
     authorization: HeaderValue,
+    key: Secret,
     timeout: Duration,
     retry_after: Duration,
     pub(super) breaker: Breaker,
@@ -59,12 +60,17 @@ impl Client {
         authorization.set_sensitive(true);
         let base = settings.api_base.as_ref().map_or(STRIPE, |base| base.as_str()).to_owned();
         let (timeout, retry_after) = (settings.timeout, settings.retry_after);
-        Ok(Self { outgoing: Outgoing::new()?, base, authorization, timeout, retry_after, breaker: Breaker::new(clock) })
+        let (key, breaker) = (key.clone(), Breaker::new(clock));
+        Ok(Self { outgoing: Outgoing::new()?, base, authorization, key, timeout, retry_after, breaker })
     }
 
     async fn attempt(&self, request: Request<Full<Bytes>>, timeout: Duration) -> Attempt {
         match self.outgoing.send(request, timeout, MAX_BODY).await {
-            Ok(answer) => judge(answer.status().as_u16(), &answer.headers().clone(), answer.into_body()),
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                let body = if head.status.is_success() { body } else { without(body, self.key.expose()) };
+                judge(head.status.as_u16(), &head.headers, body)
+            }
             Err(fault) => Attempt::Failed { cause: fault.chain(), is_up: false },
         }
     }
@@ -131,6 +137,14 @@ impl StripeClient for Client {
     }
 }
 
+/// What is said of a refusal goes to operators and the log, and whoever refuses a key may repeat it.
+fn without(body: Bytes, key: &str) -> Bytes {
+    match std::str::from_utf8(&body) {
+        Ok(text) if text.contains(key) => text.replace(key, "[the key]").into(),
+        _ => body,
+    }
+}
+
 /// What an answer means (<https://docs.stripe.com/error-low-level>).
 fn judge(status: u16, headers: &HeaderMap, body: Bytes) -> Attempt {
     if (200..300).contains(&status) {
@@ -183,6 +197,14 @@ mod tests {
             .iter()
             .map(|(name, value)| (hyper::header::HeaderName::from_static(name), HeaderValue::from_static(value)));
         judge(status, &headers.collect(), Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    #[test]
+    fn a_key_that_is_refused_is_not_repeated() {
+        let body = Bytes::from_static(b"Invalid API Key provided: sk_test_hunter2");
+        assert_eq!(without(body.clone(), "sk_test_hunter2"), "Invalid API Key provided: [the key]");
+        assert_eq!(without(body.clone(), "sk_test_other"), body);
+        assert_eq!(without(Bytes::from_static(b"\xff"), "sk_test_hunter2"), Bytes::from_static(b"\xff"));
     }
 
     #[test]
