@@ -43,6 +43,14 @@ pub enum BackupError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The newest was to have the files of uploads, and has none: older ones may have the only copies.
+    #[error("backup {id} was to have the files of uploads, and has a list only ({problem}); nothing was removed")]
+    WithoutFiles {
+        /// Which.
+        id: BackupId,
+        /// Why.
+        problem: String,
+    },
     /// The database itself is damaged, and a backup of it would be.
     #[error("the database is damaged, so no backup was made: {0}")]
     Source(String),
@@ -122,7 +130,8 @@ impl Failure for BackupError {
             | Self::Newer { .. }
             | Self::Occupied(_)
             | Self::InUse(_)
-            | Self::NotOwner { .. } => Kind::Conflict,
+            | Self::NotOwner { .. }
+            | Self::WithoutFiles { .. } => Kind::Conflict,
             Self::Damaged { .. } | Self::Source(_) => Kind::Unprocessable,
             Self::Tools(_) | Self::NotCopied { .. } => Kind::Unavailable,
             Self::Denied(denied) => denied.kind(),
@@ -145,6 +154,7 @@ impl Failure for BackupError {
             Self::InUse(_) => "BACKUP_IN_USE",
             Self::NotCopied { .. } => "BACKUP_NOT_COPIED",
             Self::NotOwner { .. } => "BACKUP_NOT_OWNER",
+            Self::WithoutFiles { .. } => "BACKUP_WITHOUT_FILES",
             Self::Denied(denied) => denied.code(),
             Self::Migration(error) => error.code(),
             Self::Fault(fault) => fault.code(),

@@ -99,6 +99,8 @@ impl Backups {
 fn in_job(error: BackupError) -> Fault {
     match error {
         BackupError::Fault(fault) => fault,
+        // Another attempt would be another backup, and none goes meanwhile: its next time is soon enough.
+        error @ BackupError::WithoutFiles { .. } => Fault::lasting(chain(&error)),
         error => Fault::internal(chain(&error)),
     }
 }

@@ -24,6 +24,7 @@ mod restore;
 mod settings;
 mod store;
 mod target;
+mod with_files;
 
 pub use check::{Checked, Finding, Severity, Status};
 pub use create::NewBackup;

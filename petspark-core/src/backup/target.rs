@@ -32,7 +32,7 @@ pub(super) enum Note {
     Drill,
     /// It was removed by the rules.
     Pruned,
-    /// Files of uploads that it needs, and that were found damaged.
+    /// Files of uploads that it needs, and that were found damaged. They may be others' too: it outlives its backup.
     Damaged,
 }
 
@@ -174,6 +174,31 @@ impl Target {
         match self {
             Self::Folder(root) => read_small(&note_path(root, note, id), MAX_NOTE),
             Self::Bucket(store) => read_object(store, &note_key(note, id)?, MAX_NOTE).await,
+        }
+    }
+
+    /// Of which backups something is noted; some of them may be gone.
+    pub(super) async fn noted(&self, note: Note) -> Result<Vec<BackupId>, BackupError> {
+        let folder = format!("{NOTES}/{}/", note.folder());
+        let names = match self {
+            Self::Folder(root) => folder_names(&root.join(folder))?,
+            Self::Bucket(_) => {
+                let name = |(key, _): (ObjectKey, u64)| key.as_str().strip_prefix(&folder).map(str::to_owned);
+                self.keys(&folder).await?.into_iter().filter_map(name).collect()
+            }
+        };
+        Ok(names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect())
+    }
+
+    /// Whether there is a file, by its path.
+    pub(super) async fn has(&self, path: &str) -> Result<bool, BackupError> {
+        match self {
+            Self::Folder(root) => root.join(path).try_exists().map_err(BackupError::io),
+            Self::Bucket(store) => match store.head(&parsed(path)?).await {
+                Ok(_) => Ok(true),
+                Err(ObjectError::NotFound) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
