@@ -10,6 +10,7 @@ use crate::commands::args::{duration, flag};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
+use crate::output;
 use crate::plugin::{Failure, Plugin, required};
 
 pub(crate) struct Key;
@@ -208,15 +209,15 @@ async fn change(cx: &Context, schema: &str, step: &KeyStep, args: &ArgMatches) -
     // A key that isn't really made has no name yet.
     let fields: Vec<_> = CHANGES.iter().filter(|(title, _)| !(dry_run && *title == "made")).copied().collect();
     let outcome = Outcome::record(schema, &shown, &fields);
-    let outcome = match shown.unopened {
-        0 => outcome,
-        // Done all the same: the step doesn't need them. What is told comes before somebody takes a secret away.
-        left => outcome.note(format!(
-            "Signing keys and second factors that no secret which is set opens: {left}. They stay as they are; put the \
-             secret of that time at the end of auth.encryption_key, or of JWT_SECRET if that has none, and do this \
-             again. `check --only auth.secrets` says whether all is well."
-        )),
-    };
+    if shown.unopened > 0 {
+        // Done all the same, as the step doesn't need them; and said in every form, before somebody takes a secret away.
+        output::remark(&format!(
+            "Signing keys and second factors that no secret which is set opens: {}. They stay as they are; put the secret \
+             of that time at the end of auth.encryption_key, or of JWT_SECRET if that has none, and do this again. \
+             `check --only auth.secrets` says whether all is well.",
+            shown.unopened
+        ));
+    }
     Ok(match (dry_run, &shown.made, shown.changed) {
         (true, Some(_), _) => outcome.note("A key would be made, too. This is what would change; nothing was changed."),
         (true, None, _) => outcome.note("This is what would change; nothing was changed."),

@@ -10,7 +10,7 @@ use super::{BackupError, Backups, Listed};
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
 use crate::caller::Caller;
-use crate::clock::Timestamp;
+use crate::clock::{DAY, Timestamp};
 use crate::id::BackupId;
 
 /// A backup, and what becomes of it.
@@ -66,8 +66,12 @@ impl Backups {
     }
 
     async fn prune_all(&self, pruned: &mut Pruned) -> Result<(), BackupError> {
+        // All of that before anything goes: whoever is told that nothing was removed shall not lack something
+        // elsewhere. And reading, which may take long, before deciding: what is pinned or proven meanwhile counts.
+        for target in self.targets() {
+            self.require_good_newest(target).await?;
+        }
         let mut plans = Vec::new();
-        // All of them first: whoever is told that nothing was removed shall not lack something elsewhere.
         for target in self.targets() {
             plans.push((target, self.plan(target).await?));
         }
@@ -78,9 +82,20 @@ impl Backups {
             pruned.backups.extend(kept);
         }
         if !pruned.dry_run {
+            for target in self.targets() {
+                target.remove_leftovers(self.clock().now().before(DAY)).await?;
+            }
             self.drop_dead_drills().await;
         }
         Ok(())
+    }
+
+    async fn require_good_newest(&self, target: &Target) -> Result<(), BackupError> {
+        let Some(id) = target.ids().await?.pop() else { return Ok(()) };
+        match self.examine(target, id, &[]).await?.problem() {
+            None => Ok(()),
+            Some(problem) => Err(BackupError::Damaged { id, problem: format!("{problem}; nothing was removed") }),
+        }
     }
 
     /// What becomes of each backup.
@@ -89,14 +104,12 @@ impl Backups {
         for id in target.ids().await?.into_iter().rev() {
             listed.push(self.look_at(target, id).await?);
         }
-        let Some(newest) = listed.first() else { return Ok(Vec::new()) };
-        if let Some(problem) = self.examine(target, newest.id, &[]).await?.problem() {
-            return Err(BackupError::Damaged { id: newest.id, problem: format!("{problem}; nothing was removed") });
+        match self.without_files(listed.iter().filter_map(Listed::sound)) {
+            None => Ok(places::decide(&listed, &self.settings().backup.retention, self.wants_files(), target.name())),
+            Some((manifest, problem)) => {
+                Err(BackupError::WithoutFiles { id: manifest.id, problem: problem.to_owned() })
+            }
         }
-        if let Some((manifest, problem)) = self.without_files(listed.iter().filter_map(Listed::sound)) {
-            return Err(BackupError::WithoutFiles { id: manifest.id, problem: problem.to_owned() });
-        }
-        Ok(places::decide(&listed, &self.settings().backup.retention, self.wants_files(), target.name()))
     }
 
     async fn remove(&self, target: &Target, kept: &[Kept], pruned: &mut Pruned) -> Result<(), BackupError> {

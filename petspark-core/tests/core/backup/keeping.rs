@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use petspark_core::Failure as _;
 use petspark_core::backup::{BackupMedia, Backups, Finding, IdentityKey, NewBackup, Pruned, Retention, Status};
-use petspark_core::media::objects::{ObjectSettings, ObjectStore};
+use petspark_core::media::objects::{ObjectKey, ObjectSettings, ObjectStore};
 use petspark_core::testing::{TestApp, TestS3, on_both};
 
 use super::full::{files, media, rot};
@@ -246,5 +246,42 @@ on_both! {
         let refused = lab.backups.prune(&operator(), false, None).await.unwrap_err();
         assert!(refused.to_string().contains("nothing was removed"), "{refused}");
         assert_eq!(lab.ids().await, 2);
+    }
+    async fn what_is_pinned_while_pruning_looks_at_the_newest_stays(app: TestApp) {
+        let lab = lab(app).await;
+        let first = lab.create().await;
+        lab.create().await;
+        let pin = lab.folder().join("notes/pins").join(format!("{}.json", first.id));
+        let slow = lab.backups.clone().watched(move |_| {
+            fs::create_dir_all(pin.parent().unwrap()).unwrap();
+            fs::write(&pin, "{}\n").unwrap();
+        });
+        let pruned = prune(&slow).await;
+        assert_eq!((pruned.removed, pruned.media_files, lab.ids().await), (0, 0, 2));
+        assert!(pruned.backups.iter().all(|kept| kept.keep), "{pruned:?}");
+    }
+
+    async fn what_a_process_left_in_the_bucket_that_died_while_removing_goes_when_it_is_a_day_old(app: TestApp) {
+        let s3 = TestS3::start().await;
+        let lab = lab_with(app, |settings| settings.backup.bucket = Some(s3.settings())).await;
+        let bucket = ObjectStore::open(&s3.objects(lab.app.folder())).unwrap();
+        let first = lab.create().await;
+        let left = async || bucket.list(&format!("{}/", first.id), None, 10).await.unwrap().len();
+        bucket.put(&format!("notes/pruned/{}.json", first.id).parse().unwrap(), "{}".into()).await.unwrap();
+        bucket.delete(&format!("{}/manifest.json", first.id).parse().unwrap()).await.unwrap();
+        // Somebody copies uploads to here, which are named by ids too.
+        let copy: ObjectKey = lab.object(0).parse().unwrap();
+        bucket.put(&copy, "a photo".into()).await.unwrap();
+        lab.create().await;
+        let in_bucket = lab.backups.list(&operator(), true).await.unwrap();
+        assert_eq!((in_bucket.len(), left().await), (1, 2), "it isn't taken for a backup");
+        prune(&lab.backups).await;
+        assert_eq!(left().await, 2, "somebody may be putting it back");
+        lab.clock.advance(2 * DAY);
+        prune(&lab.backups).await;
+        assert_eq!((left().await, lab.backups.list(&operator(), true).await.unwrap().len()), (0, 1));
+        assert_eq!(bucket.read(&copy, 100).await.unwrap(), "a photo");
+        let drill = lab.backups.verify(&operator(), None, true, &[], false).await.unwrap();
+        assert!(drill.ok, "{drill:?}");
     }
 }
