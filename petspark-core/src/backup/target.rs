@@ -205,8 +205,9 @@ async fn files_of_backups(store: &ObjectStore) -> Result<Vec<(BackupId, ObjectIn
 
 /// Those of which the manifest is there, which comes last and goes first.
 fn manifests(files: &[(BackupId, ObjectInfo)]) -> Vec<BackupId> {
-    let is_manifest = |object: &ObjectInfo| object.key.as_str().ends_with(&format!("/{}", manifest::FILE));
-    files.iter().filter(|(_, object)| is_manifest(object)).map(|(id, _)| *id).collect()
+    let is_manifest =
+        |(id, object): &&(BackupId, ObjectInfo)| object.key.as_str() == format!("{id}/{}", manifest::FILE);
+    files.iter().filter(is_manifest).map(|(id, _)| *id).collect()
 }
 
 fn key(id: BackupId, name: &str) -> Result<ObjectKey, BackupError> {

@@ -62,8 +62,8 @@ impl Backups {
                 require_owner(&self.settings().backup.folder)?;
             }
             let before = noted(target, id).await?;
-            let mut files = before.files.clone();
-            files.extend(looked.damaged.iter().map(|file| file.path.clone()));
+            let found = looked.damaged.iter().map(|file| &file.path);
+            let files: BTreeSet<_> = before.files.iter().chain(found).take(MOST).cloned().collect();
             if files != before.files {
                 put(target, id, Noted { files }).await?;
             }
