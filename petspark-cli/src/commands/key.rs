@@ -10,6 +10,7 @@ use crate::commands::args::{duration, flag};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
+use crate::output;
 use crate::plugin::{Failure, Plugin, required};
 
 pub(crate) struct Key;
@@ -172,6 +173,7 @@ struct Changed {
     replaced: Option<Shown>,
     retired: Vec<Shown>,
     resealed: usize,
+    unopened: usize,
 }
 
 impl Changed {
@@ -180,8 +182,8 @@ impl Changed {
             [&changed.made, &changed.promoted, &changed.replaced].map(|key| key.as_ref().map(Shown::of));
         let retired: Vec<_> = changed.retired.iter().map(Shown::of).collect();
         let any = made.is_some() || promoted.is_some() || !retired.is_empty() || changed.resealed > 0;
-        let resealed = changed.resealed;
-        Self { changed: any && !dry_run, dry_run, made, promoted, replaced, retired, resealed }
+        let (resealed, unopened) = (changed.resealed, changed.unopened);
+        Self { changed: any && !dry_run, dry_run, made, promoted, replaced, retired, resealed, unopened }
     }
 }
 
@@ -195,6 +197,7 @@ const CHANGES: &[Column<Changed>] = &[
     ("replaced", |changed| name(changed.replaced.as_ref())),
     ("retired", |changed| changed.retired.iter().map(|key| &*key.kid).collect::<Vec<_>>().join(", ")),
     ("resealed", |changed| changed.resealed.to_string()),
+    ("unopened", |changed| changed.unopened.to_string()),
 ];
 
 async fn change(cx: &Context, schema: &str, step: &KeyStep, args: &ArgMatches) -> Result<Outcome, Failure> {
@@ -206,6 +209,15 @@ async fn change(cx: &Context, schema: &str, step: &KeyStep, args: &ArgMatches) -
     // A key that isn't really made has no name yet.
     let fields: Vec<_> = CHANGES.iter().filter(|(title, _)| !(dry_run && *title == "made")).copied().collect();
     let outcome = Outcome::record(schema, &shown, &fields);
+    if shown.unopened > 0 {
+        // Done all the same, as the step doesn't need them; and said in every form, before somebody takes a secret away.
+        output::remark(&format!(
+            "Signing keys and second factors that no secret which is set opens: {}. They stay as they are; put the secret \
+             of that time at the end of auth.encryption_key, or of JWT_SECRET if that has none, and do this again. \
+             `check --only auth.secrets` says whether all is well.",
+            shown.unopened
+        ));
+    }
     Ok(match (dry_run, &shown.made, shown.changed) {
         (true, Some(_), _) => outcome.note("A key would be made, too. This is what would change; nothing was changed."),
         (true, None, _) => outcome.note("This is what would change; nothing was changed."),

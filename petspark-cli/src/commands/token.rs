@@ -128,6 +128,7 @@ const FIELDS: &[Column<Report>] = &[
     ("not before", |report| report.of("not before")),
     ("issued", |report| report.of("issued")),
     ("session", |report| report.of("session")),
+    ("generation", |report| report.of("generation")),
     ("claims", |report| Value::Object(report.claims.clone()).to_string()),
 ];
 
@@ -141,7 +142,7 @@ async fn inspect(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let fields: Vec<_> = FIELDS.iter().filter(is_told).copied().collect();
     let outcome = Outcome::record("petspark.token.inspect/v1", &report, &fields);
     let outcome = match (kind, &report.api_key) {
-        (TokenKind::Refresh, _) => outcome.note("It renews a session, which `token revoke` ends."),
+        (TokenKind::Refresh, _) => outcome.note("It is for renewing a session, which `token revoke` ends."),
         (TokenKind::ApiKey, Some(name)) => outcome.note(format!("`apikey revoke {name}` ends it.")),
         _ => outcome,
     };

@@ -109,6 +109,24 @@ on_both! {
         assert_eq!(told["entries"][0]["reason"], "ticket-4711");
     }
 
+    fn without_the_files_that_it_was_to_have_a_backup_is_7_and_nothing_is_pruned(place) {
+        let place = with_people(place).with("PETSPARK__BACKUP__MEDIA", "full").with("PETSPARK__BACKUP__KEEP_LAST", "1");
+        create(&place);
+        crate::media::uploaded(&place);
+        let no_folder = place.write("no-folder", "").display().to_string();
+        let dead = [("PETSPARK__MEDIA__FOLDER", &*no_folder)];
+        let made = place.run_with(&dead, "backup create --json").expect(7).json();
+        assert!(made["media_problem"].is_string(), "{made}");
+        for line in ["backup prune --dry-run", "backup prune --yes"] {
+            place.run_with(&dead, line).expect(5).says("nothing was removed");
+        }
+        let checked = place.run_with(&dead, "backup check --json").expect(21).json();
+        let failed = |finding: &&serde_json::Value| finding["id"] == "backup.media.full" && finding["status"] == "fail";
+        assert_eq!(checked["findings"].as_array().unwrap().iter().filter(failed).count(), 1, "{checked}");
+        create(&place);
+        place.ok("backup prune --yes");
+    }
+
     fn a_full_backup_gives_uploads_back(place) {
         let place = with_people(place);
         let photo = crate::media::uploaded(&place);

@@ -35,6 +35,20 @@ on_both! {
         place.run("key rotate --overlap soon").expect(2);
         place.run("key rotate media").expect(2);
     }
+
+    fn what_no_secret_opens_is_told_before_somebody_takes_one_away(place) {
+        let (old, new) = ("5c1e0d7fa9384b62b0f7c4d2e8816a3594cb7d0f2e6a41c8", "0b6f3f6a91d24c58b7e2aa01f39d5e47c8126bd07f4e93a5");
+        place.ok("migrate run");
+        place.run_with(&[("JWT_SECRET", old)], "key generate").expect(0);
+        let lacking = place.run_with(&[("JWT_SECRET", new)], "key rotate --json").expect(0).says("auth.secrets");
+        assert_eq!((&lacking.json()["unopened"], &lacking.json()["resealed"]), (&1.into(), &0.into()));
+        let both = format!("{new},{old}");
+        let done = place.run_with(&[("JWT_SECRET", &both)], "key rotate --json").expect(0);
+        assert_eq!((&done.json()["unopened"], &done.json()["resealed"]), (&0.into(), &1.into()));
+        assert!(!done.stderr.contains("auth.secrets"), "{}", done.stderr);
+        let told = place.ok("audit list --action sensitive_update_sealed_secrets --json").json();
+        assert_eq!(told["entries"].as_array().unwrap().len(), 2, "{told}");
+    }
 }
 
 #[test]

@@ -71,6 +71,8 @@ text_enum! {
         SigningKeyPromoted = "sensitive_update_signing_key",
         /// A signing key was retired.
         SigningKeyRetired = "sensitive_delete_signing_key",
+        /// Signing keys or second factors were sealed by the newest secret, as far as one that is set opened them.
+        SecretsResealed = "sensitive_update_sealed_secrets",
         /// Somebody was kept from signing in: suspended or banned.
         LoginLocked = "authn_login_lock",
         /// Somebody who was suspended or banned may sign in again.

@@ -23,6 +23,7 @@ mod permission;
 mod recovery;
 mod refresh_limit;
 mod refresh_token;
+mod refresh_worth;
 mod rescue;
 pub(crate) mod sealed;
 mod sealed_with;

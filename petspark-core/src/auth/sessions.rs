@@ -4,25 +4,15 @@
 use super::access_token::{Claims, Rejected};
 use super::api_key;
 use super::refresh_token::Presented;
+use super::refresh_worth::Worth;
 use super::session::{SessionState, Tokens};
-use super::store::{self, SessionRow};
-use super::user::UserStatus;
+use super::store;
 use super::{Auth, AuthError};
 use crate::audit::{self, Action, Event, Subject};
 use crate::caller::{Caller, Origin};
 use crate::clock::Timestamp;
 use crate::id::SessionId;
 use crate::mail::{self, Mail, Recipient, Template};
-
-/// What a refresh token is that its session has moved on from.
-enum Outdated {
-    /// Presented again because the answer got lost, or by another tab at the same moment.
-    Benign,
-    /// Outdated on purpose a moment ago, by a new password or a second factor.
-    Overtaken,
-    /// Somebody has a copy.
-    Stolen,
-}
 
 impl Auth {
     /// Exchanges a refresh token for the next pair. Callers who present the same token at the
@@ -59,25 +49,21 @@ impl Auth {
     ) -> Result<Tokens, AuthError> {
         let session = presented.session;
         let row = store::find_session(&self.0.db, session).await?.ok_or(AuthError::RefreshInvalid)?;
-        if row.revoked_at.is_some() || row.deleted || row.status != UserStatus::Active {
-            return Err(AuthError::RefreshInvalid);
-        }
-        if row.idle_expires_at <= now || row.absolute_expires_at <= now {
-            return Err(AuthError::RefreshExpired);
-        }
         let caller = Caller::anonymous().from(origin);
-        if row.generation < presented.generation {
-            // Signed by us, yet newer than the database: a restored backup, or a leaked key.
-            tracing::error!(%session, "a refresh token is newer than its session");
-            let event =
-                Event::new(Action::TokenReuse).on(Subject::Session(session)).failed().reason("newer_than_session");
-            audit::record_now(&self.0.db, now, &caller, event).await?;
-            return Err(AuthError::RefreshInvalid);
-        }
-        match self.judge(presented, &row, now) {
-            Outdated::Benign => self.renewed_tokens(session, &row.into(), now).await,
-            Outdated::Overtaken => Err(AuthError::RefreshInvalid),
-            Outdated::Stolen => {
+        match Worth::of(presented, &row, now, self.0.settings.refresh_grace) {
+            Worth::SessionExpired => Err(AuthError::RefreshExpired),
+            Worth::Newer => {
+                // Signed by us, yet newer than the database: a restored backup, or a leaked key.
+                tracing::error!(%session, "a refresh token is newer than its session");
+                let event =
+                    Event::new(Action::TokenReuse).on(Subject::Session(session)).failed().reason("newer_than_session");
+                audit::record_now(&self.0.db, now, &caller, event).await?;
+                Err(AuthError::RefreshInvalid)
+            }
+            Worth::SameAgain => self.renewed_tokens(session, &row.into(), now).await,
+            // The present one was refused a moment ago: whoever may sign in again since then tries again.
+            Worth::SessionEnded | Worth::Overtaken | Worth::Renews => Err(AuthError::RefreshInvalid),
+            Worth::Stolen => {
                 let mut tx = self.0.db.begin().await?;
                 store::revoke_session(&mut tx, session, "refresh_reuse", now).await?;
                 let event = Event::new(Action::TokenReuse).on(Subject::User(row.user_id)).failed();
@@ -89,17 +75,6 @@ impl Auth {
                 Err(AuthError::RefreshReused)
             }
         }
-    }
-
-    fn judge(&self, presented: Presented, row: &SessionRow, now: Timestamp) -> Outdated {
-        let is_recent = now.since(row.rotated_at) <= self.0.settings.refresh_grace;
-        if presented.generation < row.floor_generation {
-            let nothing_since = row.generation == row.floor_generation;
-            return if is_recent && nothing_since { Outdated::Overtaken } else { Outdated::Stolen };
-        }
-        let is_predecessor = row.generation == presented.generation + 1;
-        let has_arrived = row.acknowledged_generation >= row.generation;
-        if is_predecessor && (is_recent || !has_arrived) { Outdated::Benign } else { Outdated::Stolen }
     }
 
     /// Ends the session that either token belongs to. An access token may have expired; a token

@@ -1,5 +1,8 @@
 //! What a token says and which rules it keeps, for an operator who wonders why one is refused.
-//! Whether it counts is decided by [`Auth::authenticate`] alone, and only repeated here.
+//! Whether it counts is decided by [`Auth::authenticate`], and of a refresh token by what [`Auth::refresh`]
+//! asks too, and only repeated here.
+
+mod refresh;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -55,7 +58,8 @@ pub struct RuleVerdict {
 pub struct TokenReport {
     /// What it is for. What is no token at all is looked at as an access token.
     pub kind: TokenKind,
-    /// Whether a request with this token would be let in now; of a refresh token, whether its session is alive.
+    /// Whether a request with this token would be let in now; of a refresh token, whether it would get the next.
+    /// How often a session may be renewed is counted by servers, and isn't looked at.
     pub accepted: bool,
     /// The API key's name.
     pub api_key: Option<String>,
@@ -78,7 +82,7 @@ impl Auth {
             return self.report_api_key(id, token).await;
         }
         if let Some(presented) = self.0.refresh.verify(token) {
-            return self.report_refresh(presented.session).await;
+            return self.report_refresh(presented).await;
         }
         let now = self.0.clock.now();
         let ring = self.key_ring_with_news().await?;
@@ -121,18 +125,6 @@ impl Auth {
         Ok(TokenReport { kind: TokenKind::ApiKey, accepted, api_key, header, claims, rules })
     }
 
-    async fn report_refresh(&self, session: SessionId) -> Result<TokenReport, AuthError> {
-        let session = by_state(store::find_session_state(&self.0.db, session).await?, None);
-        let alive = session.verdict == Verdict::Pass;
-        let rules = vec![
-            rule("form", true, "a refresh token".to_owned()),
-            rule("signature", true, "right".to_owned()),
-            session,
-        ];
-        let (header, claims) = (Map::new(), Map::new());
-        Ok(TokenReport { kind: TokenKind::Refresh, accepted: alive, api_key: None, header, claims, rules })
-    }
-
     async fn by_session(&self, claims: &Map<String, Value>) -> Result<RuleVerdict, AuthError> {
         let id = |name| claims.get(name).and_then(Value::as_str);
         let ids = id("sid")
@@ -142,26 +134,29 @@ impl Auth {
             return Ok(rule("session", false, "the token names none".to_owned()));
         };
         let version = claims.get("sv").and_then(Value::as_i64).unwrap_or(-1);
-        Ok(by_state(store::find_session_state(&self.0.db, session).await?, Some((user, version))))
+        Ok(by_state(store::find_session_state(&self.0.db, session).await?, user, version))
     }
 }
 
 /// Whether a session lets somebody in; an access token says as whom, and in which version of theirs.
-fn by_state(state: Option<SessionState>, claimed: Option<(UserId, i64)>) -> RuleVerdict {
-    let Some(state) = state else { return rule("session", false, "there is no such session".to_owned()) };
-    let (user, version) = claimed.unwrap_or((state.user_id, state.session_version));
+fn by_state(state: Option<SessionState>, user: UserId, version: i64) -> RuleVerdict {
+    let Some(state) = state else { return rule("session", false, NO_SESSION.to_owned()) };
     let alive = state.accepts(user, version);
     let found = if state.revoked {
-        "the session was ended"
+        ENDED
     } else if state.session_version != version {
         "all sessions of the user were ended"
     } else if alive {
         "alive"
     } else {
-        "the user may not sign in"
+        MAY_NOT
     };
     rule("session", alive, found.to_owned())
 }
+
+const NO_SESSION: &str = "there is no such session";
+const ENDED: &str = "the session was ended";
+const MAY_NOT: &str = "the user may not sign in";
 
 fn rule(rule: &'static str, kept: bool, found: String) -> RuleVerdict {
     RuleVerdict { rule, verdict: if kept { Verdict::Pass } else { Verdict::Fail }, found }
@@ -196,13 +191,12 @@ fn by_key(ring: &KeyRing, header: &Map<String, Value>, token: &str) -> [RuleVerd
 }
 
 /// The three times, each with its distance to now.
-fn by_time(claims: &Map<String, Value>, now: Timestamp) -> [RuleVerdict; 3] {
-    let now = now.as_seconds();
+fn by_time(claims: &Map<String, Value>, clock: Timestamp) -> [RuleVerdict; 3] {
+    let now = clock.as_seconds();
     let one = |name: &'static str, kept: &dyn Fn(i64) -> bool| {
         let at = claims.get(name).and_then(Value::as_i64);
         let found = match at {
-            Some(at) if at > now => format!("in {} s", at.saturating_sub(now)),
-            Some(at) => format!("{} s ago", now.saturating_sub(at)),
+            Some(at) => distance(at, clock),
             None => shown(claims, name),
         };
         (at.is_some_and(kept), found)
@@ -218,4 +212,13 @@ fn by_time(claims: &Map<String, Value>, now: Timestamp) -> [RuleVerdict; 3] {
         rule("not before", not_before.0, not_before.1),
         rule("issued", issued.0, issued.1),
     ]
+}
+
+fn distance(second: i64, now: Timestamp) -> String {
+    let now = now.as_seconds();
+    if second > now {
+        format!("in {} s", second.saturating_sub(now))
+    } else {
+        format!("{} s ago", now.saturating_sub(second))
+    }
 }

@@ -184,11 +184,12 @@ impl Backups {
             findings.extend(one.findings.iter().cloned());
             examined.push(one);
         }
-        findings.extend(self.state(&ids, &examined).await?);
+        let sound = self.sound(&ids, &examined).await?;
+        findings.extend(self.state(&ids, &sound).await?);
         if let Some(manifest) = examined.last().and_then(|one| one.manifest.as_ref()) {
             findings.push(self.has_media(manifest, keys).await);
-            findings.extend(self.is_full(manifest));
         }
+        findings.extend(self.is_full(&sound));
         findings.push(self.is_elsewhere(ids.last().copied()).await);
         findings.extend(external);
         Ok(self.checked(id, findings, started).await)

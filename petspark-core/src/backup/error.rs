@@ -46,6 +46,14 @@ pub enum BackupError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The newest was to have the files of uploads, and has none: older ones may have the only copies.
+    #[error("backup {id} was to have the files of uploads, and has a list only ({problem}); nothing was removed")]
+    WithoutFiles {
+        /// Which.
+        id: BackupId,
+        /// Why.
+        problem: String,
+    },
     /// The database itself is damaged, and a backup of it would be.
     #[error("the database is damaged, so no backup was made: {0}")]
     Source(String),
@@ -132,9 +140,12 @@ impl Failure for BackupError {
         match self {
             Self::NotFound => Kind::NotFound,
             Self::Settings(_) | Self::Key(_) | Self::NoKey(_) => Kind::Invalid,
-            Self::Locked | Self::Newer { .. } | Self::Occupied(_) | Self::InUse(_) | Self::NotOwner { .. } => {
-                Kind::Conflict
-            }
+            Self::Locked
+            | Self::Newer { .. }
+            | Self::Occupied(_)
+            | Self::InUse(_)
+            | Self::NotOwner { .. }
+            | Self::WithoutFiles { .. } => Kind::Conflict,
             Self::Damaged { .. } | Self::Source(_) => Kind::Unprocessable,
             Self::Tools(_) | Self::NoSpace { .. } | Self::NotCopied { .. } => Kind::Unavailable,
             Self::Denied(denied) => denied.kind(),
@@ -158,6 +169,7 @@ impl Failure for BackupError {
             Self::InUse(_) => "BACKUP_IN_USE",
             Self::NotCopied { .. } => "BACKUP_NOT_COPIED",
             Self::NotOwner { .. } => "BACKUP_NOT_OWNER",
+            Self::WithoutFiles { .. } => "BACKUP_WITHOUT_FILES",
             Self::Denied(denied) => denied.code(),
             Self::Migration(error) => error.code(),
             Self::Fault(fault) => fault.code(),

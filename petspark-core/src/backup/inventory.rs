@@ -65,18 +65,19 @@ impl Backups {
         list.await.map(Some)
     }
 
-    /// Every so-manieth object of it.
+    /// Every so-manieth object of it, and whichever else is wanted.
     pub(super) async fn sample(
         &self,
         target: &Target,
         manifest: &Manifest,
         every: u64,
+        is_wanted: impl Fn(&Kept) -> bool,
     ) -> Result<Vec<Kept>, BackupError> {
         let Some(mut list) = self.list_of(target, manifest).await? else { return Ok(Vec::new()) };
         let (mut chosen, mut seen) = (Vec::new(), 0_u64);
         while let Some(batch) = list.next().await? {
             for kept in batch {
-                if seen.is_multiple_of(every) {
+                if seen.is_multiple_of(every) || is_wanted(&kept) {
                     chosen.push(kept);
                 }
                 seen += 1;

@@ -34,15 +34,17 @@ impl Handler for MakeBackup {
     fn run<'a>(&'a self, _: &'a Job) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let (backups, caller) = (&self.0, Caller::system());
-            let made = backups.create(&caller, &NewBackup::default()).await;
-            let pruned = match made {
-                Ok(_) => backups.prune(&caller, false, None).await.map(drop),
-                // An operator is at it by hand: so there is one.
-                Err(BackupError::Locked) => Ok(()),
-                Err(error) => Err(error),
+            let done = async {
+                backups.create(&caller, &NewBackup::default()).await?;
+                backups.prune(&caller, false, None).await.map(drop)
             };
+            let done = done.await;
             backups.tell_metrics(&caller).await;
-            pruned.map_err(in_job)
+            match done {
+                // An operator is at it by hand: there is a backup, or will be, and what can go goes next time.
+                Err(BackupError::Locked) => Ok(()),
+                done => done.map_err(in_job),
+            }
         })
     }
 }
@@ -99,6 +101,8 @@ impl Backups {
 fn in_job(error: BackupError) -> Fault {
     match error {
         BackupError::Fault(fault) => fault,
+        // Another attempt would be another backup, and none goes meanwhile: its next time is soon enough.
+        error @ BackupError::WithoutFiles { .. } => Fault::lasting(chain(&error)),
         error => Fault::internal(chain(&error)),
     }
 }

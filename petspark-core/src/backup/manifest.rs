@@ -138,6 +138,18 @@ pub struct ManifestEncryption {
     pub canary: String,
 }
 
+impl ManifestMedia {
+    /// It has the files of uploads.
+    pub(super) fn has_files(&self) -> bool {
+        self.mode == BackupMedia::Full
+    }
+
+    /// It was to have them, whatever became of that.
+    pub(super) fn was_to_have_files(&self) -> bool {
+        self.has_files() || self.problem.is_some()
+    }
+}
+
 impl Manifest {
     /// All rows of all tables.
     #[must_use]

@@ -26,13 +26,17 @@ impl Backups {
         let mut text = Text::default();
         for target in self.targets() {
             let labels = format!("database=\"{database}\",target=\"{}\"", target.name());
-            let (mut valid, mut newest, mut proven): (u64, Option<super::Manifest>, Option<drill::Drill>) =
-                (0, None, None);
+            let (mut valid, mut newest, mut newest_with_files, mut proven) = (0_u64, None, None, None::<drill::Drill>);
             for id in target.ids().await? {
-                let looked_at = self.look_at(target, id).await?;
-                if let (Some(manifest), None) = (looked_at.manifest, looked_at.problem) {
+                if let Some(manifest) = self.look_at(target, id).await?.sound() {
                     valid += 1;
-                    newest = Some(manifest);
+                    if manifest.media.has_files() {
+                        newest_with_files = Some(manifest.finished_at);
+                    }
+                    // One that lacks files of uploads which it was to have is no success.
+                    if manifest.media.problem.is_none() {
+                        newest = Some(manifest.clone());
+                    }
                 }
                 if let Some(drill) = drill::last(target, id).await?.filter(|drill| drill.ok)
                     && proven.as_ref().is_none_or(|last| last.finished_at < drill.finished_at)
@@ -59,6 +63,14 @@ impl Backups {
                 );
                 text.gauge("petspark_backup_duration_seconds", "How long the newest took.", &labels, took);
                 text.gauge("petspark_backup_size_bytes", "What the newest takes.", &labels, manifest.bytes() as f64);
+            }
+            if let Some(at) = newest_with_files {
+                text.gauge(
+                    "petspark_backup_media_last_success_timestamp_seconds",
+                    "When the newest with the files of uploads was complete.",
+                    &labels,
+                    seconds(at),
+                );
             }
             if let Some(drill) = proven {
                 let at = seconds(drill.finished_at);

@@ -25,6 +25,7 @@ mod scratch;
 mod settings;
 mod store;
 mod target;
+mod with_files;
 
 pub use check::{Checked, Finding, Severity, Status};
 pub use create::NewBackup;

@@ -36,7 +36,7 @@ pub struct Operation {
     pub kind: OperationKind,
     /// With which backup.
     pub backup_id: Option<BackupId>,
-    /// Whether it worked.
+    /// Whether it worked. A backup that lacks files of uploads which it was to have did not.
     pub succeeded: bool,
     /// More, depending on what it was.
     #[sqlx(json)]
@@ -50,7 +50,7 @@ pub struct Operation {
 /// When things last went well.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LastOperations {
-    /// The last backup that was made.
+    /// The last backup that was made as it was to be.
     pub backup: Option<Operation>,
     /// The last drill that succeeded.
     pub drill: Option<Operation>,
@@ -80,8 +80,12 @@ impl Backups {
     pub(super) async fn log_backup(&self, made: &Result<Manifest, BackupError>, started: Timestamp) {
         match made {
             Ok(manifest) => {
-                let details = json!({ "bytes": manifest.bytes(), "rows": manifest.rows() });
-                self.log(OperationKind::Backup, Some(manifest.id), true, details, started).await;
+                let mut details = json!({ "bytes": manifest.bytes(), "rows": manifest.rows() });
+                if let Some(problem) = &manifest.media.problem {
+                    details["media_problem"] = json!(problem);
+                }
+                let is_whole = manifest.media.problem.is_none();
+                self.log(OperationKind::Backup, Some(manifest.id), is_whole, details, started).await;
             }
             Err(error) => {
                 let details = json!({ "problem": chain(error) });

@@ -3,6 +3,9 @@
 //!
 //! Beside them are notes: which were pinned, pruned, or proven by a drill, and what was found damaged.
 
+mod notes;
+
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,10 +13,13 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
+pub(super) use notes::Note;
+
 use super::{BackupError, manifest};
+use crate::clock::Timestamp;
 use crate::error::Fault;
 use crate::id::BackupId;
-use crate::media::objects::{ObjectError, ObjectKey, ObjectStore};
+use crate::media::objects::{ObjectError, ObjectInfo, ObjectKey, ObjectStore};
 use crate::private;
 
 /// One of the two.
@@ -23,36 +29,10 @@ pub(super) enum Target {
     Bucket(ObjectStore),
 }
 
-/// What is noted of a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Note {
-    /// It stays, whatever the rules say.
-    Pin,
-    /// The last drill with it, and how that went.
-    Drill,
-    /// It was removed by the rules.
-    Pruned,
-    /// Files of uploads that it needs, and that were found damaged.
-    Damaged,
-}
-
-impl Note {
-    fn folder(self) -> &'static str {
-        match self {
-            Self::Pin => "pins",
-            Self::Drill => "drills",
-            Self::Pruned => "pruned",
-            Self::Damaged => "damaged",
-        }
-    }
-}
-
-const NOTES: &str = "notes";
 /// What the names of unfinished backups begin with.
 pub(super) const PARTIAL: &str = ".partial-";
 /// Objects listed in one go.
 const LISTED: usize = 1000;
-const MAX_NOTE: u64 = 1 << 20;
 /// Bytes sent in one piece.
 const CHUNK: usize = 256 << 10;
 
@@ -69,11 +49,7 @@ impl Target {
     pub(super) async fn ids(&self) -> Result<Vec<BackupId>, BackupError> {
         let mut ids = match self {
             Self::Folder(root) => folder_names(root)?.iter().filter_map(|name| name.parse().ok()).collect(),
-            Self::Bucket(_) => {
-                let keys = self.keys("").await?;
-                let id = |(key, _): &(ObjectKey, u64)| key.as_str().strip_suffix("/manifest.json")?.parse().ok();
-                keys.iter().filter_map(id).collect::<Vec<BackupId>>()
-            }
+            Self::Bucket(store) => manifests(&files_of_backups(store).await?),
         };
         ids.sort_unstable();
         Ok(ids)
@@ -170,47 +146,32 @@ impl Target {
         }
     }
 
-    pub(super) async fn note(&self, note: Note, id: BackupId) -> Result<Option<Vec<u8>>, BackupError> {
-        match self {
-            Self::Folder(root) => read_small(&note_path(root, note, id), MAX_NOTE),
-            Self::Bucket(store) => read_object(store, &note_key(note, id)?, MAX_NOTE).await,
+    /// Removes what is left in a bucket of backups that were pruned, if it is older than that: who removed them may have
+    /// died over it. What was never noted is nobody's business: ids look like other people's names. In a folder
+    /// they are found by their own.
+    pub(super) async fn remove_leftovers(&self, before: Timestamp) -> Result<(), BackupError> {
+        let Self::Bucket(store) = self else { return Ok(()) };
+        let (files, mut gone) = (files_of_backups(store).await?, HashSet::new());
+        gone.extend(self.noted(Note::Pruned).await?);
+        for id in manifests(&files) {
+            gone.remove(&id);
         }
+        for (_, object) in files.iter().filter(|(id, object)| gone.contains(id) && object.modified_at < before) {
+            store.delete(&object.key).await?;
+        }
+        Ok(())
     }
 
-    pub(super) async fn put_note(&self, note: Note, id: BackupId, text: Vec<u8>) -> Result<(), BackupError> {
+    /// Whether there is a file, by its path.
+    pub(super) async fn has(&self, path: &str) -> Result<bool, BackupError> {
         match self {
-            Self::Folder(root) => write_whole(&note_path(root, note, id), &text),
-            Self::Bucket(store) => Ok(store.put(&note_key(note, id)?, Bytes::from(text)).await?),
-        }
-    }
-
-    /// Notes that a backup stays whatever the rules say, or no longer.
-    pub(super) async fn pin(&self, id: BackupId, pinned: bool) -> Result<(), BackupError> {
-        match pinned {
-            true => self.put_note(Note::Pin, id, b"{}\n".to_vec()).await,
-            false => self.remove_note(Note::Pin, id).await,
-        }
-    }
-
-    pub(super) async fn remove_note(&self, note: Note, id: BackupId) -> Result<(), BackupError> {
-        match self {
-            Self::Folder(root) => match fs::remove_file(note_path(root, note, id)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(BackupError::io(error)),
-                _ => Ok(()),
+            Self::Folder(root) => root.join(path).try_exists().map_err(BackupError::io),
+            Self::Bucket(store) => match store.head(&parsed(path)?).await {
+                Ok(_) => Ok(true),
+                Err(ObjectError::NotFound) => Ok(false),
+                Err(error) => Err(error.into()),
             },
-            Self::Bucket(store) => Ok(store.delete(&note_key(note, id)?).await?),
         }
-    }
-
-    /// Whether something was ever noted here; looks at a folder only.
-    pub(super) fn has_notes(&self) -> Result<bool, BackupError> {
-        let Self::Folder(root) = self else { return Ok(false) };
-        for kind in folder_names(&root.join(NOTES))? {
-            if !folder_names(&root.join(NOTES).join(kind))?.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     async fn keys(&self, beginning: &str) -> Result<Vec<(ObjectKey, u64)>, BackupError> {
@@ -226,20 +187,35 @@ impl Target {
     }
 }
 
+/// Every file of every backup in a bucket, whole or not. Names of ids come before all others there, of which there may be
+/// very many.
+async fn files_of_backups(store: &ObjectStore) -> Result<Vec<(BackupId, ObjectInfo)>, BackupError> {
+    let (mut files, mut last) = (Vec::new(), None);
+    loop {
+        let page = store.list("", last.as_ref(), LISTED).await?;
+        last = page.last().map(|object| object.key.clone());
+        let id = |object: &ObjectInfo| object.key.as_str().split_once('/')?.0.parse().ok();
+        files.extend(page.into_iter().filter_map(|object| Some((id(&object)?, object))));
+        // An id begins with a hexadecimal digit.
+        if last.as_ref().is_none_or(|last| last.as_str() >= "g") {
+            return Ok(files);
+        }
+    }
+}
+
+/// Those of which the manifest is there, which comes last and goes first.
+fn manifests(files: &[(BackupId, ObjectInfo)]) -> Vec<BackupId> {
+    let is_manifest =
+        |(id, object): &&(BackupId, ObjectInfo)| object.key.as_str() == format!("{id}/{}", manifest::FILE);
+    files.iter().filter(is_manifest).map(|(id, _)| *id).collect()
+}
+
 fn key(id: BackupId, name: &str) -> Result<ObjectKey, BackupError> {
     parsed(&format!("{id}/{name}"))
 }
 
 pub(super) fn parsed(path: &str) -> Result<ObjectKey, BackupError> {
     path.parse().map_err(|error| Fault::internal(error).into())
-}
-
-fn note_key(note: Note, id: BackupId) -> Result<ObjectKey, BackupError> {
-    format!("{NOTES}/{}/{id}.json", note.folder()).parse().map_err(|error| Fault::internal(error).into())
-}
-
-fn note_path(root: &Path, note: Note, id: BackupId) -> PathBuf {
-    root.join(NOTES).join(note.folder()).join(format!("{id}.json"))
 }
 
 async fn read_object(store: &ObjectStore, key: &ObjectKey, most: u64) -> Result<Option<Vec<u8>>, BackupError> {

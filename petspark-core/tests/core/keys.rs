@@ -263,6 +263,33 @@ on_both! {
         done.auth().verify_second_factor(mfa_token.expose(), &code, Client::default()).await.unwrap();
     }
 
+    async fn what_no_secret_opens_is_counted_and_written_down_and_stays_as_it_is(app: TestApp) {
+        let ada = app.register("ada").await;
+        generate(&app.petspark).await;
+        let factor = app.petspark.auth().begin_totp(&ada.caller).await.unwrap().secret;
+        app.petspark.auth().confirm_totp(&ada.caller, &totp_code(&factor, app.clock.now())).await.unwrap();
+        let mut settings = app.petspark.settings().clone();
+        settings.auth.jwt_secret = Some(Secret::new("0b6f3f6a91d24c58b7e2aa01f39d5e47c8126bd07f4e93a5d1c0e8b7426f9a3d"));
+        let without = PetSpark::open_with(settings, Migrate::Never, app.clock.clone()).await.unwrap();
+        let rotate = KeyStep::Rotate { overlap: 24 * 60 * MINUTE };
+        let sealed = "SELECT CAST(COUNT(*) AS TEXT) FROM totp_factors WHERE confirmed_at IS NOT NULL";
+        let told = "SELECT CAST(details AS TEXT) FROM audit_log WHERE action = 'sensitive_update_sealed_secrets' ORDER BY id";
+        for counted in [
+            without.auth().preview_keys(&operator(), &rotate).await.unwrap(),
+            without.auth().change_keys(&operator(), &rotate).await.unwrap(),
+        ] {
+            assert_eq!((counted.resealed, counted.unopened), (0, 2));
+        }
+        let rows = texts(&app, told).await;
+        assert_eq!(rows.len(), 2, "one for factors and one for keys, and none by the preview: {rows:?}");
+        assert!(rows.iter().all(|row| row.contains("\"unopened\"")), "{rows:?}");
+        assert_eq!(texts(&app, sealed).await, ["1"]);
+        without.close().await;
+        // By the right secret it opens as before.
+        let counted = app.petspark.auth().change_keys(&operator(), &rotate).await.unwrap();
+        assert_eq!((counted.resealed, counted.unopened), (0, 0));
+    }
+
     async fn of_refresh_tokens_and_api_keys_it_is_told_what_they_are(app: TestApp) {
         let ada = app.register("ada").await;
         let auth = app.petspark.auth();

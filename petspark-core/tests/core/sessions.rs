@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use petspark_core::auth::{AuthError, Client, Password, SessionSelection, Tokens};
+use petspark_core::auth::{AuthError, Client, Password, SessionSelection, Tokens, Verdict};
 use petspark_core::mail::Template;
 use petspark_core::testing::{TestApp, TestUser, on_both};
 use petspark_core::{Caller, Origin, Secret, SessionId};
@@ -17,6 +17,13 @@ async fn refresh(app: &TestApp, token: &Secret) -> Result<Tokens, AuthError> {
 
 async fn use_once(app: &TestApp, tokens: &Tokens) -> Result<Caller, AuthError> {
     app.petspark.auth().authenticate(tokens.access.expose()).await
+}
+
+/// Whether a token is accepted, and which rules it breaks.
+async fn broken(app: &TestApp, token: &Secret) -> (bool, Vec<&'static str>) {
+    let told = app.petspark.auth().inspect_token(&Caller::operator("test"), token.expose()).await.unwrap();
+    let broken = told.rules.iter().filter(|rule| rule.verdict == Verdict::Fail);
+    (told.accepted, broken.map(|rule| rule.rule).collect())
 }
 
 async fn sign_in(app: &TestApp) -> Tokens {
@@ -100,6 +107,36 @@ on_both! {
             assert_eq!(matches!(refused, AuthError::RefreshReused), stolen, "{refused:?}");
             assert_eq!(use_once(&app, tokens).await.is_err(), stolen);
         }
+    }
+
+    async fn inspecting_a_refresh_token_says_what_renewing_would_and_does_nothing(app: TestApp) {
+        let first = app.register("ada").await.signed_in.tokens;
+        assert_eq!(broken(&app, &first.refresh).await, (true, vec![]));
+        let second = refresh(&app, &first.refresh).await.unwrap();
+        assert!(use_once(&app, &second).await.is_ok());
+        assert_eq!(broken(&app, &first.refresh).await, (true, vec![]), "within the grace period");
+        app.clock.advance(GRACE);
+        assert_eq!(broken(&app, &first.refresh).await, (false, vec!["generation"]));
+        assert_eq!(broken(&app, &second.refresh).await, (true, vec![]), "nothing was ended by looking");
+        assert!(matches!(refresh(&app, &first.refresh).await, Err(AuthError::RefreshReused)));
+        assert_eq!(broken(&app, &second.refresh).await, (false, vec!["session"]));
+        // Unused for too long, and begun too long ago.
+        let settings = &app.petspark.settings().auth;
+        let mut bob = app.register("bob").await.signed_in.tokens;
+        let end = app.clock.now().after(settings.session_absolute_ttl);
+        let step = settings.session_idle_ttl - HOUR;
+        while app.clock.now().after(settings.session_idle_ttl) < end {
+            app.clock.advance(step);
+            bob = refresh(&app, &bob.refresh).await.unwrap();
+        }
+        app.clock.advance(end.since(app.clock.now()));
+        assert_eq!(broken(&app, &bob.refresh).await, (false, vec!["expires"]));
+        assert!(matches!(refresh(&app, &bob.refresh).await, Err(AuthError::RefreshExpired)));
+        let cy = app.register("cy").await.signed_in.tokens;
+        app.clock.advance(settings.session_idle_ttl);
+        let told = app.petspark.auth().inspect_token(&Caller::operator("test"), cy.refresh.expose()).await.unwrap();
+        assert!(!told.accepted && told.rules.iter().any(|rule| rule.found.contains("not renewed for too long")), "{told:?}");
+        assert!(matches!(refresh(&app, &cy.refresh).await, Err(AuthError::RefreshExpired)));
     }
 
     async fn asvs_7_1_2_the_forty_ninth_session_ends_the_one_unused_for_longest(app: TestApp) {

@@ -13,7 +13,7 @@ use crate::plugin::Failure;
 
 pub(super) fn command() -> Command {
     Command::new("prune")
-        .about("Remove backups that no rule keeps; never the newest, nor the newest that was proven")
+        .about("Remove backups that no rule keeps; never the newest, nor the newest proven or full one")
         .arg(flag("yes", "Don't ask"))
         .arg(Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log"))
         .arg(dry_run())

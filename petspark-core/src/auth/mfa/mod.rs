@@ -12,6 +12,7 @@ mod totp;
 
 pub use operators::{Factors, SecondFactorReset};
 pub(crate) use recovery_codes::CodeDigest;
+pub(in crate::auth) use reseal::Resealed;
 pub use settings::{SecondFactorFor, SecondFactorSettings};
 pub use step_up::StepUp;
 pub use totp::Enrolment;

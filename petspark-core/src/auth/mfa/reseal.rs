@@ -8,21 +8,32 @@ use crate::id::FactorId;
 /// Authenticators in one transaction.
 const BATCH: i64 = 500;
 
+/// What became of what an older key sealed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::auth) struct Resealed {
+    /// Sealed by the newest key now.
+    pub(in crate::auth) anew: usize,
+    /// Opened by none of our keys, and left as it is.
+    pub(in crate::auth) unopened: usize,
+}
+
 impl Auth {
-    /// Seals anew what an older key sealed; says how many those are. What none of our keys opens stays as it is.
-    /// A dry run does the same and undoes it.
-    pub(in crate::auth) async fn reseal_factors(&self, dry_run: bool) -> Result<usize, Fault> {
+    /// Seals anew what an older key sealed. A dry run does the same and undoes it.
+    pub(in crate::auth) async fn reseal_factors(&self, dry_run: bool) -> Result<Resealed, Fault> {
         let sealer = &self.0.sealer;
-        let (mut after, mut resealed) = (FactorId::from_bytes([0; 16]), 0);
+        let (mut after, mut done) = (FactorId::from_bytes([0; 16]), Resealed::default());
         loop {
             let mut tx = self.0.db.begin().await?;
             let batch = store::totp_secrets(&mut tx, after, BATCH).await?;
-            let Some((last, _)) = batch.last() else { return Ok(resealed) };
+            let Some((last, _)) = batch.last() else { return Ok(done) };
             after = *last;
             for (id, sealed) in batch.iter().filter(|(_, sealed)| sealer.is_outdated(sealed)) {
-                let Some(secret) = sealer.open(&purpose(*id), sealed) else { continue };
+                let Some(secret) = sealer.open(&purpose(*id), sealed) else {
+                    done.unopened += 1;
+                    continue;
+                };
                 let anew = sealer.seal(&purpose(*id), &secret)?;
-                resealed += usize::from(store::reseal_totp(&mut tx, *id, sealed, &anew).await?);
+                done.anew += usize::from(store::reseal_totp(&mut tx, *id, sealed, &anew).await?);
             }
             if !dry_run {
                 tx.commit().await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ring::{NewKey, open, seal};
 use super::{KeyState, MARGIN, PUBLISHED_FOR, SigningKey};
 use crate::audit::{self, Action, Event};
+use crate::auth::mfa::Resealed;
 use crate::auth::sealed::Sealer;
 use crate::auth::store::{self, KeyRow};
 use crate::auth::{Auth, AuthError, Permission};
@@ -55,6 +56,8 @@ pub struct KeysChanged {
     /// How many keys and secrets of second factors were sealed anew, because the secret that sealed them is no
     /// longer the newest.
     pub resealed: usize,
+    /// How many of them stay as they are, because none of the secrets that are set opens them.
+    pub unopened: usize,
 }
 
 /// Why a step can't be taken now.
@@ -90,10 +93,13 @@ impl Auth {
     pub async fn change_keys(&self, caller: &Caller, step: &KeyStep) -> Result<KeysChanged, AuthError> {
         caller.require(Permission::ManageSigningKeys)?;
         // By itself, and before: there may be very many, and it is right whatever becomes of the step.
-        let resealed = self.reseal_factors(false).await?;
+        let factors = self.reseal_factors(false).await?;
+        if let Some(event) = resealed_event("second_factors", factors) {
+            audit::record_now(&self.0.db, self.0.clock.now(), caller, event).await?;
+        }
         let (tx, mut changed) = self.take_step(caller, step).await?;
         tx.commit().await?;
-        changed.resealed += resealed;
+        changed.add(factors);
         self.keys_changed().await;
         Ok(changed)
     }
@@ -104,9 +110,9 @@ impl Auth {
     /// As [`Auth::change_keys`].
     pub async fn preview_keys(&self, caller: &Caller, step: &KeyStep) -> Result<KeysChanged, AuthError> {
         caller.require(Permission::ManageSigningKeys)?;
-        let resealed = self.reseal_factors(true).await?;
+        let factors = self.reseal_factors(true).await?;
         let mut changed = self.take_step(caller, step).await?.1;
-        changed.resealed += resealed;
+        changed.add(factors);
         Ok(changed)
     }
 
@@ -138,6 +144,20 @@ impl Auth {
         }
         Ok((change.tx, change.changed))
     }
+}
+
+impl KeysChanged {
+    fn add(&mut self, resealed: Resealed) {
+        self.resealed += resealed.anew;
+        self.unopened += resealed.unopened;
+    }
+}
+
+/// Also of what could not be sealed anew: whoever takes the old secret away next should not be told nothing.
+fn resealed_event(what: &str, resealed: Resealed) -> Option<Event> {
+    let event =
+        || Event::new(Action::SecretsResealed).detail(what, resealed.anew).detail("unopened", resealed.unopened);
+    (resealed.anew + resealed.unopened > 0).then(event)
 }
 
 fn check_promotion(key: &KeyRow, force: bool, now: Timestamp) -> Result<(), KeyProblem> {
@@ -181,14 +201,22 @@ impl Change<'_> {
 
     /// Every step brings all keys under the newest secret: after one, the older secrets can go.
     async fn reseal(&mut self) -> Result<(), Fault> {
-        for row in &mut self.rows {
-            let is_outdated = row.private_key.as_deref().is_some_and(|sealed| self.sealer.is_outdated(sealed));
-            if let (true, Some(key)) = (is_outdated, open(row, self.sealer)) {
-                row.private_key = Some(seal(&row.kid, key.as_bytes(), self.sealer)?);
-                store::update_signing_key(&mut self.tx, row).await?;
-                self.changed.resealed += 1;
-            }
+        let mut done = Resealed::default();
+        let is_outdated =
+            |row: &&mut KeyRow| row.private_key.as_deref().is_some_and(|key| self.sealer.is_outdated(key));
+        for row in self.rows.iter_mut().filter(is_outdated) {
+            let Some(key) = open(row, self.sealer) else {
+                done.unopened += 1;
+                continue;
+            };
+            row.private_key = Some(seal(&row.kid, key.as_bytes(), self.sealer)?);
+            store::update_signing_key(&mut self.tx, row).await?;
+            done.anew += 1;
         }
+        if let Some(event) = resealed_event("signing_keys", done) {
+            audit::record(&mut self.tx, self.now, self.caller, event).await?;
+        }
+        self.changed.add(done);
         Ok(())
     }
 

@@ -4,8 +4,8 @@
 use super::{Finding, Status};
 use crate::backup::manifest::Manifest;
 use crate::backup::media::told;
-use crate::backup::settings::BackupMedia;
 use crate::backup::{BackupError, Backups, IdentityKey, restore};
+use crate::config::Value as _;
 use crate::error::{Fault, chain};
 use crate::media::objects::ObjectError;
 use crate::text::hex;
@@ -22,7 +22,7 @@ impl Backups {
         if manifest.inventory_file().is_none() {
             return finding("it has no list of uploads".to_owned()).of(Status::Skip, "feature_off", "");
         }
-        if manifest.media.mode == BackupMedia::Full {
+        if manifest.media.has_files() {
             return match self.compare_own(manifest, keys).await {
                 Ok((observed, None)) if manifest.media.lacking.is_empty() => finding(observed),
                 Ok((observed, None)) => {
@@ -63,15 +63,31 @@ impl Backups {
         }
     }
 
-    /// Whether it has the files of uploads, if it was to be a full one.
-    pub(super) fn is_full(&self, manifest: &Manifest) -> Option<Finding> {
-        let finding = match &manifest.media.problem {
-            None if manifest.media.mode != BackupMedia::Full => return None,
-            None => Finding::pass("backup.media.full", "it has the files of uploads"),
-            Some(problem) => Finding::pass("backup.media.full", format!("it has a list of uploads only: {problem}"))
-                .fail("the files of uploads, as was asked for", "see whether their store answers, and make another"),
+    /// Whether the files of uploads are backed up, where they are to be, and lately: of the sound backups, which come
+    /// the oldest first. Newer ones of the database alone don't stand for them.
+    pub(super) fn is_full(&self, sound: &[Manifest]) -> Option<Finding> {
+        const ID: &str = "backup.media.full";
+        if let Some((manifest, problem)) = self.without_files(sound.iter().rev()) {
+            let finding = Finding::pass(ID, format!("it has a list of uploads only: {problem}"))
+                .fail("the files of uploads, as was asked for", "see whether their store answers, and make another");
+            return Some(finding.about(manifest.id, "folder"));
+        }
+        if !self.wants_files() {
+            let newest = sound.last().filter(|manifest| manifest.media.has_files())?;
+            return Some(Finding::pass(ID, "it has the files of uploads").about(newest.id, "folder"));
+        }
+        let max_age = self.settings().backup.max_age;
+        let (expected, hint) = (
+            format!("one with the files of uploads within {}", max_age.render()),
+            "make one: `backup create --media full`; backups of the database alone don't have them",
+        );
+        let Some(newest) = sound.iter().rev().find(|manifest| manifest.media.has_files()) else {
+            return Some(Finding::pass(ID, "no good backup has the files of uploads").fail(expected, hint));
         };
-        Some(finding.about(manifest.id, "folder"))
+        let at = newest.finished_at;
+        let finding = Finding::pass(ID, format!("that of {at} has the files of uploads"));
+        let is_old = self.clock().now().since(at) > max_age;
+        Some(if is_old { finding.fail(expected, hint) } else { finding }.about(newest.id, "folder"))
     }
 
     /// Reads some of the backup's own files, spread over all; what is to be told, and what is wrong.
@@ -81,24 +97,19 @@ impl Backups {
         keys: &[IdentityKey],
     ) -> Result<(String, Option<String>), BackupError> {
         let objects = manifest.media.objects;
-        let sample = self.sample(self.folder(), manifest, every(objects)).await?;
         // By keys that open none of them, all would look damaged.
         let keys = if restore::require_key(manifest, keys).is_ok() { keys } else { &[] };
-        let mut damaged = Vec::new();
-        for kept in sample.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
-            damaged.extend(self.stored_problem(self.folder(), manifest, kept, keys).await?);
-        }
-        self.note_damaged(self.folder(), manifest.id, &damaged, false).await;
+        let (read, looked) = self.read_some_media(self.folder(), manifest, every(objects), keys).await?;
         let how = if manifest.encryption.is_some() && keys.is_empty() { "there" } else { "as they were" };
-        let problem = (!damaged.is_empty()).then(|| told(&damaged));
-        Ok((format!("{} of {objects} files of objects are {how}", sample.len()), problem))
+        let problem = (!looked.damaged.is_empty()).then(|| told(&looked.damaged));
+        Ok((format!("{read} of {objects} files of objects are {how}"), problem))
     }
 
     /// Reads some objects, spread over all; says how many, and what is wrong with which.
     async fn compare(&self, manifest: &Manifest) -> Result<(u64, Vec<String>), BackupError> {
         let store = self.store()?;
         let objects = manifest.media.objects;
-        let sample = self.sample(self.folder(), manifest, every(objects)).await?;
+        let sample = self.sample(self.folder(), manifest, every(objects), |_| false).await?;
         let mut problems = Vec::new();
         for kept in &sample {
             let key = kept.key.parse().map_err(Fault::internal)?;
@@ -120,7 +131,7 @@ impl Backups {
             return Ok(0);
         }
         let store = self.store()?;
-        let known = self.sample(self.folder(), manifest, 1).await?;
+        let known = self.sample(self.folder(), manifest, 1, |_| false).await?;
         let known: std::collections::HashSet<&str> = known.iter().map(|kept| &*kept.key).collect();
         let (mut orphans, mut last) = (0, None);
         loop {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Examined, Finding, Status};
 use crate::backup::create::told;
+use crate::backup::manifest::Manifest;
 use crate::backup::owner::require_owner;
 use crate::backup::target::{Note, Target, write_whole};
 use crate::backup::{BackupError, Backups, drill, read_manifest};
@@ -103,10 +104,21 @@ impl Backups {
         Ok(dump)
     }
 
+    /// What the backups of these ids say of themselves, as far as nothing is known to be wrong with them.
+    pub(super) async fn sound(&self, ids: &[BackupId], examined: &[Examined]) -> Result<Vec<Manifest>, BackupError> {
+        let mut sound = Vec::new();
+        for id in ids {
+            let is_it = |one: &&Examined| one.manifest.as_ref().is_some_and(|examined| examined.id == *id);
+            let is_known_bad = examined.iter().filter(is_it).any(|one| one.problem().is_some());
+            let looked_at = self.look_at(self.folder(), *id).await?;
+            sound.extend(looked_at.sound().filter(|_| !is_known_bad).cloned());
+        }
+        Ok(sound)
+    }
+
     /// How many there are, how old the newest is, and when one was last proven.
-    pub(super) async fn state(&self, ids: &[BackupId], examined: &[Examined]) -> Result<Vec<Finding>, BackupError> {
+    pub(super) async fn state(&self, ids: &[BackupId], sound: &[Manifest]) -> Result<Vec<Finding>, BackupError> {
         let (settings, now) = (&self.settings().backup, self.clock().now());
-        let mut valid: Vec<(BackupId, Timestamp)> = Vec::new();
         let mut lost = Vec::new();
         for id in ids {
             let Ok(manifest) = read_manifest(self.folder(), *id).await? else { continue };
@@ -115,26 +127,19 @@ impl Backups {
             {
                 lost.push(prev.to_string());
             }
-            let is_it = |one: &&Examined| one.manifest.as_ref().is_some_and(|examined| examined.id == *id);
-            let is_known_bad = examined.iter().filter(is_it).any(|one| one.problem().is_some());
-            let has_files = self.folder().files(*id).await?;
-            let has = |name: &str, bytes| has_files.iter().any(|(file, size)| file == name && *size == bytes);
-            if !is_known_bad && manifest.files.iter().all(|file| has(&file.path, file.bytes)) {
-                valid.push((*id, manifest.finished_at));
-            }
         }
-        let newest = valid.iter().max_by_key(|(_, at)| *at).copied();
-        let mut findings = vec![match newest {
-            Some((id, at)) => Finding { backup: Some(id), ..fresh(Some(at), now, settings.max_age) },
-            None => fresh(None, now, settings.max_age),
+        let newest = sound.iter().max_by_key(|manifest| manifest.finished_at);
+        let mut findings = vec![Finding {
+            backup: newest.map(|manifest| manifest.id),
+            ..fresh(newest.map(|manifest| manifest.finished_at), now, settings.max_age)
         }];
-        let count = Finding::pass("backup.count", valid.len().to_string());
-        findings.push(if (valid.len() as u64) < u64::from(settings.min_keep) {
+        let count = Finding::pass("backup.count", sound.len().to_string());
+        findings.push(if (sound.len() as u64) < u64::from(settings.min_keep) {
             count.fail(format!("at least {}", settings.min_keep), "make more, by `backup create` or backup.every")
         } else if lost.is_empty() {
             count
         } else {
-            let observed = format!("{}; gone, and not by pruning: {}", valid.len(), lost.join(", "));
+            let observed = format!("{}; gone, and not by pruning: {}", sound.len(), lost.join(", "));
             Finding::pass("backup.count", observed).of(Status::Warn, "all that weren't pruned", "who removed them?")
         });
         findings.push(self.is_proven(ids, now).await?);

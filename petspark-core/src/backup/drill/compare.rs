@@ -59,7 +59,7 @@ impl Backups {
             return read.map_err(|problem| Stop::At("media", problem));
         }
         let every = (manifest.media.objects / MEDIA).max(1);
-        let sample = self.sample(target, manifest, every).await?;
+        let sample = self.sample(target, manifest, every, |_| false).await?;
         let store = self.store()?;
         for kept in &sample {
             let there = store.head(&kept.key.parse().map_err(Fault::internal)?).await;

@@ -21,7 +21,7 @@ pub(in crate::backup) struct Damaged {
 }
 
 /// More than so many of one backup aren't noted: it is done again when those are mended.
-pub(in crate::backup) const MOST: usize = 5_000;
+pub(super) const MOST: usize = 5_000;
 /// What a person is told of in one go.
 const TOLD: usize = 5;
 
@@ -39,28 +39,45 @@ pub(in crate::backup) fn told(damaged: &[Damaged]) -> String {
     }
 }
 
+/// What came of reading files.
+#[derive(Default)]
+pub(in crate::backup) struct Looked {
+    /// How many are what was written, as far as could be told.
+    pub(in crate::backup) good: u64,
+    /// What is no good.
+    pub(in crate::backup) damaged: Vec<Damaged>,
+    /// Noted as damaged, and good again: somebody had a copy.
+    pub(super) mended: HashSet<String>,
+}
+
 impl Backups {
-    /// Notes what was found damaged of a backup's files; with `all` nothing else of them is. Nothing
-    /// depends on its being noted but that it is mended, so that failing is only told.
-    pub(in crate::backup) async fn note_damaged(&self, target: &Target, id: BackupId, damaged: &[Damaged], all: bool) {
-        let noted = async {
+    /// Notes what was found of a backup's files. Nothing depends on its being noted but that it is mended, so that
+    /// failing is only told.
+    pub(in crate::backup) async fn note_looked(&self, target: &Target, id: BackupId, looked: &Looked) {
+        if looked.damaged.is_empty() && looked.mended.is_empty() {
+            return;
+        }
+        let written = async {
             if matches!(target, Target::Folder(_)) {
                 require_owner(&self.settings().backup.folder)?;
             }
             let before = noted(target, id).await?;
-            let mut files = if all { BTreeSet::new() } else { before.files.clone() };
-            files.extend(damaged.iter().take(MOST).map(|file| file.path.clone()));
-            if files == before.files { Ok(()) } else { put(target, id, Noted { files }).await }
+            let found = looked.damaged.iter().map(|file| &file.path);
+            let files: BTreeSet<_> = before.files.iter().chain(found).take(MOST).cloned().collect();
+            if files != before.files {
+                put(target, id, Noted { files }).await?;
+            }
+            self.forget_damaged(target, &looked.mended).await
         };
-        if let Err(error) = noted.await {
+        if let Err(error) = written.await {
             tracing::warn!(backup = %id, reason = chain(&error), "which files are damaged could not be noted");
         }
     }
 
-    /// Every file that was found damaged, of whichever backup.
+    /// Every file that was found damaged, of whichever backup, also of one that is gone: others may need it too.
     pub(super) async fn damaged_files(&self, target: &Target) -> Result<HashSet<String>, BackupError> {
         let mut files = HashSet::new();
-        for id in target.ids().await? {
+        for id in target.noted(Note::Damaged).await? {
             files.extend(noted(target, id).await?.files);
         }
         Ok(files)
@@ -71,7 +88,7 @@ impl Backups {
         if mended.is_empty() {
             return Ok(());
         }
-        for id in target.ids().await? {
+        for id in target.noted(Note::Damaged).await? {
             let mut noted = noted(target, id).await?;
             let before = noted.files.len();
             noted.files.retain(|file| !mended.contains(file));
@@ -80,6 +97,21 @@ impl Backups {
             }
         }
         Ok(())
+    }
+
+    /// Forgets what nobody needs any more, unless it is still there: it might be needed again.
+    pub(super) async fn forget_gone(
+        &self,
+        target: &Target,
+        is_needed: impl Fn(&str) -> bool,
+    ) -> Result<(), BackupError> {
+        let mut gone = HashSet::new();
+        for file in self.damaged_files(target).await? {
+            if !is_needed(&file) && !target.has(&file).await? {
+                gone.insert(file);
+            }
+        }
+        self.forget_damaged(target, &gone).await
     }
 }
 

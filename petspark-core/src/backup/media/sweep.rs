@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{FOLDER, Shelf};
-use crate::backup::settings::BackupMedia;
 use crate::backup::target::{Target, blocking, folder_names, parsed};
 use crate::backup::{BackupError, Backups, Pruned, read_manifest};
 use crate::clock::{DAY, Timestamp};
@@ -28,11 +28,11 @@ impl Backups {
         gone: &HashSet<BackupId>,
         pruned: &mut Pruned,
     ) -> Result<(), BackupError> {
-        let Some(needed) = self.needed(target, gone).await? else { return Ok(()) };
+        let Some(needed) = self.needed(target, gone).await?.map(Arc::new) else { return Ok(()) };
         let (before, dry_run) = (self.clock().now().before(YOUNG), pruned.dry_run);
-        match target {
+        let swept = match target {
             Target::Folder(root) => {
-                let root = root.clone();
+                let (root, needed) = (root.clone(), Arc::clone(&needed));
                 let swept = blocking(move || {
                     let mut removed = 0;
                     let ended = sweep_folder(&root, &needed, before, dry_run, &mut removed);
@@ -43,22 +43,23 @@ impl Backups {
                 ended
             }
             Target::Bucket(store) => sweep_bucket(store, &needed, before, pruned).await,
+        };
+        if !dry_run {
+            self.forget_gone(target, |path| needed.contains(&short(path))).await?;
         }
+        swept
     }
 
     /// What the backups that stay need; `None` if one of them doesn't say.
     async fn needed(&self, target: &Target, gone: &HashSet<BackupId>) -> Result<Option<HashSet<u128>>, BackupError> {
-        let mut needed = HashSet::new();
-        let stay: Vec<_> = target.ids().await?.into_iter().filter(|id| !gone.contains(id)).collect();
-        if stay.is_empty() {
-            // Somebody has put them elsewhere, and may put them back.
-            return Ok(None);
-        }
-        for id in stay {
+        let (mut needed, mut any, mut any_with_files) = (HashSet::new(), false, false);
+        for id in target.ids().await?.into_iter().filter(|id| !gone.contains(id)) {
             let Ok(manifest) = read_manifest(target, id).await? else { return Ok(None) };
-            if manifest.media.mode != BackupMedia::Full {
+            any = true;
+            if !manifest.media.has_files() {
                 continue;
             }
+            any_with_files = true;
             let shelf = Shelf::of(manifest.encryption.as_ref());
             let mut list = match self.list_of(target, &manifest).await {
                 Ok(Some(list)) => list,
@@ -74,7 +75,9 @@ impl Backups {
                 }
             }
         }
-        Ok(Some(needed))
+        // Where there should be some, somebody has put them elsewhere, and may put them back.
+        let are_all_here = any && (any_with_files || !self.wants_files());
+        Ok(are_all_here.then_some(needed))
     }
 }
 

@@ -19,7 +19,7 @@ async fn lab(app: TestApp) -> Lab {
 }
 
 /// Every file below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -29,14 +29,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Changes a bit of a file.
-fn rot(file: &Path) {
+pub(super) fn rot(file: &Path) {
     tamper(file, |bytes| {
         let last = bytes.len() - 6;
         bytes[last] ^= 1;
     });
 }
 
-async fn media(lab: &Lab, keys: &[IdentityKey]) -> Finding {
+pub(super) async fn media(lab: &Lab, keys: &[IdentityKey]) -> Finding {
     let checked = lab.backups.check(&operator(), None, false, keys).await.unwrap();
     checked.findings.into_iter().find(|finding| finding.id == "backup.media").unwrap()
 }

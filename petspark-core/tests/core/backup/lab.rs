@@ -54,7 +54,8 @@ impl Lab {
         lab
     }
 
-    async fn add_upload(&self, n: u8) {
+    /// The n-th upload: its row, and its object in the store.
+    pub(super) async fn add_upload(&self, n: u8) {
         let key = self.object(n);
         let bytes = Bytes::from(vec![n; 1000]);
         let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();

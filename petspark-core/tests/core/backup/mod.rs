@@ -5,6 +5,7 @@ mod drills;
 mod encrypted;
 mod external;
 mod full;
+mod keeping;
 mod lab;
 mod matrix;
 mod places;
