@@ -155,6 +155,9 @@ async fn migrations(cx: &Context) -> Verdict {
         Err(error @ MigrationError::Modified { .. }) => {
             fail(error.to_string(), expected, "Use the build that applied it, or find out who changed it.")
         }
+        Err(error @ (MigrationError::HalfRestored(_) | MigrationError::HalfCopied)) => {
+            fail(error.to_string(), expected, "Run the command that was interrupted again.")
+        }
         Err(error) => Verdict::Broken(chain(&error)),
     }
 }
