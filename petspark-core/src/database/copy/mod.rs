@@ -144,19 +144,22 @@ impl InstallationCopy {
         let mut connection = connection_to(&self.target).await?;
         mark::require_own(&mut connection, order).await?;
         let mark = mark::read(&mut connection).await?;
+        if mark.as_ref().is_some_and(|mark| mark.birth != self.source.birth) {
+            return Err(CopyError::OtherSource);
+        }
+        if mark.is_none() && !self.unmigrated {
+            self.complete = mark::completed(&mut connection, &self.source.birth).await?;
+        }
+        if mark.is_none() && self.complete.is_none() {
+            mark::require_empty(&mut connection, order).await?;
+        }
+        // There may be no second one.
+        drop(connection);
         match &mark {
-            Some(mark) if mark.birth != self.source.birth => return Err(CopyError::OtherSource),
+            _ if self.unmigrated || self.complete.is_some() => {}
             // It lacks indexes as long as it is copied to.
-            Some(_) if self.unmigrated => {}
             Some(_) => self.migrations().require_current().await.map_err(at("target", &self.target))?,
-            None if self.unmigrated => mark::require_empty(&mut connection, order).await?,
-            None => {
-                self.complete = mark::completed(&mut connection, &self.source.birth).await?;
-                if self.complete.is_none() {
-                    mark::require_empty(&mut connection, order).await?;
-                    require_sound(&self.target, "target").await?;
-                }
-            }
+            None => require_sound(&self.target, "target").await?,
         }
         for table in order {
             let rows = self.source.count(table).await?;
@@ -164,7 +167,6 @@ impl InstallationCopy {
             self.tables.push(TableState { table: table.clone(), rows, copied });
         }
         // Who waits at a prompt is in nobody's way.
-        drop(connection);
         self.disconnect().await
     }
 
