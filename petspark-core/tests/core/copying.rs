@@ -454,3 +454,34 @@ async fn what_cannot_be_copied_is_refused_before_anything_is_written() {
     let refused = InstallationCopy::open(&from, &to).await.err().unwrap();
     assert!(matches!(refused, CopyError::Migration { side: "source", .. }), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_make_or_change_tables_is_told_before_anything_is_written() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let DatabaseUrl::Postgres(owners) = &to.url else { unreachable!() };
+    let (_, schema) = owners.expose().split_once("search_path%3D").unwrap();
+    let role = schema.replace("test_", "role_");
+    let settings = at(&everything, &to);
+    crate::sql::execute(&settings, &format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2'")).await;
+    let (_, place) = owners.expose().split_once('@').unwrap();
+    let url = DatabaseUrl::Postgres(Secret::new(format!("postgres://{role}:hunter2@{place}")));
+    let by_role = DatabaseSettings { url, ..to.clone() };
+    // It does not even see the schema, then sees it and may not add to it.
+    for grant in ["SELECT 1", &format!("GRANT USAGE ON SCHEMA {schema} TO {role}")] {
+        crate::sql::execute(&settings, grant).await;
+        let refused = InstallationCopy::open(&from, &by_role).await.err().unwrap();
+        assert!(matches!(refused, CopyError::NoSchema), "{refused}");
+    }
+    let database = Database::open(&to).await.unwrap();
+    database.migrations().run(everything.app.clock.now(), Duration::ZERO).await.unwrap();
+    database.close().await;
+    let grant =
+        format!("GRANT CREATE ON SCHEMA {schema} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}");
+    crate::sql::execute(&settings, &grant).await;
+    let refused = InstallationCopy::open(&from, &by_role).await.err().unwrap();
+    assert!(matches!(refused, CopyError::NotOwner { .. }), "{refused}");
+    assert!(!refused.to_string().contains("hunter2"));
+    crate::sql::execute(&settings, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}

@@ -52,6 +52,12 @@ pub enum CopyError {
         /// How many sessions.
         sessions: String,
     },
+    /// There is no schema in the target, or none that this role may make tables in.
+    #[error(
+        "in the target there is no schema that this role may make tables in: make one, allow the role USAGE and CREATE on \
+         it, and name it in the address (options=-csearch_path%3D...) unless it is public"
+    )]
+    NoSchema,
     /// Only the owner of the target's tables can copy.
     #[error(
         "the target's table {table} belongs to {owner}, and only they can take its triggers and indexes away while it is filled; copy as {owner}"
@@ -114,6 +120,7 @@ impl Failure for CopyError {
             Self::SourceInUse(_)
             | Self::NotEmpty { .. }
             | Self::TargetInUse { .. }
+            | Self::NoSchema
             | Self::NotOwner { .. }
             | Self::OtherSource
             | Self::SourceChanged { .. }
@@ -133,6 +140,7 @@ impl Failure for CopyError {
             Self::Migration { error, .. } => error.code(),
             Self::NotEmpty { .. } => "COPY_NOT_EMPTY",
             Self::TargetInUse { .. } => "COPY_TARGET_IN_USE",
+            Self::NoSchema => "COPY_NO_SCHEMA",
             Self::NotOwner { .. } => "COPY_NOT_OWNER",
             Self::OtherSource => "COPY_OTHER_SOURCE",
             Self::SourceChanged { .. } => "COPY_SOURCE_CHANGED",

@@ -127,6 +127,15 @@ pub(super) async fn require_empty(connection: &mut PgConnection, tables: &[Strin
     Ok(())
 }
 
+/// Refuses a schema that isn't there or may not be added to.
+pub(super) async fn require_schema(connection: &mut PgConnection) -> Result<(), CopyError> {
+    let may: bool = query_scalar("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)")
+        .fetch_one(connection)
+        .await
+        .map_err(during(FAILED))?;
+    if may { Ok(()) } else { Err(CopyError::NoSchema) }
+}
+
 /// Refuses tables of somebody else's, before anything is changed.
 pub(super) async fn require_own(connection: &mut PgConnection, tables: &[String]) -> Result<(), CopyError> {
     let foreign: Option<(String, String)> = query_as(

@@ -139,6 +139,7 @@ impl InstallationCopy {
     }
 
     async fn look_at_target(&mut self, order: &[String]) -> Result<(), CopyError> {
+        mark::require_schema(&mut *connection_to(&self.target).await?).await?;
         let states = self.migrations().status().await.map_err(at("target", &self.target))?;
         self.unmigrated = states.iter().any(|state| state.is_pending());
         let mut connection = connection_to(&self.target).await?;
