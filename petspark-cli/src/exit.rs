@@ -46,7 +46,8 @@ pub enum Exit {
     OnlyWarnings,
     /// 12: no check failed, and at least one could not be carried out.
     ChecksIncomplete,
-    /// 20: a backup is no good: changed, incomplete, not to be read with the keys that are there.
+    /// 20: a backup is no good: changed, incomplete, not to be read with the keys that are there; or a database
+    /// that is to be backed up or copied is damaged.
     BackupInvalid,
     /// 21: the backups are good, but too old, too few, or not proven lately.
     BackupStale,
@@ -92,7 +93,7 @@ impl Exit {
         match (error.code(), error.kind()) {
             ("CONFIG_INVALID", _) => Self::Config,
             ("MIGRATION_LOCKED" | "BACKUP_LOCKED", _) => Self::Locked,
-            ("BACKUP_DAMAGED" | "BACKUP_KEY", _) => Self::BackupInvalid,
+            ("BACKUP_DAMAGED" | "BACKUP_KEY" | "COPY_DAMAGED", _) => Self::BackupInvalid,
             (_, Kind::Invalid) => Self::Usage,
             (_, Kind::NotFound) => Self::NotFound,
             (_, Kind::Conflict | Kind::Outdated | Kind::Unauthenticated | Kind::Forbidden) => Self::Conflict,

@@ -10,7 +10,6 @@ use crate::billing::{self, Billing, Entitled, Limits};
 use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Settings};
 use crate::dashboard::{Dashboard, Fold};
-use crate::database::copy::is_unfinished;
 use crate::database::{Database, MigrationError, OpenError};
 use crate::error::{Failure, Fault, Kind};
 use crate::idempotency;
@@ -68,9 +67,6 @@ pub enum StartError {
     /// Its schema is not what this build needs.
     #[error(transparent)]
     Migration(#[from] MigrationError),
-    /// The database holds the beginning of a copy of another one, and no installation yet.
-    #[error("this database holds an unfinished copy of another one; let `petspark-cli migrate copy` come to its end")]
-    HalfCopied,
     /// The secret that signs tokens is missing or weak, and this is production.
     #[error("JWT_SECRET {0}")]
     SigningSecret(String),
@@ -96,7 +92,6 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
-            Self::HalfCopied => Kind::Conflict,
             Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
                 Kind::Invalid
             }
@@ -108,7 +103,6 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
-            Self::HalfCopied => "HALF_COPIED",
             Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
                 "CONFIG_INVALID"
             }
@@ -147,9 +141,6 @@ impl PetSpark {
             }
             Migrate::EmbeddedOnly => database.migrations().require_current().await?,
             Migrate::Never => {}
-        }
-        if migrate != Migrate::Never && is_unfinished(&database).await.map_err(MigrationError::Fault)? {
-            return Err(StartError::HalfCopied);
         }
         Self::over(settings, database, clock)
     }

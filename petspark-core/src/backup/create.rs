@@ -42,6 +42,9 @@ impl Backups {
     /// uploads, although it was to be a full one, is no error: [`ManifestMedia::problem`](super::ManifestMedia).
     pub async fn create(&self, caller: &Caller, new: &NewBackup) -> Result<Manifest, BackupError> {
         caller.require(Permission::ManageStaff)?;
+        if let Some(db) = self.database() {
+            db.migrations().require_whole().await?;
+        }
         let started = self.clock().now();
         let mut turn = self.take_turn().await?;
         let made = self.make(new, &mut turn).await;

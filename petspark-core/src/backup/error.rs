@@ -103,7 +103,7 @@ pub enum BackupError {
     /// Not by this caller.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// The restored database can't be migrated.
+    /// The restored database can't be migrated, or what is to be backed up is no database yet.
     #[error(transparent)]
     Migration(#[from] MigrationError),
     /// Not the caller's doing.

@@ -182,19 +182,7 @@ impl Direct {
     /// What is wrong inside: pages, indexes, references that lead nowhere.
     pub(crate) async fn damage(&mut self) -> Result<Vec<String>, Fault> {
         let found: Vec<String> = match self {
-            Self::Sqlite(connection) => {
-                let mut found: Vec<String> =
-                    sqlx::query_scalar("PRAGMA integrity_check(10)").fetch_all(&mut **connection).await?;
-                found.retain(|line| line != "ok");
-                let orphans: Vec<String> = sqlx::query_scalar(
-                    "SELECT \"table\" || ' refers to ' || parent || ' that isn''t there: ' || count(*) || ' rows' \
-                     FROM pragma_foreign_key_check GROUP BY \"table\", parent",
-                )
-                .fetch_all(&mut **connection)
-                .await?;
-                found.extend(orphans);
-                found
-            }
+            Self::Sqlite(connection) => damage(connection).await?,
             Self::Postgres(connection) => {
                 sqlx::query_scalar(
                     "SELECT 'constraint ' || conname || ' is not validated' FROM pg_constraint \
@@ -230,6 +218,20 @@ impl Direct {
             Self::Postgres(connection) => connection.close().await,
         };
     }
+}
+
+/// The same of an SQLite file.
+pub(super) async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Fault> {
+    let mut found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(10)").fetch_all(&mut *connection).await?;
+    found.retain(|line| line != "ok");
+    let orphans: Vec<String> = sqlx::query_scalar(
+        "SELECT \"table\" || ' refers to ' || parent || ' that isn''t there: ' || count(*) || ' rows' \
+         FROM pragma_foreign_key_check GROUP BY \"table\", parent",
+    )
+    .fetch_all(connection)
+    .await?;
+    found.extend(orphans);
+    Ok(found)
 }
 
 impl Turn {

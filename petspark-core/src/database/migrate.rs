@@ -13,7 +13,7 @@ use super::history::{self, Applied};
 use super::lock::{Holder, Lock, NotTaken};
 use super::schema::Schema;
 use super::schema_lock::{Difference, SchemaLock};
-use super::{Database, Engine, HalfRestored, TxConnection, on, replacing};
+use super::{Database, Engine, HalfRestored, TxConnection, copy, on, replacing};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
@@ -210,6 +210,9 @@ pub enum MigrationError {
     /// A restoring of this schema didn't come to its end.
     #[error("this database is half restored: {0}")]
     HalfRestored(HalfRestored),
+    /// A copy to this database didn't come to its end.
+    #[error("this database holds an unfinished copy of another one; let `petspark-cli migrate copy` come to its end")]
+    HalfCopied,
     /// The server found migrations to apply, and may not apply them by itself.
     #[error("{count} migrations are pending; run `petspark-cli migrate run`, or start with --migrate")]
     Pending {
@@ -239,6 +242,7 @@ impl Failure for MigrationError {
             | Self::OutOfOrder { .. }
             | Self::HalfRestored(_)
             | Self::Newer { .. }
+            | Self::HalfCopied
             | Self::Differs(_) => Kind::Conflict,
             Self::NoSuchVersion(_) => Kind::NotFound,
             Self::Failed { .. } => Kind::Internal,
@@ -251,6 +255,7 @@ impl Failure for MigrationError {
             Self::Locked { .. } => "MIGRATION_LOCKED",
             Self::Modified { .. } => "MIGRATION_MODIFIED",
             Self::HalfRestored(_) => "DATABASE_HALF_RESTORED",
+            Self::HalfCopied => "DATABASE_HALF_COPIED",
             Self::Pending { .. } => "MIGRATION_PENDING",
             Self::Failed { .. } => "MIGRATION_FAILED",
             Self::Pooled => "MIGRATION_POOLED",
@@ -281,13 +286,18 @@ impl From<NotTaken> for MigrationError {
     }
 }
 
-/// The migrations of one database.
+/// The migrations of one database. The second says whether the copy asks, whose own mark it is that
+/// keeps others from it.
 #[derive(Clone, Copy, Debug)]
-pub struct Migrations<'a>(&'a Database);
+pub struct Migrations<'a>(&'a Database, bool);
 
 impl<'a> Migrations<'a> {
     pub(super) fn of(database: &'a Database) -> Self {
-        Self(database)
+        Self(database, false)
+    }
+
+    pub(super) fn of_copy(database: &'a Database) -> Self {
+        Self(database, true)
     }
 
     pub(super) fn database(&self) -> &'a Database {
@@ -312,10 +322,19 @@ impl<'a> Migrations<'a> {
         Ok(states)
     }
 
-    async fn read(&self) -> Result<Vec<MigrationState>, MigrationError> {
+    /// Refuses what is no database yet, because its restoring or copying didn't come to its end.
+    pub(crate) async fn require_whole(&self) -> Result<(), MigrationError> {
         if let Some(half) = replacing::of(self.0).await? {
             return Err(MigrationError::HalfRestored(half));
         }
+        if !self.1 && copy::is_unfinished(self.0).await? {
+            return Err(MigrationError::HalfCopied);
+        }
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Vec<MigrationState>, MigrationError> {
+        self.require_whole().await?;
         let applied = history::read(self.0).await?;
         let mut states: Vec<_> = MIGRATIONS.iter().map(|step| self.state(step, &applied)).collect();
         let unknown = applied.iter().filter(|row| !MIGRATIONS.iter().any(|step| step.version == row.version));
@@ -419,7 +438,7 @@ impl<'a> Migrations<'a> {
         Ok(pending)
     }
 
-    async fn run_locked(&self, run: &Run, now: Timestamp) -> Result<Vec<MigrationState>, MigrationError> {
+    pub(super) async fn run_locked(&self, run: &Run, now: Timestamp) -> Result<Vec<MigrationState>, MigrationError> {
         let pending = self.plan(run).await?;
         if pending.is_empty() {
             return Ok(Vec::new());

@@ -2,12 +2,15 @@
 //! interrupts a copy costs a batch, and nothing half-copied is ever taken for an installation.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
 use petspark_core::auth::{Client, KeyStep, NewApiKey, Password, Permission};
+use petspark_core::backup::{BackupError, Backups, NewBackup};
 use petspark_core::config::{DatabaseSettings, DatabaseUrl, Settings};
 use petspark_core::database::copy::{Copied, CopyError, InstallationCopy};
+use petspark_core::database::{Database, MigrationError, Run};
 use petspark_core::jobs::NewJob;
 use petspark_core::media::NewUpload;
 use petspark_core::moderation::NewReport;
@@ -187,12 +190,9 @@ async fn an_interrupted_copy_is_no_installation_and_goes_on() {
     let first = copy_until(&everything, &from, &to, 200).await.unwrap();
     assert!(first.interrupted && first.rows >= 200 && first.tables.is_empty(), "{first:?}");
     let refused = everything.open_at(&to).await.err().unwrap();
-    assert!(matches!(refused, StartError::HalfCopied), "{refused}");
-    let other = Everything::embedded().await;
-    let others = other.stop().await;
-    // The clock of the tests stands still, and no two installations are made in one microsecond.
-    let later = "UPDATE petspark_migrations SET applied_at = applied_at + 1";
-    crate::sql::execute(other.app.petspark.settings(), later).await;
+    assert!(matches!(refused, StartError::Migration(MigrationError::HalfCopied)), "{refused}");
+    nothing_takes_it_for_an_installation(&everything, &to).await;
+    let (other, others) = another().await;
     let refused = copy(&other, &others, &to).await.unwrap_err();
     assert!(matches!(refused, CopyError::OtherSource), "{refused}");
     let again = InstallationCopy::open(&from, &to).await.unwrap();
@@ -203,8 +203,207 @@ async fn an_interrupted_copy_is_no_installation_and_goes_on() {
     assert_eq!(first.rows + second.rows, second.tables.iter().map(|table| table.source.rows).sum::<u64>());
     let petspark = everything.open_at(&to).await.unwrap();
     assert_eq!(petspark.database().migrations().verify().await.unwrap(), []);
-    let refused = copy(&everything, &from, &to).await.unwrap_err();
+    petspark.close().await;
+}
+
+/// Whoever asks for the migrations is told, and no backup is made of it.
+async fn nothing_takes_it_for_an_installation(everything: &Everything, to: &DatabaseSettings) {
+    let settings = Settings { database: to.clone(), ..everything.app.petspark.settings().clone() };
+    let database = Database::open(to).await.unwrap();
+    let migrations = database.migrations();
+    let (now, patience) = (everything.app.clock.now(), Duration::ZERO);
+    for refused in [
+        migrations.status().await.unwrap_err(),
+        migrations.require_current().await.unwrap_err(),
+        migrations.plan(&Run::default()).await.unwrap_err(),
+        migrations.run(now, patience).await.unwrap_err(),
+        migrations.baseline(&operator(), None, now, patience).await.unwrap_err(),
+    ] {
+        assert!(matches!(refused, MigrationError::HalfCopied), "{refused}");
+    }
+    let backups = Backups::open(&settings, Some(database.clone()), everything.app.clock.clone()).unwrap();
+    let refused = backups.create(&operator(), &NewBackup::default()).await.unwrap_err();
+    assert!(matches!(refused, BackupError::Migration(MigrationError::HalfCopied)), "{refused}");
+    database.close().await;
+}
+
+/// An empty target, and another installation with its own birth.
+async fn another() -> (Everything, DatabaseSettings) {
+    let other = Everything::embedded().await;
+    let others = other.stop().await;
+    // The clock of the tests stands still, and no two installations are made in one microsecond.
+    let later = "UPDATE petspark_migrations SET applied_at = applied_at + 1";
+    crate::sql::execute(other.app.petspark.settings(), later).await;
+    (other, others)
+}
+
+fn at(everything: &Everything, place: &DatabaseSettings) -> Settings {
+    Settings { database: place.clone(), ..everything.app.petspark.settings().clone() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_index_of_the_source_hides_no_row() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    // An index that lacks an entry changes places with the index of the primary key.
+    crate::sql::execute(
+        &at(&everything, &from),
+        "CREATE TABLE fewer (id BLOB NOT NULL PRIMARY KEY) STRICT; \
+         INSERT INTO fewer (rowid, id) SELECT rowid, id FROM jobs WHERE kind <> 'nobody.does'; \
+         PRAGMA writable_schema = ON; \
+         UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM sqlite_schema \
+            WHERE name IN ('sqlite_autoindex_fewer_1', 'sqlite_autoindex_jobs_1')) - rootpage \
+            WHERE name IN ('sqlite_autoindex_fewer_1', 'sqlite_autoindex_jobs_1')",
+    )
+    .await;
+    let refused = InstallationCopy::open(&from, &to).await.err().unwrap();
+    assert!(matches!(refused, CopyError::Damaged { .. }), "{refused}");
+    assert!(refused.to_string().contains("missing from index sqlite_autoindex_jobs_1"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_whose_rows_refer_to_nothing_is_refused() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let lost = "PRAGMA foreign_keys = OFF; DELETE FROM users WHERE email = 'ada@example.org'";
+    crate::sql::execute(&at(&everything, &from), lost).await;
+    let refused = InstallationCopy::open(&from, &to).await.err().unwrap();
+    assert!(refused.to_string().contains("pets refers to users that isn't there"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_to_the_target_since_it_was_looked_at_is_seen() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let run = async |copy: &mut InstallationCopy| {
+        copy.run(&operator(), &everything.app.clock, |_| ControlFlow::Break(())).await
+    };
+
+    let to = empty_postgres(&from).await;
+    let mut copy = InstallationCopy::open(&from, &to).await.unwrap();
+    let server =
+        PetSpark::open_with(at(&everything, &to), Migrate::Always, everything.app.clock.clone()).await.unwrap();
+    let refused = run(&mut copy).await.unwrap_err();
+    assert!(matches!(refused, CopyError::TargetInUse { .. }), "{refused}");
+    server.database().migrations().require_current().await.unwrap();
+    let plan = SeedPlan { users: 1, pets: 1, seed: 1, password: None };
+    server.seeds().run(&operator(), plan, |_| ControlFlow::Continue(())).await.unwrap();
+    server.close().await;
+    let refused = run(&mut copy).await.unwrap_err();
     assert!(matches!(refused, CopyError::NotEmpty { .. }), "{refused}");
+    everything.open_at(&to).await.unwrap().close().await;
+
+    let (to, (_other, others)) = (empty_postgres(&from).await, another().await);
+    let mut second = InstallationCopy::open(&others, &to).await.unwrap();
+    copy.close().await;
+    let mut first = InstallationCopy::open(&from, &to).await.unwrap();
+    assert!(run(&mut first).await.unwrap().interrupted);
+    let refused = run(&mut second).await.unwrap_err();
+    assert!(matches!(refused, CopyError::OtherSource), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_died_while_it_migrated_the_target_goes_on() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let mut dying = InstallationCopy::open(&from, &to).await.unwrap();
+    let began = async {
+        while !crate::sql::every_row(&at(&everything, &to)).await.iter().any(|row| row.contains("0003_pets")) {}
+    };
+    let caller = operator();
+    tokio::select! {
+        biased;
+        () = began => {}
+        _ = dying.run(&caller, &everything.app.clock, |_| ControlFlow::Continue(())) => panic!("it was too fast"),
+    }
+    dying.close().await;
+    let refused = everything.open_at(&to).await.err().unwrap();
+    assert!(matches!(refused, StartError::Migration(MigrationError::HalfCopied)), "{refused}");
+    let again = InstallationCopy::open(&from, &to).await.unwrap();
+    assert!(again.migrates_target());
+    again.close().await;
+    let copied = copy(&everything, &from, &to).await.unwrap();
+    assert!(!copied.tables.is_empty() && copied.tables.iter().all(petspark_core::database::copy::Compared::is_equal));
+
+    // The same of a target that somebody else began to migrate, and that has no rows.
+    let to = empty_postgres(&from).await;
+    let database = Database::open(&to).await.unwrap();
+    let some = Run { to: Some(4), ..Run::default() };
+    database.migrations().run_as(&some, everything.app.clock.now(), Duration::ZERO).await.unwrap();
+    database.close().await;
+    copy(&everything, &from, &to).await.unwrap();
+    everything.open_at(&to).await.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_complete_copy_is_known_as_one_until_the_source_goes_on() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    copy(&everything, &from, &to).await.unwrap();
+    // People have begun to use it.
+    let server = everything.open_at(&to).await.unwrap();
+    server
+        .seeds()
+        .run(&operator(), SeedPlan { users: 1, pets: 1, seed: 9, password: None }, |_| ControlFlow::Continue(()))
+        .await
+        .unwrap();
+    let again = copy(&everything, &from, &to).await.unwrap();
+    assert_eq!((again.rows, again.complete_since), (0, Some(everything.app.clock.now())));
+    let (other, others) = another().await;
+    let refused = copy(&other, &others, &to).await.unwrap_err();
+    assert!(matches!(refused, CopyError::NotEmpty { .. }), "{refused}");
+    let name = "UPDATE users SET display_name = 'Another' WHERE email = 'ada@example.org'";
+    crate::sql::execute(&at(&everything, &from), name).await;
+    let refused = copy(&everything, &from, &to).await.unwrap_err();
+    assert!(matches!(refused, CopyError::SourceChanged { .. }), "{refused}");
+    server.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_lost_its_lock_writes_nothing_more() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let mut copy_of_it = InstallationCopy::open(&from, &to).await.unwrap();
+    let onlooker = Database::open(&to).await.unwrap();
+    let settings = at(&everything, &to);
+    let copied = copy_of_it
+        .run(&operator(), &everything.app.clock, |_| {
+            tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(async {
+                    let holder = onlooker.migrations().lock_holder().await.unwrap().unwrap();
+                    let end = format!("SELECT pg_terminate_backend({})", holder.backend.unwrap());
+                    crate::sql::execute(&settings, &end).await;
+                });
+            });
+            ControlFlow::Continue(())
+        })
+        .await;
+    assert!(matches!(copied, Err(CopyError::Fault { .. })), "{copied:?}");
+    let told: u64 = copy_of_it.tables().iter().map(|table| table.copied).sum();
+    copy_of_it.close().await;
+    onlooker.close().await;
+    let again = InstallationCopy::open(&from, &to).await.unwrap();
+    assert_eq!(again.tables().iter().map(|table| table.copied).sum::<u64>(), told, "what was told is what is there");
+    again.close().await;
+    copy(&everything, &from, &to).await.unwrap();
+    everything.open_at(&to).await.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_somebody_made_by_hand_is_in_nobodys_way() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    copy_until(&everything, &from, &to, 1000).await.unwrap();
+    let by_hand = "CREATE INDEX pets_owner_id_idx ON pets (owner_id, created_at, id)";
+    crate::sql::execute(&at(&everything, &to), by_hand).await;
+    copy(&everything, &from, &to).await.unwrap();
+    everything.open_at(&to).await.unwrap().close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,7 +435,8 @@ async fn a_source_that_changed_between_two_parts_is_noticed() {
     let copied = copy(&everything, &from, &to).await.unwrap();
     let different: Vec<_> = copied.tables.iter().filter(|it| !it.is_equal()).map(|it| it.table.as_str()).collect();
     assert_eq!(different, ["users"]);
-    assert!(matches!(everything.open_at(&to).await.err().unwrap(), StartError::HalfCopied));
+    let refused = everything.open_at(&to).await.err().unwrap();
+    assert!(matches!(refused, StartError::Migration(MigrationError::HalfCopied)), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,4 +453,35 @@ async fn what_cannot_be_copied_is_refused_before_anything_is_written() {
     crate::sql::execute(everything.app.petspark.settings(), "DROP INDEX pets_owner_id_idx").await;
     let refused = InstallationCopy::open(&from, &to).await.err().unwrap();
     assert!(matches!(refused, CopyError::Migration { side: "source", .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_make_or_change_tables_is_told_before_anything_is_written() {
+    let everything = Everything::embedded().await;
+    let from = everything.stop().await;
+    let to = empty_postgres(&from).await;
+    let DatabaseUrl::Postgres(owners) = &to.url else { unreachable!() };
+    let (_, schema) = owners.expose().split_once("search_path%3D").unwrap();
+    let role = schema.replace("test_", "role_");
+    let settings = at(&everything, &to);
+    crate::sql::execute(&settings, &format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2'")).await;
+    let (_, place) = owners.expose().split_once('@').unwrap();
+    let url = DatabaseUrl::Postgres(Secret::new(format!("postgres://{role}:hunter2@{place}")));
+    let by_role = DatabaseSettings { url, ..to.clone() };
+    // It does not even see the schema, then sees it and may not add to it.
+    for grant in ["SELECT 1", &format!("GRANT USAGE ON SCHEMA {schema} TO {role}")] {
+        crate::sql::execute(&settings, grant).await;
+        let refused = InstallationCopy::open(&from, &by_role).await.err().unwrap();
+        assert!(matches!(refused, CopyError::NoSchema), "{refused}");
+    }
+    let database = Database::open(&to).await.unwrap();
+    database.migrations().run(everything.app.clock.now(), Duration::ZERO).await.unwrap();
+    database.close().await;
+    let grant =
+        format!("GRANT CREATE ON SCHEMA {schema} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}");
+    crate::sql::execute(&settings, &grant).await;
+    let refused = InstallationCopy::open(&from, &by_role).await.err().unwrap();
+    assert!(matches!(refused, CopyError::NotOwner { .. }), "{refused}");
+    assert!(!refused.to_string().contains("hunter2"));
+    crate::sql::execute(&settings, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }

@@ -158,6 +158,9 @@ async fn migrations(cx: &Context) -> Verdict {
         Err(error @ MigrationError::Newer { .. }) => {
             fail(error.to_string(), expected, "Use that release, or the backup from before it.")
         }
+        Err(error @ (MigrationError::HalfRestored(_) | MigrationError::HalfCopied)) => {
+            fail(error.to_string(), expected, "Run the command that was interrupted again.")
+        }
         Err(error) => Verdict::Broken(chain(&error)),
     }
 }

@@ -117,11 +117,16 @@ async fn copy_opened(
     if args.get_flag("dry-run") {
         let migrates = copy.migrates_target();
         let outcome = planned(copy).note("Nothing was copied.");
+        if let Some(since) = copy.complete_since() {
+            return Ok(outcome.note(format!("The copy has been complete since {since}.")));
+        }
         return Ok(note(if migrates { outcome.note("The target's migrations would be run first.") } else { outcome }));
     }
-    let rows: u64 = copy.tables().iter().map(|table| table.rows).sum();
-    let what = format!("This copies {rows} rows to {target}, and no server may run meanwhile.");
-    cx.confirm(&what, "--yes", args.get_flag("yes"))?;
+    if copy.complete_since().is_none() {
+        let rows: u64 = copy.tables().iter().map(|table| table.rows).sum();
+        let what = format!("This copies {rows} rows to {target}, and no server may run meanwhile.");
+        cx.confirm(&what, "--yes", args.get_flag("yes"))?;
+    }
     let mut progress = Progress::start(cx, "copying and comparing", copy.total());
     let (stop, caller, clock) = (Stop::default(), cx.caller(), Clock::system());
     let copying = async {
@@ -136,6 +141,12 @@ async fn copy_opened(
         Err(exit) => return Ok(Outcome::done().exit(exit)),
     };
     drop(progress);
+    if let Some(since) = copied.complete_since {
+        return Ok(planned(copy).note(format!(
+            "Nothing was left to copy: the copy has been complete since {since}, and nothing was written to the source \
+             since. Set DATABASE_URL, and start the server."
+        )));
+    }
     Ok(match stop.asked().filter(|_| copied.interrupted) {
         Some(exit) => planned(copy).exit(exit).note("Stopped; the same command again goes on."),
         None => note(compared(&copied)),
@@ -159,7 +170,7 @@ const COLUMNS: &[Column<Row>] = &[
     ("digest", |row| row.digest.clone().unwrap_or_default()),
 ];
 
-/// What there was to copy when it was looked at.
+/// What there is to copy, and how much of it is copied by now.
 fn planned(copy: &InstallationCopy) -> Outcome {
     let row = |table: &petspark_core::database::copy::TableState| Row {
         table: table.table.clone(),
@@ -178,7 +189,7 @@ fn compared(copied: &Copied) -> Outcome {
         .iter()
         .map(|table| Row {
             table: table.table.clone(),
-            rows: table.source.rows,
+            rows: table.rows,
             copied: table.target.rows,
             state: if table.is_equal() { "equal" } else { "different" },
             digest: Some(table.target.to_string()),
@@ -189,8 +200,8 @@ fn compared(copied: &Copied) -> Outcome {
         return outcome.note("Everything is there, value by value. Set DATABASE_URL, and start the server.");
     }
     outcome.exit(Exit::Failed).note(
-        "The two sides differ: the source was changed between two parts of the copy. Copy again into an empty database; \
-         no server opens this one.",
+        "The two sides differ: one of them was written to between two parts of the copy. Copy again into an empty \
+         database; no server opens this one.",
     )
 }
 

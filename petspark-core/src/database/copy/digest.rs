@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::row::Kind;
+use crate::text::hex;
 
 /// How many rows, and the sum of their hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,13 @@ impl Digest {
         self.rows += 1;
         Ok(())
     }
+}
+
+/// What all tables hold, in one number.
+pub(super) fn of_all<'a>(tables: impl Iterator<Item = (&'a str, Digest)>) -> String {
+    let all = tables
+        .fold(Sha256::new(), |all, (table, digest)| all.chain_update(format!("{table} {} {digest}\n", digest.rows)));
+    hex(&all.finalize())
 }
 
 /// Takes a field from the front: its bytes, or `None` for null.

@@ -6,132 +6,40 @@
 //! two databases, not from here.
 
 mod digest;
+mod error;
+mod mark;
 mod plan;
 mod row;
 mod source;
 mod target;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+
 pub use digest::Digest;
+pub use error::CopyError;
 
 use super::lock::{Lock, NotTaken};
 use super::schema::Schema;
-use super::{Database, Difference, MigrationError, OpenError};
+use super::{Database, Difference, Engine, MigrationError, Migrations, Run, scratch};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{DatabaseSettings, DatabaseUrl};
-use crate::error::{Failure, Fault, Kind};
+use crate::error::Fault;
+use error::{at, during};
+pub(super) use mark::is_unfinished;
+use mark::{Complete, Mark};
 use plan::TablePlan;
+use row::KeyValue;
 use source::Source;
 use target::Target;
 
 /// How long the target's lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Copying can't be begun, or can't go on. What was copied stays, and a new call goes on from there.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CopyError {
-    /// Copying goes from SQLite to PostgreSQL.
-    #[error("a copy goes from sqlite://... to postgres://..., not otherwise")]
-    Engines,
-    /// There is no such file.
-    #[error("there is no database at {}", .0.display())]
-    NoSource(PathBuf),
-    /// A server, or another tool, has the source open, and could write to it.
-    #[error("{} is in use by another process; stop the server and whatever else has it open", .0.display())]
-    SourceInUse(PathBuf),
-    /// One of the two can't be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// One of the two isn't at the migrations of this build, or is locked.
-    #[error("{side}: {error}")]
-    Migration {
-        /// `source` or `target`.
-        side: &'static str,
-        /// What is wrong.
-        error: MigrationError,
-    },
-    /// The target has rows that no copy put there.
-    #[error("the target's table {table} has rows already; copy into an empty database")]
-    NotEmpty {
-        /// The first such table.
-        table: String,
-    },
-    /// The target holds the beginning of a copy of another installation.
-    #[error("the target holds an unfinished copy of another installation; copy into an empty database")]
-    OtherSource,
-    /// The two schemas don't fit.
-    #[error("table {table}: {reason}")]
-    Unfitting {
-        /// Which.
-        table: String,
-        /// What doesn't fit.
-        reason: String,
-    },
-    /// A row can't be copied as it is.
-    #[error("table {table}, row {row}: {reason}")]
-    Row {
-        /// Which table.
-        table: String,
-        /// The row's primary key.
-        row: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The databases can't be read or written.
-    #[error("can't copy {what}: {}", .fault.chain())]
-    Fault {
-        /// What was being done.
-        what: String,
-        /// Why it failed.
-        #[source]
-        fault: Fault,
-    },
-}
-
-impl Failure for CopyError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Engines => Kind::Invalid,
-            Self::NoSource(_) => Kind::NotFound,
-            Self::Open(error) => error.kind(),
-            Self::Migration { error, .. } => error.kind(),
-            Self::SourceInUse(_) | Self::NotEmpty { .. } | Self::OtherSource | Self::Unfitting { .. } => Kind::Conflict,
-            Self::Row { .. } => Kind::Conflict,
-            Self::Fault { fault, .. } => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Engines => "COPY_ENGINES",
-            Self::NoSource(_) => "COPY_NO_SOURCE",
-            Self::SourceInUse(_) => "COPY_SOURCE_IN_USE",
-            Self::Open(error) => error.code(),
-            Self::Migration { error, .. } => error.code(),
-            Self::NotEmpty { .. } => "COPY_NOT_EMPTY",
-            Self::OtherSource => "COPY_OTHER_SOURCE",
-            Self::Unfitting { .. } => "COPY_UNFITTING",
-            Self::Row { .. } => "COPY_ROW",
-            Self::Fault { fault, .. } => fault.code(),
-        }
-    }
-}
-
-/// For `map_err`: what was being done when that happened.
-fn during<E: Into<Fault>>(what: impl Into<String>) -> impl FnOnce(E) -> CopyError {
-    let what = what.into();
-    move |error| CopyError::Fault { what, fault: error.into() }
-}
-
-fn at(side: &'static str) -> impl Fn(MigrationError) -> CopyError {
-    move |error| CopyError::Migration { side, error }
-}
 
 /// A table and how far it is.
 #[derive(Clone, Debug)]
@@ -140,7 +48,7 @@ pub struct TableState {
     pub table: String,
     /// How many rows it has.
     pub rows: u64,
-    /// How many of them an earlier call copied.
+    /// How many of them are copied by now.
     pub copied: u64,
 }
 
@@ -160,6 +68,8 @@ pub struct Step<'a> {
 pub struct Compared {
     /// Its name.
     pub table: String,
+    /// How many rows the source has, counted without its indexes.
+    pub rows: u64,
     /// What the source has.
     pub source: Digest,
     /// What the target has.
@@ -170,7 +80,7 @@ impl Compared {
     /// Whether every row of the one is in the other, value by value.
     #[must_use]
     pub fn is_equal(&self) -> bool {
-        self.source == self.target
+        self.source == self.target && self.source.rows == self.rows
     }
 }
 
@@ -183,6 +93,8 @@ pub struct Copied {
     pub tables: Vec<Compared>,
     /// It was told to stop; the same call again goes on.
     pub interrupted: bool,
+    /// There was nothing to do: an earlier call came to its end then, and the source is what it was.
+    pub complete_since: Option<Timestamp>,
 }
 
 /// A copy that can be made: both ends are open, and nothing was changed yet. As long as it lives
@@ -190,14 +102,16 @@ pub struct Copied {
 pub struct InstallationCopy {
     source: Source,
     target: Database,
+    to: DatabaseSettings,
     tables: Vec<TableState>,
     left_out: Vec<String>,
-    /// The target has no tables yet.
+    /// The target lacks migrations, and has no rows yet.
     unmigrated: bool,
+    complete: Option<Complete>,
 }
 
 impl InstallationCopy {
-    /// Looks at both ends.
+    /// Looks at both ends, and the source all over.
     ///
     /// # Errors
     /// See [`CopyError`].
@@ -214,37 +128,52 @@ impl InstallationCopy {
         let mut copy = Self {
             source: Source::open(path, schema, birth).await?,
             target,
+            to: to.clone(),
             tables: Vec::new(),
             left_out,
             unmigrated: false,
+            complete: None,
         };
         copy.look_at_target(&order).await?;
         Ok(copy)
     }
 
     async fn look_at_target(&mut self, order: &[String]) -> Result<(), CopyError> {
-        let migrations = self.target.migrations();
-        let states = migrations.status().await.map_err(at("target"))?;
-        self.unmigrated = states.iter().all(|state| state.is_pending());
-        let begun = target::begun(&self.target).await.map_err(during("the state of an earlier copy"))?;
-        match &begun {
-            // It lacks indexes as long as it is copied to.
-            Some(_) => migrations.require_current().await.map_err(at("target"))?,
-            None if self.unmigrated => {}
-            None => require_sound(&self.target, "target").await?,
-        }
-        if begun.as_ref().is_some_and(|begun| begun.birth != self.source.birth) {
+        mark::require_schema(&mut *connection_to(&self.target).await?).await?;
+        let states = self.migrations().status().await.map_err(at("target", &self.target))?;
+        self.unmigrated = states.iter().any(|state| state.is_pending());
+        let mut connection = connection_to(&self.target).await?;
+        mark::require_own(&mut connection, order).await?;
+        let mark = mark::read(&mut connection).await?;
+        if mark.as_ref().is_some_and(|mark| mark.birth != self.source.birth) {
             return Err(CopyError::OtherSource);
+        }
+        if mark.is_none() && !self.unmigrated {
+            self.complete = mark::completed(&mut connection, &self.source.birth).await?;
+        }
+        if mark.is_none() && self.complete.is_none() {
+            mark::require_empty(&mut connection, order).await?;
+        }
+        // There may be no second one.
+        drop(connection);
+        match &mark {
+            _ if self.unmigrated || self.complete.is_some() => {}
+            // It lacks indexes as long as it is copied to.
+            Some(_) => self.migrations().require_current().await.map_err(at("target", &self.target))?,
+            None => require_sound(&self.target, "target").await?,
         }
         for table in order {
             let rows = self.source.count(table).await?;
-            let copied = begun.as_ref().and_then(|begun| begun.rows.get(table)).copied().unwrap_or(0);
-            if begun.is_none() && !self.unmigrated && target::has_rows(&self.target, table).await? {
-                return Err(CopyError::NotEmpty { table: table.clone() });
-            }
+            let copied = if self.complete.is_some() { rows } else { mark.as_ref().map_or(0, |it| it.copied(table)) };
             self.tables.push(TableState { table: table.clone(), rows, copied });
         }
-        Ok(())
+        // Who waits at a prompt is in nobody's way.
+        self.disconnect().await
+    }
+
+    /// Those of the target, which the mark of this copy keeps everybody else from.
+    fn migrations(&self) -> Migrations<'_> {
+        Migrations::of_copy(&self.target)
     }
 
     /// What there is to copy, in its order.
@@ -259,10 +188,17 @@ impl InstallationCopy {
         &self.left_out
     }
 
-    /// Whether the target's migrations are run first, because it has nothing yet.
+    /// Whether the target's migrations are run first, because it lacks some and has no rows yet.
     #[must_use]
     pub fn migrates_target(&self) -> bool {
         self.unmigrated
+    }
+
+    /// When an earlier call copied and compared all of this; then there is nothing left to do but to look
+    /// whether the source is still the same.
+    #[must_use]
+    pub fn complete_since(&self) -> Option<Timestamp> {
+        self.complete.as_ref().map(|complete| complete.at)
     }
 
     /// How far [`Step::done`] will count.
@@ -283,44 +219,44 @@ impl InstallationCopy {
         clock: &Clock,
         mut progress: impl FnMut(&Step<'_>) -> ControlFlow<()> + Send,
     ) -> Result<Copied, CopyError> {
-        let now = clock.now();
-        if self.unmigrated {
-            self.target.migrations().run(now, PATIENCE).await.map_err(at("target"))?;
+        if let Some(complete) = self.complete.take() {
+            return self.look_again(complete, &mut progress).await;
         }
-        let lock = take_lock(&self.target, now).await?;
-        let result = self.run_locked(caller, clock, &mut progress).await;
-        lock.release().await;
+        let lock = take_lock(&self.target, clock.now()).await?;
+        let mut target = Target::over(lock)?;
+        let result = self.run_locked(&mut target, caller, clock, &mut progress).await;
+        target.close().await;
         result
     }
 
     async fn run_locked(
         &mut self,
+        target: &mut Target,
         caller: &Caller,
         clock: &Clock,
         progress: &mut (impl FnMut(&Step<'_>) -> ControlFlow<()> + Send),
     ) -> Result<Copied, CopyError> {
-        let schema = Schema::read(&self.target).await.map_err(during("the target's schema"))?;
-        let plans = self
-            .tables
-            .iter()
-            .map(|state| TablePlan::new(&state.table, &self.source.schema, &schema))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut target = Target::open(&self.target, &self.source.birth).await?;
+        target.prepare().await?;
+        let mark = self.take_possession(target).await?;
+        self.migrations().run_locked(&Run::default(), clock.now()).await.map_err(at("target", &self.target))?;
+        let (schema, plans) = self.plans().await?;
         let (mut copied, mut done) = (Copied::default(), 0);
         for plan in &plans {
-            if self.copy_table(plan, &mut target, &mut copied.rows, &mut done, progress).await?.is_break() {
+            let last = mark.last_key(&plan.table);
+            if self.copy_table(plan, last, target, &mut copied.rows, &mut done, progress).await?.is_break() {
                 return Ok(Copied { interrupted: true, ..copied });
             }
         }
         target.settle(&schema, &plans).await?;
-        for plan in &plans {
+        for (place, plan) in plans.iter().enumerate() {
             let mut stop = false;
             let mut tell = |rows: u64| {
                 done += rows;
                 stop |= progress(&Step { comparing: true, table: &plan.table, done }).is_break();
             };
             let (source, target) = tokio::join!(self.source.digest(plan, &mut tell), target.digest(plan));
-            copied.tables.push(Compared { table: plan.table.clone(), source: source?, target: target? });
+            let (table, rows) = (plan.table.clone(), self.tables[place].rows);
+            copied.tables.push(Compared { table, rows, source: source?, target: target? });
             if stop {
                 return Ok(Copied { interrupted: true, tables: Vec::new(), ..copied });
             }
@@ -332,15 +268,72 @@ impl InstallationCopy {
         Ok(copied)
     }
 
+    /// Sets the mark, or finds that of an earlier call. From here on no server opens the target, and none
+    /// that opened it before is there any more.
+    async fn take_possession(&mut self, target: &mut Target) -> Result<Mark, CopyError> {
+        let tables: Vec<_> = self.tables.iter().map(|state| state.table.clone()).collect();
+        let (mark, is_new) = mark::set(&mut target.connection, &self.source.birth, &tables).await?;
+        self.disconnect().await?;
+        let DatabaseUrl::Postgres(url) = &self.to.url else { return Err(CopyError::Engines) };
+        if let Some(sessions) = scratch::in_use(url.expose()).await.map_err(during("the target"))? {
+            if is_new {
+                mark::take_back(&mut target.connection).await?;
+            }
+            return Err(CopyError::TargetInUse { sessions });
+        }
+        for state in &mut self.tables {
+            state.copied = mark.copied(&state.table);
+        }
+        Ok(mark)
+    }
+
+    /// What is connected to the target after this is not ours; the next statement connects again.
+    async fn disconnect(&mut self) -> Result<(), CopyError> {
+        self.target.close().await;
+        self.target = Database::open(&self.to).await?;
+        Ok(())
+    }
+
+    async fn plans(&self) -> Result<(Schema, Vec<TablePlan>), CopyError> {
+        let schema = Schema::read(&self.target).await.map_err(during("the target's schema"))?;
+        let plan = |state: &TableState| TablePlan::new(&state.table, &self.source.schema, &schema);
+        let plans = self.tables.iter().map(plan).collect::<Result<_, _>>()?;
+        Ok((schema, plans))
+    }
+
+    /// Whether the source is what it was when it was copied. The target went on since, perhaps.
+    async fn look_again(
+        &mut self,
+        complete: Complete,
+        progress: &mut (impl FnMut(&Step<'_>) -> ControlFlow<()> + Send),
+    ) -> Result<Copied, CopyError> {
+        let (_, plans) = self.plans().await?;
+        let (mut digests, mut done, mut stop) = (Vec::new(), 0, false);
+        for plan in &plans {
+            let mut tell = |rows: u64| {
+                done += rows;
+                stop |= progress(&Step { comparing: true, table: &plan.table, done }).is_break();
+            };
+            digests.push((plan.table.as_str(), self.source.digest(plan, &mut tell).await?));
+            if stop {
+                return Ok(Copied { interrupted: true, ..Copied::default() });
+            }
+        }
+        if digest::of_all(digests.into_iter()) != complete.digest {
+            return Err(CopyError::SourceChanged { since: complete.at });
+        }
+        Ok(Copied { complete_since: Some(complete.at), ..Copied::default() })
+    }
+
     async fn copy_table(
         &mut self,
         plan: &TablePlan,
+        last: Option<Vec<KeyValue>>,
         target: &mut Target,
         rows: &mut u64,
         done: &mut u64,
         progress: &mut (impl FnMut(&Step<'_>) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, CopyError> {
-        let last = target.last_key(&plan.table);
         let mut batch = self.source.read(plan, last.clone()).await?;
         if last.is_none() && batch.rows > 0 {
             target.unindex(plan).await?;
@@ -352,6 +345,9 @@ impl InstallationCopy {
             written?;
             *rows += batch.rows;
             *done += batch.rows;
+            if let Some(state) = self.tables.iter_mut().find(|state| state.table == plan.table) {
+                state.copied += batch.rows;
+            }
             batch = next?;
             if progress(&Step { comparing: false, table: &plan.table, done: *done }).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -365,8 +361,13 @@ impl InstallationCopy {
         let failed = || during::<Fault>("the end");
         let rows = copied.tables.iter().map(|table| table.target.rows).sum::<u64>();
         let mut tx = self.target.begin().await.map_err(failed())?;
-        target::forget(&mut tx).await.map_err(failed())?;
-        let event = Event::new(Action::InstallationCopied).detail("rows", rows);
+        mark::forget(&mut tx).await.map_err(failed())?;
+        let digest = digest::of_all(copied.tables.iter().map(|table| (table.table.as_str(), table.source)));
+        // By these two the same call again knows that it came to its end.
+        let event = Event::new(Action::InstallationCopied)
+            .detail("rows", rows)
+            .detail("source", &*self.source.birth)
+            .detail("digest", digest);
         audit::record(&mut tx, clock.now(), caller, event).await.map_err(failed())?;
         tx.commit().await.map_err(failed())
     }
@@ -384,7 +385,7 @@ async fn look_at_source(from: &DatabaseSettings) -> Result<(Schema, String), Cop
     let looked = async {
         require_sound(&source, "source").await?;
         let schema = Schema::read(&source).await.map_err(during("the source's schema"))?;
-        let states = source.migrations().status().await.map_err(at("source"))?;
+        let states = source.migrations().status().await.map_err(at("source", &source))?;
         let born = states.iter().find_map(|state| state.applied_at).map_or(0, Timestamp::as_micros);
         Ok((schema, born.to_string()))
     };
@@ -395,17 +396,19 @@ async fn look_at_source(from: &DatabaseSettings) -> Result<(Schema, String), Cop
 
 /// At exactly the migrations of this build, and with the schema that they make.
 async fn require_sound(database: &Database, side: &'static str) -> Result<(), CopyError> {
-    let migrations = database.migrations();
-    migrations.require_current().await.map_err(at(side))?;
-    let differences: Vec<Difference> = migrations.verify().await.map_err(at(side))?;
-    if differences.is_empty() { Ok(()) } else { Err(at(side)(MigrationError::Differs(differences))) }
+    let migrations = Migrations::of_copy(database);
+    migrations.require_current().await.map_err(at(side, database))?;
+    let differences: Vec<Difference> = migrations.verify().await.map_err(at(side, database))?;
+    if differences.is_empty() { Ok(()) } else { Err(at(side, database)(MigrationError::Differs(differences))) }
 }
 
 async fn take_lock(target: &Database, now: Timestamp) -> Result<Lock, CopyError> {
-    Lock::take(target, now, PATIENCE).await.map_err(|error: NotTaken| at("target")(error.into()))
+    Lock::take(target, now, PATIENCE).await.map_err(|error: NotTaken| at("target", target)(error.into()))
 }
 
-/// Whether this database holds a copy that was not finished, and is no installation yet.
-pub(crate) async fn is_unfinished(database: &Database) -> Result<bool, Fault> {
-    Ok(target::begun(database).await?.is_some())
+async fn connection_to(target: &Database) -> Result<PoolConnection<Postgres>, CopyError> {
+    match target.engine() {
+        Engine::Postgres(postgres) => postgres.pool.acquire().await.map_err(during("the target")),
+        Engine::Sqlite(_) => Err(CopyError::Engines),
+    }
 }

@@ -1,6 +1,9 @@
 //! A row on its way: a value of SQLite as PostgreSQL takes and gives it in its binary form of
 //! COPY, and the same in the one form that both sides are compared in.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Row as _, Sqlite, ValueRef as _};
 use time::Date;
@@ -125,12 +128,13 @@ impl Kind {
             into.extend(field);
             return Ok(());
         }
-        let text = field.get(1..).unwrap_or_default();
-        let value: serde_json::Value = serde_json::from_slice(text).map_err(|error| format!("no JSON: {error}"))?;
-        write_json(&value, into);
-        Ok(())
+        let text = std::str::from_utf8(field.get(1..).unwrap_or_default()).map_err(|error| error.to_string())?;
+        write_json(text.trim(), JSON_DEPTH, into)
     }
 }
+
+/// What is deeper was never taken in.
+const JSON_DEPTH: u8 = 128;
 
 /// The days from 2000-01-01.
 fn day(text: &str) -> Result<i32, String> {
@@ -138,41 +142,60 @@ fn day(text: &str) -> Result<i32, String> {
     Ok(date.to_julian_day() - EPOCH_DAY)
 }
 
-fn write_json(value: &serde_json::Value, into: &mut Vec<u8>) {
-    use serde_json::Value;
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<_> = map.iter().collect();
-            keys.sort_by_key(|(key, _)| *key);
+/// From its text, because a number as `f64` is not the number that was written.
+fn write_json(text: &str, depth: u8, into: &mut Vec<u8>) -> Result<(), String> {
+    let none = |error: serde_json::Error| format!("no JSON: {error}");
+    let below = || depth.checked_sub(1).ok_or("JSON that is too deep");
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            // Of a key that is there twice the last one counts, to PostgreSQL as well.
+            let map: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(none)?;
             into.push(b'{');
-            for (key, value) in keys {
+            for (key, value) in map {
                 into.extend(key.as_bytes());
                 into.push(0);
-                write_json(value, into);
+                write_json(value.get(), below()?, into)?;
             }
             into.push(b'}');
         }
-        Value::Array(items) => {
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(none)?;
             into.push(b'[');
-            items.iter().for_each(|item| write_json(item, into));
+            for item in items {
+                write_json(item.get(), below()?, into)?;
+            }
             into.push(b']');
         }
-        Value::String(text) => {
+        Some(b'"') => {
+            let text: String = serde_json::from_str(text).map_err(none)?;
             into.push(b'"');
             into.extend(text.as_bytes());
             into.push(0);
         }
-        Value::Number(number) => {
-            // 1e2, 100.0 and 100 are one number.
-            let whole = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 9e15);
-            match (number.as_i64(), whole) {
-                (Some(n), _) => into.extend(format!("#{n}").bytes()),
-                (None, Some(n)) => into.extend(format!("#{n:.0}").bytes()),
-                (None, None) => into.extend(format!("#{number}").bytes()),
-            }
+        Some(b'-' | b'0'..=b'9') => {
+            into.push(b'#');
+            into.extend(number(text).ok_or_else(|| format!("no number: {text}"))?.as_bytes());
         }
-        Value::Bool(_) | Value::Null => into.extend(value.to_string().bytes()),
+        _ => into.extend(text.as_bytes()),
     }
+    Ok(())
+}
+
+/// 1e2, 100.0 and 100 are one number: its digits without zeros at either end, and the power of ten
+/// that they are multiplied by.
+fn number(text: &str) -> Option<String> {
+    let (sign, amount) = text.strip_prefix('-').map_or(("", text), |amount| ("-", amount));
+    let (digits, power) = amount.split_once(['e', 'E']).unwrap_or((amount, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some("0".to_owned());
+    }
+    let (zeros, behind) = (digits.len() - significant.len(), fraction.len());
+    let power = power.parse::<i64>().ok()?.checked_add_unsigned(zeros as u64)?.checked_sub_unsigned(behind as u64)?;
+    Some(format!("{sign}{significant}e{power}"))
 }
 
 /// One value of a primary key, to go on behind.
@@ -228,6 +251,39 @@ mod tests {
         assert_ne!(form(r#"["ab", "c"]"#), form(r#"["a", "bc"]"#));
         assert_ne!(form(r#"{"a": 1}"#), form(r#"{"a": "1"}"#));
         assert_ne!(form("1.5"), form("1"));
+        assert_eq!(form(r#" {"a": 1, "a": [true, null]} "#), form(r#"{"a":[true,null]}"#));
+    }
+
+    #[test]
+    fn numbers_are_compared_as_they_are_written_and_not_as_floats() {
+        // On the left as one may write it, on the right as PostgreSQL gives it back.
+        for (written, given) in [
+            ("9e15", "9000000000000000"),
+            ("1E+16", "10000000000000000"),
+            ("1.0e23", "100000000000000000000000"),
+            ("9007199254740993e0", "9007199254740993"),
+            ("-0.0", "0.0"),
+            ("-12.50", "-12.50"),
+            ("1e-7", "0.0000001"),
+            ("0.10", "0.1"),
+        ] {
+            assert_eq!(number(written), number(given), "{written}");
+        }
+        for (one, other) in [
+            ("9007199254740993", "9007199254740992"),
+            ("1e400", "1e401"),
+            ("1", "-1"),
+            ("100", "1"),
+            ("0.1", "0.1000000000000000000001"),
+        ] {
+            assert_ne!(number(one), number(other), "{one}");
+        }
+    }
+
+    #[test]
+    fn json_without_end_is_no_way_to_use_up_the_stack() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        assert!(write_json(&deep, JSON_DEPTH, &mut Vec::new()).is_err());
     }
 
     #[test]

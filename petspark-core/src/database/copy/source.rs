@@ -11,6 +11,7 @@ use super::digest::Digest;
 use super::plan::{TablePlan, quoted};
 use super::row::{KeyValue, told};
 use super::{CopyError, during};
+use crate::database::direct::damage;
 use crate::database::schema::Schema;
 use crate::error::Fault;
 
@@ -35,6 +36,7 @@ pub(super) struct Batch {
 }
 
 impl Source {
+    /// Takes the file for itself, and looks it over.
     pub(super) async fn open(path: &Path, schema: Schema, birth: String) -> Result<Self, CopyError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -48,16 +50,23 @@ impl Source {
             sqlx::raw_sql("BEGIN IMMEDIATE; COMMIT").execute(&mut connection).await?;
             Ok::<_, sqlx::Error>(connection)
         };
-        match taken.await {
-            Ok(connection) => Ok(Self { connection, schema, birth }),
-            Err(error) if is_busy(&error) => Err(CopyError::SourceInUse(path.to_owned())),
-            Err(error) => Err(during("the source")(error)),
+        let mut connection = match taken.await {
+            Ok(connection) => connection,
+            Err(error) if is_busy(&error) => return Err(CopyError::SourceInUse(path.to_owned())),
+            Err(error) => return Err(during("the source")(error)),
+        };
+        let found = damage(&mut connection).await.map_err(during("the source"))?;
+        if found.is_empty() {
+            return Ok(Self { connection, schema, birth });
         }
+        Err(CopyError::Damaged { path: path.to_owned(), found })
     }
 
+    /// Counts the rows themselves: batches are found by an index, and one that lacks rows must not be
+    /// what says how many there are.
     pub(super) async fn count(&mut self, table: &str) -> Result<u64, CopyError> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM ");
-        sql.push(quoted(table));
+        sql.push(quoted(table)).push(" NOT INDEXED");
         let count: i64 = sql.build_query_scalar().fetch_one(&mut self.connection).await.map_err(during(table))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }

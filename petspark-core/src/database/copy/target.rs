@@ -1,56 +1,15 @@
 //! The PostgreSQL that is copied to: batches by COPY, and in the same transaction how far they got.
 
-use std::collections::{BTreeMap, HashMap};
-
 use futures_util::TryStreamExt as _;
-use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, Postgres, QueryBuilder, query, query_as, query_scalar, raw_sql,
-};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, QueryBuilder, query, query_as, raw_sql};
 
 use super::digest::{Digest, next_field};
 use super::plan::{TablePlan, quoted};
-use super::row::KeyValue;
 use super::source::Batch;
 use super::{CopyError, during};
+use crate::database::lock::Lock;
 use crate::database::schema::Schema;
-use crate::database::{Database, Engine, Tx, TxConnection, history};
 use crate::error::Fault;
-
-/// An earlier copy that didn't come to its end.
-pub(super) struct Begun {
-    pub(super) birth: String,
-    pub(super) rows: HashMap<String, u64>,
-}
-
-/// What is known of an earlier copy, if there was one.
-pub(super) async fn begun(db: &Database) -> Result<Option<Begun>, Fault> {
-    let Engine::Postgres(postgres) = db.engine() else { return Ok(None) };
-    if !history::exists(db, "petspark_copy").await? {
-        return Ok(None);
-    }
-    let birth: Option<String> =
-        query_scalar("SELECT last_key FROM petspark_copy WHERE table_name = ''").fetch_optional(&postgres.pool).await?;
-    let rows: Vec<(String, i64)> = query_as("SELECT table_name, copied FROM petspark_copy WHERE table_name <> ''")
-        .fetch_all(&postgres.pool)
-        .await?;
-    let rows = rows.into_iter().map(|(table, rows)| (table, u64::try_from(rows).unwrap_or(0))).collect();
-    Ok(birth.map(|birth| Begun { birth, rows }))
-}
-
-pub(super) async fn has_rows(db: &Database, table: &str) -> Result<bool, CopyError> {
-    let Engine::Postgres(postgres) = db.engine() else { return Ok(false) };
-    let mut sql = QueryBuilder::<Postgres>::new("SELECT EXISTS (SELECT 1 FROM ");
-    sql.push(quoted(table)).push(")");
-    sql.build_query_scalar().fetch_one(&postgres.pool).await.map_err(during(table))
-}
-
-/// It came to its end.
-pub(super) async fn forget(tx: &mut Tx) -> Result<(), Fault> {
-    if let TxConnection::Postgres(tx) = &mut tx.connection {
-        raw_sql("DROP TABLE petspark_copy").execute(&mut **tx).await?;
-    }
-    Ok(())
-}
 
 /// SQL with names from the catalogue, which PostgreSQL gives no parameters for.
 #[allow(clippy::disallowed_methods, reason = "names are from the catalogue, and quoted")]
@@ -58,10 +17,10 @@ async fn run(connection: &mut PgConnection, sql: String) -> sqlx::Result<()> {
     raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 
+/// The connection that holds the lock is the one that writes: if it is lost, so is the lock, and nothing
+/// can be written any more beside whoever has it then.
 pub(super) struct Target {
-    connection: PgConnection,
-    /// Where to go on, by table.
-    last: BTreeMap<String, Vec<KeyValue>>,
+    pub(super) connection: PgConnection,
 }
 
 /// Signature, flags and extension of binary COPY: the documentation of COPY, "Binary Format".
@@ -69,44 +28,35 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 
 impl Target {
-    pub(super) async fn open(db: &Database, birth: &str) -> Result<Self, CopyError> {
-        let Engine::Postgres(postgres) = db.engine() else { return Err(CopyError::Engines) };
-        let opened = async {
-            let options = (*postgres.pool.connect_options()).clone().application_name("petspark copy");
-            let mut connection = PgConnection::connect_with(&options).await?;
-            // What a crash of PostgreSQL may lose is rows together with the note that they are
-            // there. The end is committed in earnest, by another connection.
-            raw_sql("SET statement_timeout = 0; SET lock_timeout = '10s'; SET synchronous_commit = off")
-                .execute(&mut connection)
-                .await?;
-            raw_sql(
-                "SET client_min_messages = warning; CREATE TABLE IF NOT EXISTS petspark_copy (
-                     table_name text NOT NULL PRIMARY KEY, copied bigint NOT NULL, last_key text NOT NULL
-                 )",
-            )
-            .execute(&mut connection)
-            .await?;
-            query("INSERT INTO petspark_copy VALUES ('', 0, $1) ON CONFLICT DO NOTHING")
-                .bind(birth)
-                .execute(&mut connection)
-                .await?;
-            let rows: Vec<(String, String)> =
-                query_as("SELECT table_name, last_key FROM petspark_copy WHERE table_name <> '' AND table_name NOT LIKE 'index %'")
-                    .fetch_all(&mut connection)
-                    .await?;
-            Ok::<_, sqlx::Error>((connection, rows))
-        };
-        let (connection, rows) = opened.await.map_err(during("the state of the copy"))?;
-        let mut last = BTreeMap::new();
-        for (table, key) in rows {
-            let key = serde_json::from_str(&key).map_err(|error| during(&table)(Fault::internal(error)))?;
-            last.insert(table, key);
+    pub(super) fn over(lock: Lock) -> Result<Self, CopyError> {
+        match lock {
+            Lock::Postgres(connection) => Ok(Self { connection: *connection }),
+            Lock::Sqlite(_) => Err(CopyError::Engines),
         }
-        Ok(Self { connection, last })
     }
 
-    pub(super) fn last_key(&self, table: &str) -> Option<Vec<KeyValue>> {
-        self.last.get(table).cloned()
+    /// Without the time-outs of requests.
+    pub(super) async fn prepare(&mut self) -> Result<(), CopyError> {
+        // What a crash of PostgreSQL may lose is rows together with the note that they are
+        // there. The end is committed in earnest, by another connection.
+        raw_sql("SET statement_timeout = 0; SET lock_timeout = '10s'; SET synchronous_commit = off")
+            .execute(&mut self.connection)
+            .await
+            .map_err(during("the session"))?;
+        // Else the server makes an index to its end, and keeps the lock, for one who was killed. Before
+        // PostgreSQL 14, and on some systems, it can't tell: then that is how it is.
+        let _ = raw_sql(
+            "SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'",
+        )
+        .execute(&mut self.connection)
+        .await;
+        Ok(())
+    }
+
+    /// Gives the lock back.
+    pub(super) async fn close(self) {
+        // If that fails, the server notices that we are gone.
+        let _ = self.connection.close().await;
     }
 
     /// Takes away the indexes of a table that only make reading fast: to sort all rows in the end
@@ -124,7 +74,8 @@ impl Target {
             .fetch_all(&mut *tx)
             .await?;
             for (name, definition) in indexes {
-                query("INSERT INTO petspark_copy VALUES ('index ' || $1, 0, $2)")
+                // Noted is what the migrations made, whatever somebody made in its place.
+                query("INSERT INTO petspark_copy VALUES ('index ' || $1, 0, $2) ON CONFLICT DO NOTHING")
                     .bind(&name)
                     .bind(definition)
                     .execute(&mut *tx)
@@ -136,7 +87,8 @@ impl Target {
         dropped.await.map_err(during(&plan.table))
     }
 
-    /// Makes them again, one after the other: each is there and not noted any more, or neither.
+    /// Makes them again, one after the other: each is there and not noted any more, or neither. One that
+    /// somebody made by hand stays; whether it is the right one is seen when the schema is compared.
     async fn index(&mut self) -> Result<(), CopyError> {
         let made = async {
             let indexes: Vec<(String, String)> =
@@ -145,7 +97,8 @@ impl Target {
                     .await?;
             for (noted, definition) in indexes {
                 let mut tx = self.connection.begin().await?;
-                run(&mut tx, definition).await?;
+                let missing = definition.replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1);
+                run(&mut tx, missing).await?;
                 query("DELETE FROM petspark_copy WHERE table_name = $1").bind(noted).execute(&mut *tx).await?;
                 tx.commit().await?;
             }
