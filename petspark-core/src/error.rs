@@ -144,6 +144,11 @@ impl Fault {
         self.lasting
     }
 
+    /// The cause, if it is that the system couldn't read or write.
+    pub(crate) fn io_error(&self) -> Option<&std::io::Error> {
+        self.source.downcast_ref()
+    }
+
     /// The cause and what caused it, in one line, for a log.
     #[must_use]
     pub fn chain(&self) -> String {

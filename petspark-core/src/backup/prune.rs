@@ -86,7 +86,7 @@ impl Backups {
         }
         let Some(newest) = listed.first() else { return Ok(Vec::new()) };
         let examined: check::Examined = self.examine(target, newest.id, &[]).await?;
-        if let Some(problem) = examined.problem() {
+        if let Some(problem) = examined.problem().or(self.verdict(target, newest.id).await) {
             return Err(BackupError::Damaged { id: newest.id, problem: format!("{problem}; nothing was removed") });
         }
         let kept = decide(&listed, &self.settings().backup.retention, target.name());

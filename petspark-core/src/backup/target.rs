@@ -13,7 +13,7 @@ use futures_util::TryStreamExt as _;
 use super::{BackupError, manifest};
 use crate::error::Fault;
 use crate::id::BackupId;
-use crate::media::objects::{ObjectError, ObjectKey, ObjectStore};
+use crate::media::objects::{ObjectError, ObjectInfo, ObjectKey, ObjectStore};
 use crate::private;
 
 /// One of the two.
@@ -69,10 +69,19 @@ impl Target {
     pub(super) async fn ids(&self) -> Result<Vec<BackupId>, BackupError> {
         let mut ids = match self {
             Self::Folder(root) => folder_names(root)?.iter().filter_map(|name| name.parse().ok()).collect(),
-            Self::Bucket(_) => {
-                let keys = self.keys("").await?;
-                let id = |(key, _): &(ObjectKey, u64)| key.as_str().strip_suffix("/manifest.json")?.parse().ok();
-                keys.iter().filter_map(id).collect::<Vec<BackupId>>()
+            Self::Bucket(store) => {
+                let (mut ids, mut last) = (Vec::new(), None);
+                // Ids begin with a hexadecimal digit, so that they come before files of uploads, which may be very many.
+                while last.as_ref().is_none_or(|last: &ObjectKey| last.as_str() < "g") {
+                    let page = store.list("", last.as_ref(), LISTED).await?;
+                    let Some(end) = page.last() else { break };
+                    last = Some(end.key.clone());
+                    let id = |object: &ObjectInfo| {
+                        object.key.as_str().strip_suffix("/manifest.json")?.parse::<BackupId>().ok()
+                    };
+                    ids.extend(page.iter().filter_map(id));
+                }
+                ids
             }
         };
         ids.sort_unstable();

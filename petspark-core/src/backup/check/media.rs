@@ -5,6 +5,7 @@ use super::{Finding, Status};
 use crate::backup::manifest::Manifest;
 use crate::backup::media::told;
 use crate::backup::settings::BackupMedia;
+use crate::backup::target::Target;
 use crate::backup::{BackupError, Backups, IdentityKey, restore};
 use crate::error::{Fault, chain};
 use crate::media::objects::ObjectError;
@@ -17,13 +18,13 @@ const MAX_NAMES: u64 = 200_000;
 const LISTED: usize = 10_000;
 
 impl Backups {
-    pub(super) async fn has_media(&self, manifest: &Manifest, keys: &[IdentityKey]) -> Finding {
-        let finding = |observed: String| Finding::pass("backup.media", observed).about(manifest.id, "folder");
+    pub(super) async fn has_media(&self, target: &Target, manifest: &Manifest, keys: &[IdentityKey]) -> Finding {
+        let finding = |observed: String| Finding::pass("backup.media", observed).about(manifest.id, target.name());
         if manifest.inventory_file().is_none() {
             return finding("it has no list of uploads".to_owned()).of(Status::Skip, "feature_off", "");
         }
         if manifest.media.mode == BackupMedia::Full {
-            return match self.compare_own(manifest, keys).await {
+            return match self.compare_own(target, manifest, keys).await {
                 Ok((observed, None)) if manifest.media.lacking.is_empty() => finding(observed),
                 Ok((observed, None)) => {
                     let lacking = manifest.media.lacking.len();
@@ -40,10 +41,10 @@ impl Backups {
                 Err(error) => finding(chain(&error)).of(Status::Error, "a list of uploads that can be read", ""),
             };
         }
-        match self.compare(manifest).await {
+        match self.compare(target, manifest).await {
             Ok((sampled, problems)) if problems.is_empty() => {
                 let observed = format!("{sampled} of {} objects are as they were", manifest.media.objects);
-                match self.orphans(manifest).await {
+                match self.orphans(target, manifest).await {
                     Ok(orphans) if orphans * 100 > manifest.media.objects => {
                         finding(format!("{observed}; {orphans} older ones belong to nothing")).of(
                             Status::Warn,
@@ -64,41 +65,42 @@ impl Backups {
     }
 
     /// Whether it has the files of uploads, if it was to be a full one.
-    pub(super) fn is_full(&self, manifest: &Manifest) -> Option<Finding> {
+    pub(super) fn is_full(&self, target: &Target, manifest: &Manifest) -> Option<Finding> {
         let finding = match &manifest.media.problem {
             None if manifest.media.mode != BackupMedia::Full => return None,
             None => Finding::pass("backup.media.full", "it has the files of uploads"),
             Some(problem) => Finding::pass("backup.media.full", format!("it has a list of uploads only: {problem}"))
                 .fail("the files of uploads, as was asked for", "see whether their store answers, and make another"),
         };
-        Some(finding.about(manifest.id, "folder"))
+        Some(finding.about(manifest.id, target.name()))
     }
 
     /// Reads some of the backup's own files, spread over all; what is to be told, and what is wrong.
     async fn compare_own(
         &self,
+        target: &Target,
         manifest: &Manifest,
         keys: &[IdentityKey],
     ) -> Result<(String, Option<String>), BackupError> {
         let objects = manifest.media.objects;
-        let sample = self.sample(self.folder(), manifest, every(objects)).await?;
+        let sample = self.sample(target, manifest, every(objects)).await?;
         // By keys that open none of them, all would look damaged.
         let keys = if restore::require_key(manifest, keys).is_ok() { keys } else { &[] };
         let mut damaged = Vec::new();
         for kept in sample.iter().filter(|kept| !manifest.media.lacking.contains(&kept.key)) {
-            damaged.extend(self.stored_problem(self.folder(), manifest, kept, keys).await?);
+            damaged.extend(self.stored_problem(target, manifest, kept, keys).await?);
         }
-        self.note_damaged(self.folder(), manifest.id, &damaged, false).await;
+        self.note_damaged(target, manifest.id, &damaged, false).await;
         let how = if manifest.encryption.is_some() && keys.is_empty() { "there" } else { "as they were" };
         let problem = (!damaged.is_empty()).then(|| told(&damaged));
         Ok((format!("{} of {objects} files of objects are {how}", sample.len()), problem))
     }
 
     /// Reads some objects, spread over all; says how many, and what is wrong with which.
-    async fn compare(&self, manifest: &Manifest) -> Result<(u64, Vec<String>), BackupError> {
+    async fn compare(&self, target: &Target, manifest: &Manifest) -> Result<(u64, Vec<String>), BackupError> {
         let store = self.store()?;
         let objects = manifest.media.objects;
-        let sample = self.sample(self.folder(), manifest, every(objects)).await?;
+        let sample = self.sample(target, manifest, every(objects)).await?;
         let mut problems = Vec::new();
         for kept in &sample {
             let key = kept.key.parse().map_err(Fault::internal)?;
@@ -115,12 +117,12 @@ impl Backups {
     }
 
     /// Objects that were there when the backup was made, and that it doesn't know.
-    async fn orphans(&self, manifest: &Manifest) -> Result<u64, BackupError> {
+    async fn orphans(&self, target: &Target, manifest: &Manifest) -> Result<u64, BackupError> {
         if manifest.media.objects > MAX_NAMES {
             return Ok(0);
         }
         let store = self.store()?;
-        let known = self.sample(self.folder(), manifest, 1).await?;
+        let known = self.sample(target, manifest, 1).await?;
         let known: std::collections::HashSet<&str> = known.iter().map(|kept| &*kept.key).collect();
         let (mut orphans, mut last) = (0, None);
         loop {
