@@ -6,6 +6,7 @@ use serde::ser::{Error as _, SerializeMap as _};
 use serde::{Serialize, Serializer};
 
 use crate::exit::Exit;
+use crate::plugin::Failure;
 
 /// A column of a table or a line of a record: its title, and its text for one row.
 pub type Column<T> = (&'static str, fn(&T) -> String);
@@ -16,6 +17,7 @@ pub struct Outcome {
     pub(crate) body: Body,
     pub(crate) notes: Vec<String>,
     pub(crate) exit: Exit,
+    pub(crate) failed_besides: Option<Failure>,
 }
 
 /// JSON is kept as text: serde_json's own tree may or may not keep the order of fields,
@@ -31,7 +33,7 @@ pub(crate) enum Body {
 
 impl Outcome {
     fn of(body: Body) -> Self {
-        Self { body, notes: Vec::new(), exit: Exit::Done }
+        Self { body, notes: Vec::new(), exit: Exit::Done, failed_besides: None }
     }
 
     /// Done, with nothing to show.
@@ -114,6 +116,14 @@ impl Outcome {
     #[must_use]
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
+        self
+    }
+
+    /// Something else failed that was to be done along with it: that is told after the data, in every format, and gives
+    /// the exit code unless the data has one of its own.
+    #[must_use]
+    pub(crate) fn besides(mut self, done: Result<(), Failure>) -> Self {
+        self.failed_besides = done.err();
         self
     }
 

@@ -18,7 +18,13 @@ pub(crate) fn finish(options: &Options, outcome: &Outcome) -> Exit {
         body => render(options, body),
     };
     match data(&text) {
-        Ok(()) => outcome.exit,
+        Ok(()) => match &outcome.failed_besides {
+            None => outcome.exit,
+            Some(failure) => match (fail(options, failure), outcome.exit) {
+                (exit, Exit::Done) => exit,
+                (_, exit) => exit,
+            },
+        },
         Err(error) => fail(options, &Failure::io("can't write to standard output", &error)),
     }
 }

@@ -8,6 +8,7 @@ mod app;
 mod audit;
 mod auth;
 mod backup;
+mod backup_figures;
 mod billing;
 mod check;
 mod completions;

@@ -86,9 +86,12 @@ pub(super) fn sealing_secrets(settings: &AuthSettings, signing: &Secrets) -> Sec
 }
 
 /// Names of the keys that open what is sealed in the database, the one that seals first: digests, which tell
-/// nothing of them.
+/// nothing of them. No secret is made for that: a new one opens nothing.
 pub(crate) fn sealing_key_names(settings: &AuthSettings, data_dir: &Path) -> Result<Vec<String>, Fault> {
-    let secrets = sealing_secrets(settings, &signing_secrets(settings, data_dir)?);
+    let path = data_dir.join(FILE_NAME);
+    let is_there = settings.jwt_secret.is_some() || path.try_exists().map_err(Fault::unavailable)?;
+    let signing = if is_there { signing_secrets(settings, data_dir)? } else { Secrets(Vec::new()) };
+    let secrets = sealing_secrets(settings, &signing);
     Ok(secrets.derive(SEALING)?.iter().map(|key| sealing_key_name(&key.id)).collect())
 }
 
@@ -172,6 +175,16 @@ mod tests {
         stored_secret(folder.path()).unwrap();
         let mode = fs::metadata(folder.path().join(FILE_NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn asking_which_secrets_are_there_makes_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = crate::config::Settings::in_folder(folder.path().to_owned()).auth;
+        assert_eq!(sealing_key_names(&settings, folder.path()).unwrap(), Vec::<String>::new());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        stored_secret(folder.path()).unwrap();
+        assert_eq!(sealing_key_names(&settings, folder.path()).unwrap().len(), 1);
     }
 
     #[test]

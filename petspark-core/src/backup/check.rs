@@ -1,10 +1,12 @@
 //! A cheap look at the backups: is the newest there, fresh, complete, unaltered, readable, of this
 //! installation, and elsewhere too? Whether it can be restored is for drills to prove.
 
+mod among_others;
 mod archiver;
 mod external;
 mod files;
 mod media;
+mod proven;
 mod says;
 mod state;
 mod tool;
@@ -12,6 +14,8 @@ mod tool;
 use serde::Serialize;
 use serde_json::json;
 
+use super::create::told;
+use super::target::Target;
 use super::{BackupError, Backups, IdentityKey, OperationKind};
 use crate::auth::Permission;
 use crate::caller::Caller;
@@ -160,39 +164,81 @@ impl Backups {
     ) -> Result<Checked, BackupError> {
         caller.require(Permission::ManageStaff)?;
         let started = self.clock().now();
-        let ids = self.folder().ids().await?;
-        if id.is_some_and(|id| !ids.contains(&id)) {
-            return Err(BackupError::NotFound);
-        }
+        let listed = self.folder().ids().await;
         let external = match &self.settings().backup.external {
             Some(external) => self.external(external, all).await,
             None => Vec::new(),
         };
-        if ids.is_empty() && !external.is_empty() && !self.had_own().await? {
+        let is_empty = id.is_none() && listed.as_ref().is_ok_and(Vec::is_empty);
+        if is_empty && !external.is_empty() && !self.had_own().await {
             // Another program makes the backups, and nobody wants ours.
             return Ok(self.checked(id, external, started).await);
         }
         let mut findings = vec![self.is_configured(), self.has_tools().await];
-        let chosen: Vec<BackupId> = match id {
-            Some(id) => vec![id],
-            None if all => ids.clone(),
-            None => ids.last().copied().into_iter().collect(),
-        };
-        let mut examined = Vec::new();
-        for id in chosen {
-            let one = self.examine(self.folder(), id, keys).await?;
-            findings.extend(one.findings.iter().cloned());
-            examined.push(one);
+        match listed {
+            Ok(ids) => {
+                findings.extend(self.look(self.folder(), &ids, id, all, keys).await?);
+                findings.push(self.is_elsewhere(ids.last().copied()).await);
+            }
+            Err(error) => findings.push(unlisted(self.folder(), &error)),
         }
-        let sound = self.sound(&ids, &examined).await?;
-        findings.extend(self.state(&ids, &sound).await?);
-        if let Some(manifest) = examined.last().and_then(|one| one.manifest.as_ref()) {
-            findings.push(self.has_media(manifest, keys).await);
-        }
-        findings.extend(self.is_full(&sound));
-        findings.push(self.is_elsewhere(ids.last().copied()).await);
         findings.extend(external);
         Ok(self.checked(id, findings, started).await)
+    }
+
+    /// The same for the backups in the bucket, by what can be seen there: for a machine that has nothing but those.
+    ///
+    /// # Errors
+    /// As [`Backups::check`]; [`BackupError::Settings`] if there is no bucket.
+    pub async fn check_bucket(
+        &self,
+        caller: &Caller,
+        id: Option<BackupId>,
+        all: bool,
+        keys: &[IdentityKey],
+    ) -> Result<Checked, BackupError> {
+        caller.require(Permission::ManageStaff)?;
+        let (started, bucket) = (self.clock().now(), self.target(true)?);
+        let findings = match bucket.ids().await {
+            Ok(ids) => self.look(bucket, &ids, id, all, keys).await?,
+            Err(error) => vec![unlisted(bucket, &error)],
+        };
+        Ok(self.checked(id, findings, started).await)
+    }
+
+    /// Looks at the backups of one place.
+    async fn look(
+        &self,
+        target: &Target,
+        ids: &[BackupId],
+        id: Option<BackupId>,
+        all: bool,
+        keys: &[IdentityKey],
+    ) -> Result<Vec<Finding>, BackupError> {
+        let chosen: Vec<BackupId> = match id {
+            Some(id) if !ids.contains(&id) => return Err(BackupError::NotFound),
+            Some(id) => vec![id],
+            None if all => ids.to_vec(),
+            None => ids.last().copied().into_iter().collect(),
+        };
+        let (mut findings, mut examined) = (Vec::new(), Vec::new());
+        for one in chosen {
+            match self.examine_among_others(target, one, keys).await {
+                Some(one) => {
+                    findings.extend(one.findings.iter().cloned());
+                    examined.push(one);
+                }
+                None if id.is_some() => return Err(BackupError::NotFound),
+                None => {}
+            }
+        }
+        let sound = self.sound(target, ids, &examined).await;
+        findings.extend(self.state(target, ids, &sound).await);
+        if let Some(manifest) = examined.last().and_then(|one| one.manifest.as_ref()) {
+            findings.push(self.has_media(target, manifest, keys).await);
+        }
+        findings.extend(self.is_full(target, &sound));
+        Ok(findings)
     }
 
     async fn checked(&self, id: Option<BackupId>, findings: Vec<Finding>, started: Timestamp) -> Checked {
@@ -201,4 +247,16 @@ impl Backups {
         self.log(OperationKind::Check, id, failed.is_empty(), json!({ "failed": failed }), started).await;
         checked
     }
+}
+
+/// Which backups there are can't be found out.
+fn unlisted(target: &Target, error: &BackupError) -> Finding {
+    let finding = Finding { target: target.name(), ..Finding::pass("backup.fresh", told(error)) };
+    let (expected, hint) = match target {
+        Target::Folder(_) => {
+            ("a folder that can be read", "see backup.folder in docs/OPERATING.md, and as whom this is run")
+        }
+        Target::Bucket(_) => ("a bucket that answers", "see backup.s3 in the settings"),
+    };
+    finding.of(Status::Error, expected, hint)
 }

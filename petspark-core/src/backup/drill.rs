@@ -6,6 +6,7 @@
 
 mod compare;
 mod scratch;
+mod verdict;
 
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ use crate::page::PageRequest;
 use crate::pets::PetFilter;
 use crate::petspark::{Migrate, PetSpark};
 use crate::secret::Secret;
+pub(super) use verdict::last;
 
 /// What came of a drill.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +36,7 @@ pub struct Drill {
     pub backup_id: BackupId,
     /// Whether it is proven.
     pub ok: bool,
-    /// How far it came, if it isn't: `files`, `restore`, `contents`, `migrate`, `services`, `media`.
+    /// How far it came, if it isn't: `files`, `restore`, `contents`, `migrate`, `secrets`, `services`, `media`.
     pub phase: Option<String>,
     /// What was wrong.
     pub problem: Option<String>,
@@ -63,9 +65,13 @@ pub(super) const DRILL: &str = "drill-";
 /// And of those that are to stay.
 const KEPT: &str = "kept-drill-";
 
-/// Where a drill stopped: what is wrong with the backup, or what kept it from being tried.
+/// Where a drill stopped.
 enum Stop {
+    /// What is wrong with the backup.
     At(&'static str, String),
+    /// What is wrong with what it needs, and isn't part of it.
+    Around(&'static str, String),
+    /// What kept it from being tried.
     Untried(BackupError),
 }
 
@@ -132,9 +138,11 @@ impl Backups {
         };
         let done = self.run_drill(target, id, keys, keep, &mut drill).await;
         drill.finished_at = self.clock().now();
+        // What is wrong around the backup is no verdict on it, and takes no earlier one's place.
+        let is_verdict = !matches!(done, Err(Stop::Around(..)));
         match done {
             Ok(()) => drill.ok = true,
-            Err(Stop::At(phase, problem)) => {
+            Err(Stop::At(phase, problem) | Stop::Around(phase, problem)) => {
                 (drill.phase, drill.problem) = (Some(phase.to_owned()), Some(problem));
             }
             Err(Stop::Untried(error)) => {
@@ -143,8 +151,10 @@ impl Backups {
                 return Err(error);
             }
         }
-        let text = serde_json::to_vec_pretty(&drill).map_err(Fault::internal)?;
-        target.put_note(Note::Drill, id, text).await?;
+        if is_verdict {
+            let text = serde_json::to_vec_pretty(&drill).map_err(Fault::internal)?;
+            target.put_note(Note::Drill, id, text).await?;
+        }
         self.log(OperationKind::Drill, Some(id), drill.ok, store::details(&drill), started_at).await;
         Ok(drill)
     }
@@ -160,6 +170,7 @@ impl Backups {
         let examined = self.examine(target, id, keys).await?;
         let manifest = match (examined.problem(), examined.manifest) {
             (None, Some(manifest)) => manifest,
+            (Some(_), _) if self.was_pruned(target, id).await => return Err(BackupError::NotFound.into()),
             (problem, _) => return Err(Stop::At("files", problem.unwrap_or_default())),
         };
         restore::require_key(&manifest, keys)?;
@@ -173,7 +184,10 @@ impl Backups {
         let ran = self.run_in(&place, target, &manifest, keys, &work, drill).await;
         if keep {
             tracing::info!(place = place.told(), "the scratch database is kept");
-            std::mem::forget(work);
+            if matches!(place, Place::File(_)) {
+                // It is in there.
+                std::mem::forget(work);
+            }
         } else if let Err(fault) = place.remove().await {
             tracing::warn!(place = place.told(), reason = fault.chain(), "the scratch database could not be removed");
         }
@@ -215,7 +229,7 @@ impl Backups {
             let lacking = lacking_secrets(petspark.settings()).await?;
             if !lacking.is_empty() {
                 let problem = format!("no secret that is set opens what {} sealed", lacking.join(", "));
-                return Err(Stop::At("secrets", problem));
+                return Err(Stop::Around("secrets", problem));
             }
             self.use_it(&petspark).await
         };
@@ -248,10 +262,4 @@ impl Backups {
         let pets = petspark.pets().list(&caller, PetFilter::default(), &PageRequest::default()).await;
         pets.map(drop).map_err(|error| stopped("listing pets", &error))
     }
-}
-
-/// The last drill with a backup.
-pub(super) async fn last(target: &Target, id: BackupId) -> Result<Option<Drill>, BackupError> {
-    // One that can't be read proves nothing.
-    Ok(target.note(Note::Drill, id).await?.and_then(|text| serde_json::from_slice(&text).ok()))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{BackupError, Backups, IdentityKey, NewBackup, write_metrics};
+use super::{BackupError, Backups, IdentityKey, NewBackup};
 use crate::caller::Caller;
 use crate::error::{Fault, chain};
 use crate::jobs::{Handler, Job};
@@ -70,31 +70,18 @@ impl Handler for RunDrill {
                 Some(path) => IdentityKey::read(path).map_err(in_job)?,
                 None => Vec::new(),
             };
-            let drill = match backups.verify(&caller, None, false, &keys, false).await {
+            let drill = backups.verify(&caller, None, false, &keys, false).await;
+            backups.tell_metrics(&caller).await;
+            let drill = match drill {
                 // The first backup isn't there yet.
                 Err(BackupError::NotFound) => return Ok(()),
                 drill => drill.map_err(in_job)?,
             };
-            backups.tell_metrics(&caller).await;
             match drill.problem {
                 None => Ok(()),
                 Some(problem) => Err(Fault::lasting(format!("backup {} is no good: {problem}", drill.backup_id))),
             }
         })
-    }
-}
-
-impl Backups {
-    /// Figures for whoever watches, if they are wanted.
-    async fn tell_metrics(&self, caller: &Caller) {
-        let Some(path) = &self.settings().backup.metrics_file else { return };
-        let written = async {
-            let checked = self.check(caller, None, false, &[]).await?;
-            write_metrics(path, &self.metrics(caller, Some(&checked)).await?)
-        };
-        if let Err(error) = written.await {
-            tracing::warn!(reason = chain(&error), "no figures about backups could be written");
-        }
     }
 }
 

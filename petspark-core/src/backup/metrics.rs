@@ -5,106 +5,106 @@ use std::fs;
 use std::path::Path;
 
 use super::check::Checked;
-use super::target::write_whole;
-use super::{BackupError, Backups, Status, drill};
+use super::create::told;
+use super::target::{Target, write_whole};
+use super::{BackupError, Backups, Drill, Manifest, OperationKind, Status, drill, store};
 use crate::auth::Permission;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::config::DatabaseUrl;
+use crate::error::chain;
+
+/// What is known of the backups of one place.
+#[derive(Default)]
+struct Seen {
+    valid: u64,
+    newest: Option<Manifest>,
+    newest_with_files: Option<Timestamp>,
+    proven: Option<Drill>,
+}
 
 impl Backups {
-    /// What is known of the backups of every target, and what a check found.
+    /// What is known of the backups of every target, or of the bucket alone, and what a check found. A target that can't
+    /// be asked is a figure too.
     ///
     /// # Errors
-    /// As [`Backups::list`].
-    pub async fn metrics(&self, caller: &Caller, checked: Option<&Checked>) -> Result<String, BackupError> {
+    /// [`BackupError::Denied`] unless an administrator asks; [`BackupError::Settings`] if there is no bucket.
+    pub async fn metrics(
+        &self,
+        caller: &Caller,
+        in_bucket: bool,
+        checked: Option<&Checked>,
+    ) -> Result<String, BackupError> {
         caller.require(Permission::ManageStaff)?;
+        let targets: Vec<&Target> = if in_bucket { vec![self.target(true)?] } else { self.targets().collect() };
         let database = match &self.settings().database.url {
             DatabaseUrl::Sqlite(_) => "sqlite",
             DatabaseUrl::Postgres(_) => "postgres",
         };
         let mut text = Text::default();
-        for target in self.targets() {
+        let attempted = self.last_attempt().await;
+        for target in targets {
             let labels = format!("database=\"{database}\",target=\"{}\"", target.name());
-            let (mut valid, mut newest, mut newest_with_files, mut proven) = (0_u64, None, None, None::<drill::Drill>);
-            for id in target.ids().await? {
-                if let Some(manifest) = self.look_at(target, id).await?.sound() {
-                    valid += 1;
-                    if manifest.media.has_files() {
-                        newest_with_files = Some(manifest.finished_at);
-                    }
-                    // One that lacks files of uploads which it was to have is no success.
-                    if manifest.media.problem.is_none() {
-                        newest = Some(manifest.clone());
-                    }
-                }
-                if let Some(drill) = drill::last(target, id).await?.filter(|drill| drill.ok)
-                    && proven.as_ref().is_none_or(|last| last.finished_at < drill.finished_at)
-                {
-                    proven = Some(drill);
-                }
+            let seen = self.see(target).await;
+            if let Err(error) = &seen {
+                tracing::warn!(target = target.name(), reason = told(error), "this target of backups can't be asked");
             }
-            text.gauge(
-                "petspark_backup_valid_count",
-                "Backups whose manifest can be read and whose files are there.",
-                &labels,
-                valid as f64,
-            );
+            let is_up = f64::from(u8::from(seen.is_ok()));
+            text.gauge("petspark_backup_target_up", "1 if its backups could be looked at.", &labels, is_up);
             let max_age = self.settings().backup.max_age.as_secs_f64();
             text.gauge("petspark_backup_rpo_seconds", "How old the newest may be.", &labels, max_age);
-            if let Some(manifest) = newest {
-                let took = manifest.finished_at.since(manifest.created_at).as_secs_f64();
-                let at = seconds(manifest.finished_at);
-                text.gauge(
-                    "petspark_backup_last_success_timestamp_seconds",
-                    "When the newest was complete.",
-                    &labels,
-                    at,
-                );
-                text.gauge("petspark_backup_duration_seconds", "How long the newest took.", &labels, took);
-                text.gauge("petspark_backup_size_bytes", "What the newest takes.", &labels, manifest.bytes() as f64);
-            }
-            if let Some(at) = newest_with_files {
-                text.gauge(
-                    "petspark_backup_media_last_success_timestamp_seconds",
-                    "When the newest with the files of uploads was complete.",
-                    &labels,
-                    seconds(at),
-                );
-            }
-            if let Some(drill) = proven {
-                let at = seconds(drill.finished_at);
-                text.gauge(
-                    "petspark_backup_drill_last_success_timestamp_seconds",
-                    "When one was last proven.",
-                    &labels,
-                    at,
-                );
-                text.gauge("petspark_backup_drill_rows", "Rows that were restored then.", &labels, drill.rows as f64);
-                for (phase, took) in [
-                    ("restore", drill.restore_seconds),
-                    ("compare", drill.compare_seconds),
-                    ("migrate", drill.migrate_seconds),
-                ] {
-                    let labels = format!("{labels},phase=\"{phase}\"");
-                    text.gauge("petspark_backup_drill_duration_seconds", "How long that took.", &labels, took);
-                }
+            // Of what can't be asked nothing is told, rather than that there is none.
+            if let Ok(seen) = seen {
+                text.attempt(&labels, attempted, seen.newest.as_ref());
+                text.seen(&labels, &seen);
             }
         }
-        let mut told: Vec<(&str, &str)> = Vec::new();
-        for finding in checked.iter().flat_map(|checked| &checked.findings) {
-            let key = (finding.id, finding.target);
-            if told.contains(&key) || finding.status == Status::Skip {
-                continue;
-            }
-            told.push(key);
-            let same = checked.iter().flat_map(|checked| &checked.findings).filter(|f| (f.id, f.target) == key);
-            let good =
-                same.into_iter().all(|finding| matches!(finding.status, Status::Pass | Status::Warn | Status::Skip));
-            let labels = format!("id=\"{}\",target=\"{}\"", finding.id, finding.target);
-            text.gauge("petspark_backup_check_status", "1 if the check passed.", &labels, f64::from(u8::from(good)));
+        if let Some(checked) = checked {
+            text.checked(checked);
         }
         Ok(text.finish())
+    }
+
+    /// Looks at the backups as a check does, and writes figures about them, if they are wanted.
+    pub(super) async fn tell_metrics(&self, caller: &Caller) {
+        let Some(path) = &self.settings().backup.metrics_file else { return };
+        let written = async {
+            let checked = self.check(caller, None, false, &[]).await?;
+            write_metrics(path, &self.metrics(caller, false, Some(&checked)).await?)
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(reason = chain(&error), "no figures about backups could be written");
+        }
+    }
+
+    async fn see(&self, target: &Target) -> Result<Seen, BackupError> {
+        let mut seen = Seen::default();
+        for id in target.ids().await? {
+            let looked_at = self.look_at(target, id).await?;
+            if let Some(manifest) = looked_at.sound() {
+                seen.valid += 1;
+                if manifest.media.has_files() {
+                    seen.newest_with_files = Some(manifest.finished_at);
+                }
+                // One that lacks files of uploads which it was to have is no success.
+                if manifest.media.problem.is_none() {
+                    seen.newest = Some(manifest.clone());
+                }
+            }
+            // One whose note can't be read proves nothing.
+            if let Some(drill) = drill::last(target, id).await.ok().flatten().filter(|drill| drill.ok)
+                && seen.proven.as_ref().is_none_or(|last| last.finished_at < drill.finished_at)
+            {
+                seen.proven = Some(drill);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// When somebody last tried to make one, however it went, as far as the database was told.
+    async fn last_attempt(&self) -> Option<Timestamp> {
+        let last = store::last(self.database()?, OperationKind::Backup, false).await;
+        last.ok().flatten().map(|operation| operation.finished_at)
     }
 }
 
@@ -127,6 +127,64 @@ fn seconds(at: Timestamp) -> f64 {
 struct Text(Vec<(&'static str, &'static str, String)>);
 
 impl Text {
+    /// When one was last tried to be made. What the newest says counts where the database can't.
+    fn attempt(&mut self, labels: &str, told: Option<Timestamp>, newest: Option<&Manifest>) {
+        let at = told.max(newest.map(|manifest| manifest.finished_at)).map_or(0.0, seconds);
+        let help = "When one was last tried to be made, however that went; 0 if never.";
+        self.gauge("petspark_backup_last_attempt_timestamp_seconds", help, labels, at);
+    }
+
+    fn seen(&mut self, labels: &str, seen: &Seen) {
+        self.gauge(
+            "petspark_backup_valid_count",
+            "Backups whose manifest can be read, whose files are there, and that no drill found to be no good.",
+            labels,
+            seen.valid as f64,
+        );
+        // A figure that isn't there sets off no alert.
+        let at = seen.newest.as_ref().map_or(0.0, |manifest| seconds(manifest.finished_at));
+        let help = "When the newest was complete; 0 if there is none.";
+        self.gauge("petspark_backup_last_success_timestamp_seconds", help, labels, at);
+        if let Some(manifest) = &seen.newest {
+            let took = manifest.finished_at.since(manifest.created_at).as_secs_f64();
+            self.gauge("petspark_backup_duration_seconds", "How long the newest took.", labels, took);
+            self.gauge("petspark_backup_size_bytes", "What the newest takes.", labels, manifest.bytes() as f64);
+        }
+        if let Some(at) = seen.newest_with_files {
+            let help = "When the newest with the files of uploads was complete.";
+            self.gauge("petspark_backup_media_last_success_timestamp_seconds", help, labels, seconds(at));
+        }
+        let at = seen.proven.as_ref().map_or(0.0, |drill| seconds(drill.finished_at));
+        let help = "When one was last proven; 0 if never.";
+        self.gauge("petspark_backup_drill_last_success_timestamp_seconds", help, labels, at);
+        if let Some(drill) = &seen.proven {
+            self.gauge("petspark_backup_drill_rows", "Rows that were restored then.", labels, drill.rows as f64);
+            for (phase, took) in [
+                ("restore", drill.restore_seconds),
+                ("compare", drill.compare_seconds),
+                ("migrate", drill.migrate_seconds),
+            ] {
+                let labels = format!("{labels},phase=\"{phase}\"");
+                self.gauge("petspark_backup_drill_duration_seconds", "How long that took.", &labels, took);
+            }
+        }
+    }
+
+    fn checked(&mut self, checked: &Checked) {
+        let mut told: Vec<(&str, &str)> = Vec::new();
+        for finding in checked.findings.iter().filter(|finding| finding.status != Status::Skip) {
+            let key = (finding.id, finding.target);
+            if told.contains(&key) {
+                continue;
+            }
+            told.push(key);
+            let mut same = checked.findings.iter().filter(|other| (other.id, other.target) == key);
+            let good = same.all(|other| matches!(other.status, Status::Pass | Status::Warn | Status::Skip));
+            let labels = format!("id=\"{}\",target=\"{}\"", finding.id, finding.target);
+            self.gauge("petspark_backup_check_status", "1 if the check passed.", &labels, f64::from(u8::from(good)));
+        }
+    }
+
     fn gauge(&mut self, name: &'static str, help: &'static str, labels: &str, value: f64) {
         let line = format!("{name}{{{labels}}} {value}\n");
         match self.0.iter_mut().find(|(known, _, _)| *known == name) {

@@ -75,7 +75,7 @@ pub struct Listed {
     pub id: BackupId,
     /// What it says of itself, if that can be read.
     pub manifest: Option<Manifest>,
-    /// Why it can't be.
+    /// Why it can't be, or what a drill found wrong with it.
     pub problem: Option<String>,
     /// Whether it stays, whatever the rules say.
     pub pinned: bool,
@@ -148,23 +148,26 @@ impl Backups {
     }
 
     async fn look_at(&self, target: &Target, id: BackupId) -> Result<Listed, BackupError> {
-        let (manifest, problem) = match read_manifest(target, id).await? {
-            Ok(manifest) => {
-                let there = target.files(id).await?;
-                let is_there = |file: &&ManifestFile| there.contains(&(file.path.clone(), file.bytes));
-                let lacking = manifest.files.iter().find(|file| !is_there(file));
-                let problem = lacking.map(|file| format!("{} is missing, or has another length", file.path));
-                (Some(manifest), problem)
-            }
-            Err(problem) => (None, Some(problem)),
+        let (manifest, problem) = match (look_into(target, id).await, target) {
+            // One that can't be read hides none of the others.
+            (Err(BackupError::Fault(fault)), Target::Folder(_)) => (None, Some(fault.chain())),
+            (looked, _) => looked?,
         };
+        // A note that can't be read says nothing of a drill; of a pin it may.
+        let drill = drill::last(target, id).await.ok().flatten();
         Ok(Listed {
             id,
             manifest,
-            problem,
-            pinned: target.note(Note::Pin, id).await?.is_some(),
-            proven_at: drill::last(target, id).await?.filter(|drill| drill.ok).map(|drill| drill.finished_at),
+            problem: problem.or_else(|| drill.as_ref()?.verdict()),
+            pinned: target.note(Note::Pin, id).await.map_or(true, |note| note.is_some()),
+            proven_at: drill.filter(|drill| drill.ok).map(|drill| drill.finished_at),
         })
+    }
+
+    /// It went by the rules meanwhile.
+    async fn was_pruned(&self, target: &Target, id: BackupId) -> bool {
+        let is_gone = target.ids().await.is_ok_and(|ids| !ids.contains(&id));
+        is_gone && target.note(Note::Pruned, id).await.is_ok_and(|note| note.is_some())
     }
 
     fn settings(&self) -> &Settings {
@@ -211,6 +214,19 @@ async fn find(target: &Target, id: Option<BackupId>) -> Result<BackupId, BackupE
         Some(_) => Err(BackupError::NotFound),
         None => ids.pop().ok_or(BackupError::NotFound),
     }
+}
+
+/// What a backup says of itself, and what is wrong with it, without reading its files.
+async fn look_into(target: &Target, id: BackupId) -> Result<(Option<Manifest>, Option<String>), BackupError> {
+    let manifest = match read_manifest(target, id).await? {
+        Ok(manifest) => manifest,
+        Err(problem) => return Ok((None, Some(problem))),
+    };
+    let there = target.files(id).await?;
+    let is_there = |file: &&ManifestFile| there.contains(&(file.path.clone(), file.bytes));
+    let lacking = manifest.files.iter().find(|file| !is_there(file));
+    let problem = lacking.map(|file| format!("{} is missing, or has another length", file.path));
+    Ok((Some(manifest), problem))
 }
 
 /// What a backup says of itself, or what is wrong with that.

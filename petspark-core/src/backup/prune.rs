@@ -96,7 +96,7 @@ impl Backups {
 
     async fn require_good_newest(&self, target: &Target) -> Result<(), BackupError> {
         let Some(id) = target.ids().await?.pop() else { return Ok(()) };
-        match self.examine(target, id, &[]).await?.problem() {
+        match self.examine(target, id, &[]).await?.problem().or(self.verdict(target, id).await) {
             None => Ok(()),
             Some(problem) => Err(BackupError::Damaged { id, problem: format!("{problem}; nothing was removed") }),
         }

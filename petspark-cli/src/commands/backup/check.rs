@@ -3,7 +3,10 @@
 use clap::{ArgMatches, Command};
 use petspark_core::backup::{Checked, Drill, Finding};
 
-use super::{backups_and_database, chosen, close, id, identity, in_bucket, keys, metrics_file, target, tell_metrics};
+use super::{
+    backups_and_database, chosen, close, id, identity, in_bucket, keys, metrics_file, target, tell_checked,
+    tell_metrics,
+};
 use crate::commands::args::flag;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -18,6 +21,7 @@ pub(super) fn command() -> Command {
              read, 21 if there should be more or newer ones, or a drill; 7 if something could not be found out.",
         )
         .arg(id())
+        .arg(target())
         .arg(flag("all", "Read all of them, not only the newest").conflicts_with("id"))
         .arg(identity())
         .arg(metrics_file())
@@ -50,18 +54,18 @@ const COLUMNS: &[Column<Finding>] = &[
 pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let keys = keys(cx, args)?;
     let (backups, database) = backups_and_database(cx).await?;
-    let checked = backups.check(&cx.caller(), chosen(args), args.get_flag("all"), &keys).await;
+    let (in_bucket, all) = (in_bucket(args), args.get_flag("all"));
+    let checked = super::check(cx, &backups, chosen(args), in_bucket, all, &keys).await;
     let told = match &checked {
-        Ok(checked) => tell_metrics(cx, args, &backups, Some(checked)).await,
+        Ok(checked) => tell_checked(cx, args, &backups, in_bucket, checked).await,
         Err(_) => Ok(()),
     };
     close(database).await;
     let checked = checked?;
-    told?;
     let exit = exit_of(&checked);
     // All are about the same one, unless several are looked at.
-    let columns = if args.get_flag("all") { COLUMNS } else { &COLUMNS[1..] };
-    Ok(Outcome::list("petspark.backup.check/v1", "findings", &checked.findings, columns).exit(exit))
+    let columns = if all { COLUMNS } else { &COLUMNS[1..] };
+    Ok(Outcome::list("petspark.backup.check/v1", "findings", &checked.findings, columns).exit(exit).besides(told))
 }
 
 fn exit_of(checked: &Checked) -> Exit {
@@ -93,10 +97,9 @@ pub(super) async fn verify(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
     let keys = keys(cx, args)?;
     let (backups, database) = backups_and_database(cx).await?;
     let drill = backups.verify(&cx.caller(), chosen(args), in_bucket(args), &keys, args.get_flag("keep")).await;
-    let told = tell_metrics(cx, args, &backups, None).await;
+    let told = tell_metrics(cx, args, &backups, in_bucket(args), &keys).await;
     close(database).await;
     let drill = drill?;
-    told?;
     let exit = if drill.ok { Exit::Done } else { Exit::BackupInvalid };
-    Ok(Outcome::record("petspark.backup.verify/v1", &drill, FIELDS).exit(exit))
+    Ok(Outcome::record("petspark.backup.verify/v1", &drill, FIELDS).exit(exit).besides(told))
 }

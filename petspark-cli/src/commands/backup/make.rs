@@ -66,10 +66,9 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
         pin: args.get_flag("pin"),
     };
     let made = backups.create(&cx.caller(), &new).await;
-    let told = tell_metrics(cx, args, &backups, None).await;
+    let told = tell_metrics(cx, args, &backups, false, &[]).await;
     database.close().await;
     let manifest: Manifest = made?;
-    told?;
     let made = Made {
         rows: manifest.rows(),
         bytes: manifest.bytes(),
@@ -85,7 +84,8 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
         encrypted: manifest.encryption.is_some(),
     };
     let outcome = Outcome::record("petspark.backup.create/v1", &made, FIELDS)
-        .note("It is not proven yet: `backup verify` restores it into a scratch database.");
+        .note("It is not proven yet: `backup verify` restores it into a scratch database.")
+        .besides(told);
     Ok(match &made.media_problem {
         None => outcome,
         Some(problem) => outcome.exit(Exit::Unreachable).note(format!(

@@ -161,17 +161,57 @@ async fn backups_and_database(cx: &Context) -> Result<(Backups, Option<Database>
     Ok((watched(cx, Backups::open(core, database.clone(), Clock::system())?), database))
 }
 
-/// Writes figures, if they are wanted.
+/// Looks at backups as `backup check` does.
+async fn check(
+    cx: &Context,
+    backups: &Backups,
+    id: Option<BackupId>,
+    in_bucket: bool,
+    all: bool,
+    keys: &[IdentityKey],
+) -> Result<Checked, BackupError> {
+    if in_bucket {
+        backups.check_bucket(&cx.caller(), id, all, keys).await
+    } else {
+        backups.check(&cx.caller(), id, all, keys).await
+    }
+}
+
+/// Where figures go, if they are wanted.
+fn wanted_metrics(cx: &Context, args: &ArgMatches) -> Result<Option<PathBuf>, Failure> {
+    let set = cx.settings()?.core.backup.metrics_file.clone();
+    Ok(args.get_one::<PathBuf>("metrics-file").cloned().or(set))
+}
+
+/// Writes figures, if they are wanted, with what a check finds now: without that, the file would lack it until the next
+/// one, and whoever watches would take it for mended.
 async fn tell_metrics(
     cx: &Context,
     args: &ArgMatches,
     backups: &Backups,
-    checked: Option<&Checked>,
+    in_bucket: bool,
+    keys: &[IdentityKey],
 ) -> Result<(), Failure> {
-    let set = cx.settings()?.core.backup.metrics_file.clone();
-    let Some(path) = args.get_one::<PathBuf>("metrics-file").cloned().or(set) else { return Ok(()) };
-    let text = backups.metrics(&cx.caller(), checked).await?;
-    Ok(write_metrics(&path, &text)?)
+    if wanted_metrics(cx, args)?.is_none() {
+        return Ok(());
+    }
+    let checked = check(cx, backups, None, in_bucket, false, keys).await?;
+    tell_checked(cx, args, backups, in_bucket, &checked).await
+}
+
+/// Writes figures, if they are wanted, with what was found.
+async fn tell_checked(
+    cx: &Context,
+    args: &ArgMatches,
+    backups: &Backups,
+    in_bucket: bool,
+    checked: &Checked,
+) -> Result<(), Failure> {
+    let Some(path) = wanted_metrics(cx, args)? else { return Ok(()) };
+    let text = backups.metrics(&cx.caller(), in_bucket, Some(checked)).await?;
+    write_metrics(&path, &text).map_err(|error| {
+        Failure::new(Exit::of(&error), format!("no figures could be written to {}: {}", path.display(), chain(&error)))
+    })
 }
 
 async fn close(database: Option<Database>) {

@@ -12,6 +12,7 @@ use crate::id::BackupId;
 
 /// What is known of a backup that was looked at.
 pub(in crate::backup) struct Examined {
+    pub(in crate::backup) id: BackupId,
     pub(in crate::backup) findings: Vec<Finding>,
     /// If it can be read.
     pub(in crate::backup) manifest: Option<Manifest>,
@@ -49,7 +50,7 @@ impl Backups {
                 let finding = Finding::pass("backup.valid", problem)
                     .fail("a manifest as it was written", "this backup can't be trusted; make another")
                     .about(id, target.name());
-                return Ok(Examined { findings: vec![finding], manifest: None });
+                return Ok(Examined { id, findings: vec![finding], manifest: None });
             }
         };
         let mut findings = self.files(target, &manifest).await?;
@@ -58,7 +59,7 @@ impl Backups {
         findings.push(self.is_encrypted(&manifest));
         findings.push(self.has_keys(&manifest, keys));
         let findings = findings.into_iter().map(|finding| finding.about(id, target.name())).collect();
-        Ok(Examined { findings, manifest: Some(manifest) })
+        Ok(Examined { id, findings, manifest: Some(manifest) })
     }
 
     /// Every file is there and is what was written; nothing else is.
@@ -84,7 +85,10 @@ impl Backups {
                 }
                 Some(_) => {
                     let work = &self.settings().backup.work_folder;
-                    let Some(opened) = target.open(manifest.id, &file.path, work).await? else { continue };
+                    let Some(opened) = target.open(manifest.id, &file.path, work).await? else {
+                        problems.push(format!("{} is missing", file.path));
+                        continue;
+                    };
                     let opened = part.of(opened);
                     let measured = blocking(move || pipe::measure(opened).map_err(BackupError::io)).await?;
                     if measured.sha256 != file.sha256 {
@@ -113,7 +117,8 @@ impl Backups {
             );
         }
         let Some(prev) = manifest.prev else { return Ok(findings) };
-        let Ok(prev) = read_manifest(target, prev).await? else { return Ok(findings) };
+        // One that can't be read is nothing to compare with.
+        let Ok(Ok(prev)) = read_manifest(target, prev).await else { return Ok(findings) };
         for before in prev.tables.iter().filter(|table| table.rows >= FEW) {
             let now = manifest.tables.iter().find(|table| table.name == before.name).map_or(0, |table| table.rows);
             if now < before.rows / 2 {
@@ -193,7 +198,16 @@ impl Backups {
 
     /// The keys that were given open it, and we have the secrets that its data needs.
     fn has_keys(&self, manifest: &Manifest, given: &[IdentityKey]) -> Finding {
-        let sealing = sealing_key_names(&self.settings().auth, &self.settings().data_dir).unwrap_or_default();
+        let sealing = match sealing_key_names(&self.settings().auth, &self.settings().data_dir) {
+            Err(fault) if !manifest.keys_required.is_empty() => {
+                return Finding::pass("backup.keys", fault.chain()).of(
+                    Status::Error,
+                    "secrets that can be read",
+                    "run this as the user that the server runs as; which secrets the data needs is in the manifest",
+                );
+            }
+            sealing => sealing.unwrap_or_default(),
+        };
         let lacking: Vec<_> = manifest.keys_required.iter().filter(|name| !sealing.contains(name)).cloned().collect();
         if !lacking.is_empty() {
             return Finding::pass("backup.keys", format!("needs {}", lacking.join(", "))).fail(

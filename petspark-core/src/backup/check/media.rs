@@ -4,6 +4,7 @@
 use super::{Finding, Status};
 use crate::backup::manifest::Manifest;
 use crate::backup::media::told;
+use crate::backup::target::Target;
 use crate::backup::{BackupError, Backups, IdentityKey, restore};
 use crate::config::Value as _;
 use crate::error::{Fault, chain};
@@ -17,13 +18,13 @@ const MAX_NAMES: u64 = 200_000;
 const LISTED: usize = 10_000;
 
 impl Backups {
-    pub(super) async fn has_media(&self, manifest: &Manifest, keys: &[IdentityKey]) -> Finding {
-        let finding = |observed: String| Finding::pass("backup.media", observed).about(manifest.id, "folder");
+    pub(super) async fn has_media(&self, target: &Target, manifest: &Manifest, keys: &[IdentityKey]) -> Finding {
+        let finding = |observed: String| Finding::pass("backup.media", observed).about(manifest.id, target.name());
         if manifest.inventory_file().is_none() {
             return finding("it has no list of uploads".to_owned()).of(Status::Skip, "feature_off", "");
         }
         if manifest.media.has_files() {
-            return match self.compare_own(manifest, keys).await {
+            return match self.compare_own(target, manifest, keys).await {
                 Ok((observed, None)) if manifest.media.lacking.is_empty() => finding(observed),
                 Ok((observed, None)) => {
                     let lacking = manifest.media.lacking.len();
@@ -40,10 +41,10 @@ impl Backups {
                 Err(error) => finding(chain(&error)).of(Status::Error, "a list of uploads that can be read", ""),
             };
         }
-        match self.compare(manifest).await {
+        match self.compare(target, manifest).await {
             Ok((sampled, problems)) if problems.is_empty() => {
                 let observed = format!("{sampled} of {} objects are as they were", manifest.media.objects);
-                match self.orphans(manifest).await {
+                match self.orphans(target, manifest).await {
                     Ok(orphans) if orphans * 100 > manifest.media.objects => {
                         finding(format!("{observed}; {orphans} older ones belong to nothing")).of(
                             Status::Warn,
@@ -65,16 +66,16 @@ impl Backups {
 
     /// Whether the files of uploads are backed up, where they are to be, and lately: of the sound backups, which come
     /// the oldest first. Newer ones of the database alone don't stand for them.
-    pub(super) fn is_full(&self, sound: &[Manifest]) -> Option<Finding> {
+    pub(super) fn is_full(&self, target: &Target, sound: &[Manifest]) -> Option<Finding> {
         const ID: &str = "backup.media.full";
         if let Some((manifest, problem)) = self.without_files(sound.iter().rev()) {
             let finding = Finding::pass(ID, format!("it has a list of uploads only: {problem}"))
                 .fail("the files of uploads, as was asked for", "see whether their store answers, and make another");
-            return Some(finding.about(manifest.id, "folder"));
+            return Some(finding.about(manifest.id, target.name()));
         }
         if !self.wants_files() {
             let newest = sound.last().filter(|manifest| manifest.media.has_files())?;
-            return Some(Finding::pass(ID, "it has the files of uploads").about(newest.id, "folder"));
+            return Some(Finding::pass(ID, "it has the files of uploads").about(newest.id, target.name()));
         }
         let max_age = self.settings().backup.max_age;
         let (expected, hint) = (
@@ -82,34 +83,36 @@ impl Backups {
             "make one: `backup create --media full`; backups of the database alone don't have them",
         );
         let Some(newest) = sound.iter().rev().find(|manifest| manifest.media.has_files()) else {
-            return Some(Finding::pass(ID, "no good backup has the files of uploads").fail(expected, hint));
+            let finding = Finding::pass(ID, "no good backup has the files of uploads").fail(expected, hint);
+            return Some(Finding { target: target.name(), ..finding });
         };
         let at = newest.finished_at;
         let finding = Finding::pass(ID, format!("that of {at} has the files of uploads"));
         let is_old = self.clock().now().since(at) > max_age;
-        Some(if is_old { finding.fail(expected, hint) } else { finding }.about(newest.id, "folder"))
+        Some(if is_old { finding.fail(expected, hint) } else { finding }.about(newest.id, target.name()))
     }
 
     /// Reads some of the backup's own files, spread over all; what is to be told, and what is wrong.
     async fn compare_own(
         &self,
+        target: &Target,
         manifest: &Manifest,
         keys: &[IdentityKey],
     ) -> Result<(String, Option<String>), BackupError> {
         let objects = manifest.media.objects;
         // By keys that open none of them, all would look damaged.
         let keys = if restore::require_key(manifest, keys).is_ok() { keys } else { &[] };
-        let (read, looked) = self.read_some_media(self.folder(), manifest, every(objects), keys).await?;
+        let (read, looked) = self.read_some_media(target, manifest, every(objects), keys).await?;
         let how = if manifest.encryption.is_some() && keys.is_empty() { "there" } else { "as they were" };
         let problem = (!looked.damaged.is_empty()).then(|| told(&looked.damaged));
         Ok((format!("{read} of {objects} files of objects are {how}"), problem))
     }
 
     /// Reads some objects, spread over all; says how many, and what is wrong with which.
-    async fn compare(&self, manifest: &Manifest) -> Result<(u64, Vec<String>), BackupError> {
+    async fn compare(&self, target: &Target, manifest: &Manifest) -> Result<(u64, Vec<String>), BackupError> {
         let store = self.store()?;
         let objects = manifest.media.objects;
-        let sample = self.sample(self.folder(), manifest, every(objects), |_| false).await?;
+        let sample = self.sample(target, manifest, every(objects), |_| false).await?;
         let mut problems = Vec::new();
         for kept in &sample {
             let key = kept.key.parse().map_err(Fault::internal)?;
@@ -126,12 +129,12 @@ impl Backups {
     }
 
     /// Objects that were there when the backup was made, and that it doesn't know.
-    async fn orphans(&self, manifest: &Manifest) -> Result<u64, BackupError> {
+    async fn orphans(&self, target: &Target, manifest: &Manifest) -> Result<u64, BackupError> {
         if manifest.media.objects > MAX_NAMES {
             return Ok(0);
         }
         let store = self.store()?;
-        let known = self.sample(self.folder(), manifest, 1, |_| false).await?;
+        let known = self.sample(target, manifest, 1, |_| false).await?;
         let known: std::collections::HashSet<&str> = known.iter().map(|kept| &*kept.key).collect();
         let (mut orphans, mut last) = (0, None);
         loop {

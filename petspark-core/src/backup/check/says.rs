@@ -39,9 +39,11 @@ pub(super) fn pgbackrest_says(told: &Value, stanza: &str) -> Archive {
     if last["error"] == true {
         problems.push(format!("{label} has pages whose checksums are wrong"));
     }
+    // Each database that the stanza had has an archive of its own: after pg_upgrade WAL begins anew, at lower numbers.
     let archives = found["archive"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let own = archives.iter().filter(|archive| archive["database"] == last["database"]);
     if let Some(needed) = last["archive"]["stop"].as_str()
-        && !archives.iter().filter_map(|archive| archive["max"].as_str()).any(|last| last >= needed)
+        && !own.filter_map(|archive| archive["max"].as_str()).any(|last| last >= needed)
     {
         problems.push(format!("{label} needs the WAL up to {needed}, which isn't archived"));
     }
@@ -119,11 +121,14 @@ mod tests {
         let mut stanza = json!({
             "name": "main",
             "status": { "code": 0, "message": "ok" },
-            "archive": [{ "id": "15-1", "min": "000000010000000000000001", "max": "000000010000000000000009" }],
+            "archive": [
+                { "database": { "id": 1, "repo-key": 1 }, "id": "15-1", "min": "000000010000000000000001", "max": "000000010000000000000009" },
+                { "database": { "id": 2, "repo-key": 1 }, "id": "16-1", "min": "000000010000000000000001", "max": "000000010000000000000002" },
+            ],
             "backup": [
-                { "label": "20261126-010000F", "error": false, "timestamp": { "start": 100, "stop": 200 },
+                { "label": "20261126-010000F", "database": { "id": 1, "repo-key": 1 }, "error": false, "timestamp": { "start": 100, "stop": 200 },
                   "archive": { "start": "000000010000000000000002", "stop": "000000010000000000000003" } },
-                { "label": "20261127-010000F", "error": false, "timestamp": { "start": 300, "stop": 400 },
+                { "label": "20261127-010000F", "database": { "id": 1, "repo-key": 1 }, "error": false, "timestamp": { "start": 300, "stop": 400 },
                   "archive": { "start": "000000010000000000000007", "stop": "000000010000000000000008" } },
             ],
         });
@@ -142,6 +147,8 @@ mod tests {
             ("checksums", |it| it["backup"][1]["error"] = json!(true)),
             ("isn't archived", |it| it["archive"][0]["max"] = json!("000000010000000000000005")),
             ("isn't archived", |it| it["archive"] = json!([])),
+            // After pg_upgrade the old database's archive is still there, and ends later.
+            ("isn't archived", |it| it["backup"][1]["database"]["id"] = json!(2)),
         ] {
             let archive = stanza(change);
             assert!(archive.problems.join("; ").contains(problem), "{problem}: {:?}", archive.problems);

@@ -9,7 +9,7 @@ use crate::backup::create::told;
 use crate::backup::manifest::Manifest;
 use crate::backup::owner::require_owner;
 use crate::backup::target::{Note, Target, write_whole};
-use crate::backup::{BackupError, Backups, drill, read_manifest};
+use crate::backup::{BackupError, Backups, Listed, read_manifest};
 use crate::clock::Timestamp;
 use crate::config::{DatabaseUrl, Environment, Value as _};
 use crate::database::{Direct, PostgresTools};
@@ -23,17 +23,17 @@ pub(super) const SKEW: Duration = Duration::from_secs(300);
 impl Backups {
     /// Whether there should be backups of our own, although none is there: they are made regularly, or there
     /// were some. `backup.min_keep` of 0 says that they were given up.
-    pub(super) async fn had_own(&self) -> Result<bool, BackupError> {
+    pub(super) async fn had_own(&self) -> bool {
         let settings = &self.settings().backup;
         if settings.min_keep == 0 {
-            return Ok(false);
+            return false;
         }
-        if settings.every.is_some() || self.folder().has_notes()? {
-            return Ok(true);
+        if settings.every.is_some() || self.folder().has_notes().unwrap_or(true) {
+            return true;
         }
         // Whoever removed the folder didn't remove what the database was told. If it can't say, others check it.
         let last = self.last_operations().await.map(|last| last.backup);
-        Ok(last.is_ok_and(|backup| backup.is_some()))
+        last.is_ok_and(|backup| backup.is_some())
     }
 
     /// There is a place for backups, it can be written to, and it isn't the database's own disk.
@@ -105,25 +105,25 @@ impl Backups {
     }
 
     /// What the backups of these ids say of themselves, as far as nothing is known to be wrong with them.
-    pub(super) async fn sound(&self, ids: &[BackupId], examined: &[Examined]) -> Result<Vec<Manifest>, BackupError> {
+    pub(super) async fn sound(&self, target: &Target, ids: &[BackupId], examined: &[Examined]) -> Vec<Manifest> {
         let mut sound = Vec::new();
         for id in ids {
-            let is_it = |one: &&Examined| one.manifest.as_ref().is_some_and(|examined| examined.id == *id);
-            let is_known_bad = examined.iter().filter(is_it).any(|one| one.problem().is_some());
-            let looked_at = self.look_at(self.folder(), *id).await?;
+            let is_known_bad = examined.iter().any(|one| one.id == *id && one.problem().is_some());
+            // What can't be asked is told where each is looked at.
+            let Ok(looked_at) = self.look_at(target, *id).await else { continue };
             sound.extend(looked_at.sound().filter(|_| !is_known_bad).cloned());
         }
-        Ok(sound)
+        sound
     }
 
     /// How many there are, how old the newest is, and when one was last proven.
-    pub(super) async fn state(&self, ids: &[BackupId], sound: &[Manifest]) -> Result<Vec<Finding>, BackupError> {
+    pub(super) async fn state(&self, target: &Target, ids: &[BackupId], sound: &[Manifest]) -> Vec<Finding> {
         let (settings, now) = (&self.settings().backup, self.clock().now());
         let mut lost = Vec::new();
         for id in ids {
-            let Ok(manifest) = read_manifest(self.folder(), *id).await? else { continue };
+            let Ok(Ok(manifest)) = read_manifest(target, *id).await else { continue };
             if let Some(prev) = manifest.prev.filter(|prev| !ids.contains(prev))
-                && self.folder().note(Note::Pruned, prev).await?.is_none()
+                && target.note(Note::Pruned, prev).await.is_ok_and(|note| note.is_none())
             {
                 lost.push(prev.to_string());
             }
@@ -142,36 +142,8 @@ impl Backups {
             let observed = format!("{}; gone, and not by pruning: {}", sound.len(), lost.join(", "));
             Finding::pass("backup.count", observed).of(Status::Warn, "all that weren't pruned", "who removed them?")
         });
-        findings.push(self.is_proven(ids, now).await?);
-        Ok(findings)
-    }
-
-    async fn is_proven(&self, ids: &[BackupId], now: Timestamp) -> Result<Finding, BackupError> {
-        let settings = &self.settings().backup;
-        let mut last: Option<(drill::Drill, Option<Timestamp>)> = None;
-        for id in ids {
-            let Some(drill) = drill::last(self.folder(), *id).await?.filter(|drill| drill.ok) else { continue };
-            if last.as_ref().is_none_or(|(last, _)| last.finished_at < drill.finished_at) {
-                let made = read_manifest(self.folder(), *id).await?.ok().map(|manifest| manifest.created_at);
-                last = Some((drill, made));
-            }
-        }
-        let expected = format!("one within {}", settings.drill_max_age.render());
-        let hint = "restore the newest into a scratch database: `backup verify`";
-        let Some((drill, made)) = last else {
-            return Ok(Finding::pass("backup.drill", "no backup was ever proven").fail(expected, hint));
-        };
-        let observed = format!("{} proved {}", drill.finished_at, drill.backup_id);
-        let finding = Finding::pass("backup.drill", observed).about(drill.backup_id, "folder");
-        let is_old = |at: Timestamp| now.since(at) > settings.drill_max_age;
-        if is_old(drill.finished_at) || made.is_none_or(is_old) || drill.finished_at > now.after(SKEW) {
-            return Ok(finding.fail(expected, hint));
-        }
-        if drill.restore_seconds > settings.max_restore.as_secs_f64() {
-            let expected = format!("restored within {}", settings.max_restore.render());
-            return Ok(finding.of(Status::Warn, expected, "restoring takes longer than you said it may"));
-        }
-        Ok(finding)
+        let findings = findings.into_iter().map(|finding| Finding { target: target.name(), ..finding });
+        findings.chain([self.is_proven(now).await]).collect()
     }
 
     /// The newest is in the bucket too.
@@ -188,20 +160,23 @@ impl Backups {
         let Some(newest) = newest else {
             return finding("there is none".to_owned()).of(Status::Skip, "not_applicable", "");
         };
-        let same = async {
-            let (here, there) = (self.folder().manifest(newest).await?, bucket.manifest(newest).await?);
-            Ok::<_, BackupError>(here == there)
-        };
-        match same.await {
-            Ok(true) => finding("the newest is in the bucket".to_owned()).about(newest, Target::name(bucket)),
-            Ok(false) => finding("the newest is not in the bucket".to_owned()).fail(
-                "a copy of it",
-                "was the bucket away? Make another, or copy this one there by hand, its manifest last",
-            ),
+        let here = self.look_at(self.folder(), newest).await.ok().and_then(|here| here.manifest);
+        let observed = match self.look_at(bucket, newest).await {
             Err(error) => {
-                finding(chain(&error)).of(Status::Error, "a bucket that answers", "see backup.s3 in the settings")
+                let away = finding(told(&error));
+                return away.of(Status::Error, "a bucket that answers", "see backup.s3 in the settings");
             }
-        }
+            Ok(Listed { problem: Some(problem), .. }) => {
+                format!("the newest is not all right in the bucket: {problem}")
+            }
+            Ok(there) if here.is_some() && there.manifest != here => "what is in the bucket is another".to_owned(),
+            Ok(_) => return finding("the newest is in the bucket".to_owned()).about(newest, Target::name(bucket)),
+        };
+        finding(observed).about(newest, Target::name(bucket)).fail(
+            "a copy of it",
+            "was the bucket away? Make another, or copy this one there by hand, its manifest last; and see what \
+             removes files there",
+        )
     }
 }
 

@@ -110,9 +110,11 @@ impl Backups {
         let (written, read) = tokio::join!(self.pack(output, bytes, staged), self.read(&mut live, staged, work, mode));
         let ended = blocking(move || dump.finish().map_err(|said| Fault::unavailable(said).into())).await;
         live.close().await;
-        // What the tool said explains more than that there was nothing to read.
+        // Of several failures the first caused the others: a disk that is full ends the tool, which can't say why; and
+        // what the tool said explains more than that there was nothing to read.
+        let written = written?;
         ended?;
-        let (said, written) = (read?, written?);
+        let said = read?;
         Ok(Copied {
             created_at,
             database: ManifestDatabase { engine: "postgres".to_owned(), server_version, schema, bytes, born_at },

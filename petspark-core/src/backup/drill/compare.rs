@@ -66,7 +66,8 @@ impl Backups {
             match there {
                 Ok(info) if info.size == kept.size => {}
                 Ok(_) | Err(ObjectError::NotFound) => {
-                    return Err(Stop::At("media", format!("the object {} is not there as it was", kept.key)));
+                    // Of the store's objects a backup has a list only, and they may come back.
+                    return Err(Stop::Around("media", format!("the object {} is not there as it was", kept.key)));
                 }
                 Err(error) => return Err(BackupError::from(error).into()),
             }

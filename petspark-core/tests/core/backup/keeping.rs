@@ -125,7 +125,7 @@ on_both! {
         assert_eq!(last.backup_id, Some(full.id));
         let rows = crate::sql::every_row(&lab.settings).await;
         assert!(rows.iter().any(|row| row.contains("media_problem")), "why stands with it");
-        let figures = lab.backups.metrics(&operator(), None).await.unwrap();
+        let figures = lab.backups.metrics(&operator(), false, None).await.unwrap();
         let at = full.finished_at.as_micros() as f64 / 1e6;
         for name in ["petspark_backup_last_success", "petspark_backup_media_last_success"] {
             let line = figures.lines().find(|line| line.starts_with(&format!("{name}_timestamp_seconds{{"))).unwrap();

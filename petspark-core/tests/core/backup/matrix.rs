@@ -180,8 +180,8 @@ const CHECKED: &[(&str, Tamper, &str, Verdict)] = &[
                 *text = serde_json::to_vec(&drill).unwrap();
             });
         },
-        "backup.drill",
-        Stale,
+        "backup.valid",
+        Invalid,
     ),
 ];
 
