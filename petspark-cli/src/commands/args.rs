@@ -24,7 +24,7 @@ pub(super) fn reason() -> Arg {
 
 /// What `--reason` says. In production nothing is done without it; `question` is what is asked then.
 pub(super) fn reason_given(cx: &Context, args: &ArgMatches, question: &str) -> Result<Option<String>, Failure> {
-    let reason = args.get_one::<String>("reason").cloned();
+    let reason = args.get_one::<String>("reason").filter(|reason| !reason.trim().is_empty()).cloned();
     if reason.is_none() && cx.settings()?.core.environment == Environment::Production {
         return Err(Failure::new(Exit::Usage, format!("production needs --reason: {question}")));
     }

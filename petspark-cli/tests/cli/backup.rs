@@ -217,7 +217,7 @@ fn what_is_left_to_be_done_is_told_of_the_place_that_was_restored_to() {
     crate::media::uploaded(&place);
     crate::check::tamper(
         &place,
-        "CREATE TRIGGER nobody_ends BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'nobody ends'); END",
+        "CREATE TRIGGER nobody_tells BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'nobody tells'); END",
     );
     place.ok("backup create --media full");
     // A file where the store of uploads should be.
@@ -226,13 +226,12 @@ fn what_is_left_to_be_done_is_told_of_the_place_that_was_restored_to() {
     let beside = place.run("backup restore latest --to beside.db --media").expect(7);
     let beside = beside
         .says("The live database was not touched. The backup was restored to sqlite://beside.db")
-        .says("this is left to be done: its sessions can't be ended")
-        .says("--reason TEXT`, with DATABASE_URL leading there")
+        .says("this is left to be done: its audit log can't be told")
         .says("files of uploads are missing in their store")
         .says("--media-only` goes on with them, with DATABASE_URL leading there");
     assert!(!beside.stderr.contains("WAS replaced"), "{beside:#?}");
     let in_place = place.run("backup restore latest --in-place --confirm petspark.db").expect(7);
-    let in_place = in_place.says("The database WAS replaced, and this is left to be done: its sessions can't be ended");
+    let in_place = in_place.says("The database WAS replaced, and this is left to be done: its audit log can't be told");
     assert!(!in_place.stderr.contains("not touched") && !in_place.stderr.contains("DATABASE_URL"), "{in_place:#?}");
 }
 
@@ -242,6 +241,8 @@ fn production_wants_to_know_why_the_live_database_is_replaced() {
     let place = with_people(Place::sqlite()).with("PETSPARK_ENV", "production").with("JWT_SECRET", strong);
     create(&place);
     place.run("backup restore latest --in-place --confirm petspark.db").expect(2).says("production needs --reason");
+    let blank = ["backup", "restore", "latest", "--in-place", "--confirm", "petspark.db", "--reason", " "];
+    Ran::of(place.command(blank).output().unwrap()).expect(2).says("production needs --reason");
     place.ok("backup restore latest --to beside.db");
     place.ok("backup restore latest --in-place --confirm petspark.db --reason ticket");
 }

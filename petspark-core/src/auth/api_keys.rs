@@ -1,9 +1,11 @@
 //! API keys: made, rotated and revoked by administrators, and the requests that are signed with
 //! one. A key is nobody's session: it has scopes instead of a role, and no account.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::api_key::{self, ApiKey, IssuedApiKey, NewApiKey};
+use super::api_key_states::ApiKeyState;
 use super::permission::Permission;
 use super::{Auth, AuthError, store};
 use crate::audit::{self, Action, Event, Subject};
@@ -132,17 +134,21 @@ impl Auth {
 
     /// The service that presents this API key.
     pub(super) async fn authenticate_api_key(&self, token: &str) -> Result<Caller, AuthError> {
-        let (id, digest) = api_key::parse(token).ok_or(AuthError::Unauthenticated)?;
-        let now = self.0.clock.now();
-        match self.0.api_keys.get(id, || store::find_api_key(&self.0.db, id)).await? {
-            Some(key) if key.accepts(&digest, now) => {
-                if key.is_news(now) {
-                    self.note_use(id).await;
-                }
-                Ok(Caller::api_key(id, key.scopes))
-            }
-            _ => Err(AuthError::Unauthenticated),
+        let (id, key) = self.accepted_api_key(token).await?.ok_or(AuthError::Unauthenticated)?;
+        if key.is_news(self.0.clock.now()) {
+            self.note_use(id).await;
         }
+        Ok(Caller::api_key(id, key.scopes))
+    }
+
+    /// The key that this is, if it would be let in; that it was looked at is no use of it.
+    pub(super) async fn accepted_api_key(
+        &self,
+        token: &str,
+    ) -> Result<Option<(ApiKeyId, Arc<ApiKeyState>)>, AuthError> {
+        let Some((id, digest)) = api_key::parse(token) else { return Ok(None) };
+        let key = self.0.api_keys.get(id, || store::find_api_key(&self.0.db, id)).await?;
+        Ok(key.filter(|key| key.accepts(&digest, self.0.clock.now())).map(|key| (id, key)))
     }
 
     /// That a key was used is worth a row, and not worth refusing the request if it can't be written.

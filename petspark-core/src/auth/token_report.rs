@@ -112,7 +112,9 @@ impl Auth {
 
     async fn report_api_key(&self, id: ApiKeyId, token: &str) -> Result<TokenReport, AuthError> {
         let key = store::find_api_key(&self.0.db, id).await?.map(|row| row.key);
-        let (accepted, state) = (self.lets_in(token).await?, key.as_ref().map(|key| key.state(self.0.clock.now())));
+        // Not by letting it in: when it was last used is what one wants to know of a leaked one.
+        let accepted = self.accepted_api_key(token).await?.is_some();
+        let (accepted, state) = (accepted, key.as_ref().map(|key| key.state(self.0.clock.now())));
         let is_active = state == Some(ApiKeyState::Active);
         let found = state.map_or_else(|| "there is no such API key".to_owned(), |state| state.to_string());
         let mut rules = vec![rule("form", true, "an API key".to_owned()), rule("key", is_active, found)];

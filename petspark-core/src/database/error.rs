@@ -44,6 +44,12 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+/// Whether somebody else had a lock for too long: SQLSTATE `lock_not_available`.
+pub(super) fn is_lock_timeout(fault: &Fault) -> bool {
+    let Some(sqlx::Error::Database(error)) = fault.cause() else { return false };
+    error.code().as_deref() == Some("55P03")
+}
+
 /// Whether the engine says that what it has on the disk makes no sense.
 pub(crate) fn tells_of_damage(fault: &Fault) -> bool {
     let Some(sqlx::Error::Database(error)) = fault.cause() else { return false };

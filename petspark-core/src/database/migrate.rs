@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use sqlx::{SqlSafeStr, raw_sql};
 
+use super::error::is_lock_timeout;
 use super::history::{self, Applied};
 use super::lock::{Holder, Lock, NotTaken};
 use super::schema::Schema;
@@ -69,6 +70,9 @@ const MIGRATIONS: &[Migration] = migrations![
     24 "0024_billing_held_to_its_account",
     25 "0025_refunds_that_failed",
 ];
+
+/// How often a step is tried again that met a lock.
+const RETRIES: u32 = 5;
 
 impl Migration {
     /// Every migration in this build, oldest first.
@@ -220,15 +224,19 @@ pub enum MigrationError {
         count: usize,
     },
     /// A step failed, and was undone.
-    #[error("migration {name} failed and was undone: {reason}")]
+    #[error("migration {name} failed and was undone: {reason}; {}", before(.applied))]
     Failed {
         /// Which.
         name: String,
         /// What the database said.
         reason: String,
+        /// Whose fault that is.
+        kind: Kind,
+        /// Steps that were applied before it, and stay.
+        applied: Vec<&'static str>,
     },
     /// The history can't be read or written.
-    #[error("can't read the migration history: {}", .0.chain())]
+    #[error("the database doesn't answer as it should: {}", .0.chain())]
     Fault(#[from] Fault),
 }
 
@@ -245,7 +253,7 @@ impl Failure for MigrationError {
             | Self::HalfCopied
             | Self::Differs(_) => Kind::Conflict,
             Self::NoSuchVersion(_) => Kind::NotFound,
-            Self::Failed { .. } => Kind::Internal,
+            Self::Failed { kind, .. } => *kind,
             Self::Fault(fault) => fault.kind(),
         }
     }
@@ -270,6 +278,13 @@ impl Failure for MigrationError {
 
 fn told(holder: &Option<Holder>) -> String {
     holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default()
+}
+
+fn before(applied: &[&str]) -> String {
+    match applied {
+        [] => "nothing was applied".to_owned(),
+        applied => format!("what came before it was applied: {}", applied.join(", ")),
+    }
 }
 
 fn listed(differences: &[Difference]) -> String {
@@ -446,15 +461,48 @@ impl<'a> Migrations<'a> {
         history::create(self.0).await?;
         for step in &pending {
             history::begin(self.0, step.version, now).await?;
-            let applied = self.apply(step, now).await;
-            history::ended(self.0, step.version).await?;
-            applied.map_err(|fault| MigrationError::Failed { name: step.name.to_owned(), reason: fault.chain() })?;
+            let applied = self.apply_patiently(step, now).await;
+            if let Err(fault) = history::ended(self.0, step.version).await {
+                // What became of the step is more important, and of one that was applied nobody asks whether it began.
+                tracing::warn!(
+                    step = step.name,
+                    reason = fault.chain(),
+                    "that a migration ended can't be written down"
+                );
+            }
+            applied.map_err(|fault| MigrationError::Failed {
+                name: step.name.to_owned(),
+                reason: fault.chain(),
+                kind: fault.kind(),
+                applied: pending
+                    .iter()
+                    .take_while(|other| other.version != step.version)
+                    .map(|step| step.name)
+                    .collect(),
+            })?;
         }
         let event =
             Event::new(Action::SchemaMigrated).because(run.reason.as_deref()).detail("migrations", names(&pending));
         self.write_down(run.by.as_ref(), now, event).await?;
         let applied = history::read(self.0).await?;
         Ok(pending.into_iter().map(|step| self.state(step, &applied)).collect())
+    }
+
+    /// Applies a step. Whoever reads a table for long, such as a dump, is waited for, but never with everybody else
+    /// in a queue behind.
+    async fn apply_patiently(&self, step: &Migration, now: Timestamp) -> Result<(), Fault> {
+        let mut pause = Duration::from_millis(500);
+        for _ in 0..RETRIES {
+            match self.apply(step, now).await {
+                Err(fault) if is_lock_timeout(&fault) => {
+                    tracing::warn!(step = step.name, "somebody else has a table that is to be migrated: trying again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                done => return done,
+            }
+        }
+        self.apply(step, now).await
     }
 
     /// In the audit log, if somebody asks and there is one yet.

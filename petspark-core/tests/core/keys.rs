@@ -302,6 +302,8 @@ on_both! {
         let (refresh, api_key) = (ada.signed_in.tokens.refresh.expose(), key.token.expose());
         assert_eq!(report(refresh).await, (TokenKind::Refresh, true, None));
         assert_eq!(report(api_key).await, (TokenKind::ApiKey, true, Some("clinic".to_owned())));
+        let keys = auth.list_api_keys(&operator(), false, &Default::default()).await.unwrap();
+        assert_eq!(keys.items[0].last_used_at, None, "looking at it is no use of it");
         let holder = auth.holder_of_token(&operator(), api_key).await.unwrap();
         assert!(matches!(holder, TokenHolder::ApiKey(key) if key.name == "clinic"));
         let session = auth.holder_of_token(&operator(), refresh).await.unwrap();

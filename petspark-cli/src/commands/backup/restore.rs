@@ -119,15 +119,8 @@ fn left_to_do(wanted: &Restore, restored: &Restored) -> impl Iterator<Item = Str
         }
         Destination::InPlace | Destination::InPlaceOfDamaged => ("The database WAS replaced".to_owned(), ""),
     };
-    let sessions = match restored.sessions_ended {
-        None if !wanted.keep_sessions => format!(
-            " Sessions are ended by `session revoke --all --confirm all --reason TEXT`{there}, before a server is started \
-             over it."
-        ),
-        _ => String::new(),
-    };
     let unfinished =
-        restored.problem.as_ref().map(|problem| format!("{done}, and this is left to be done: {problem}.{sessions}"));
+        restored.problem.as_ref().map(|problem| format!("{done}, and this is left to be done: {problem}."));
     let incomplete = restored.media_problem.as_ref().map(|problem| {
         format!(
             "{done}, and files of uploads are missing in their store: {problem}. `backup restore {backup_id} \

@@ -110,11 +110,10 @@ impl Backups {
         let (written, read) = tokio::join!(self.pack(output, bytes, staged), self.read(&mut live, staged, work, mode));
         let ended = blocking(move || dump.finish().map_err(|said| Fault::unavailable(said).into())).await;
         live.close().await;
-        // Of several failures the first caused the others: a disk that is full ends the tool, which can't say why; and
-        // what the tool said explains more than that there was nothing to read.
-        let written = written?;
+        // Of several failures the first caused the others: a disk that is full ends the tool, which can't say why, and
+        // with our own reader goes the moment that the tool reads.
+        let (written, said) = (written?, read?);
         ended?;
-        let said = read?;
         Ok(Copied {
             created_at,
             database: ManifestDatabase { engine: "postgres".to_owned(), server_version, schema, bytes, born_at },

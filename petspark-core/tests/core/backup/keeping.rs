@@ -11,7 +11,7 @@ use petspark_core::media::objects::{ObjectKey, ObjectSettings, ObjectStore};
 use petspark_core::testing::{TestApp, TestS3, on_both};
 
 use super::full::{files, media, rot};
-use super::lab::{Lab, operator};
+use super::lab::{Lab, bad, operator};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -184,9 +184,11 @@ on_both! {
         for object in bucket.list("media/", None, 10).await.unwrap() {
             bucket.put(&object.key, "rotten".into()).await.unwrap();
         }
-        for in_bucket in [false, true] {
-            let drill = lab.backups.verify(&operator(), Some(first.id), in_bucket, &[], false).await.unwrap();
-            assert_eq!(drill.phase.as_deref(), Some("media"), "{drill:?}");
+        // Not by a drill: one that such a one found to be no good is left for a person.
+        let in_folder = lab.backups.check(&operator(), Some(first.id), false, &[]).await.unwrap();
+        let in_bucket = lab.backups.check_bucket(&operator(), Some(first.id), false, &[]).await.unwrap();
+        for checked in [in_folder, in_bucket] {
+            assert!(bad(&checked).iter().any(|finding| finding.id == "backup.media"), "{checked:?}");
         }
         assert_eq!(prune(&lab.backups).await.removed, 2, "one here and one there");
         lab.create().await;
