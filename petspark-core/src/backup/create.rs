@@ -143,7 +143,7 @@ impl Backups {
     ) -> Result<(), BackupError> {
         let names: Vec<&str> = manifest.files.iter().map(|file| &*file.path).collect();
         let sent = async {
-            if manifest.media.mode == BackupMedia::Full {
+            if manifest.media.has_files() {
                 self.send_media(bucket, manifest).await?;
             }
             if pinned {
@@ -168,14 +168,9 @@ pub(super) fn told(error: &BackupError) -> String {
 
 /// Refuses what would not fit, before a disk is full.
 pub(super) fn require_space(path: &Path, needed: u64) -> Result<(), BackupError> {
-    let free = free_bytes(path)?;
+    let free = private::free_bytes(path).map_err(BackupError::io)?;
     if free < needed {
         return Err(BackupError::NoSpace { path: path.to_owned(), free, needed });
     }
     Ok(())
-}
-
-fn free_bytes(path: &Path) -> Result<u64, BackupError> {
-    let disk = rustix::fs::statvfs(path).map_err(|error| BackupError::io(private::told(path, &error.into())))?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -115,12 +115,7 @@ impl Backups {
     /// bucket.
     pub async fn list(&self, caller: &Caller, in_bucket: bool) -> Result<Vec<Listed>, BackupError> {
         caller.require(Permission::ManageStaff)?;
-        let target = self.target(in_bucket)?;
-        let mut list = Vec::new();
-        for id in target.ids().await?.into_iter().rev() {
-            list.push(self.look_at(target, id).await?);
-        }
-        Ok(list)
+        self.look_at_all(self.target(in_bucket)?).await
     }
 
     /// One of them; without an id the newest.
@@ -145,6 +140,15 @@ impl Backups {
             target.pin(id, pinned).await?;
         }
         Ok(())
+    }
+
+    /// The newest first.
+    async fn look_at_all(&self, target: &Target) -> Result<Vec<Listed>, BackupError> {
+        let mut list = Vec::new();
+        for id in target.ids().await?.into_iter().rev() {
+            list.push(self.look_at(target, id).await?);
+        }
+        Ok(list)
     }
 
     async fn look_at(&self, target: &Target, id: BackupId) -> Result<Listed, BackupError> {

@@ -104,10 +104,7 @@ impl Backups {
 
     /// What becomes of each backup.
     async fn plan(&self, target: &Target) -> Result<Vec<Kept>, BackupError> {
-        let mut listed = Vec::new();
-        for id in target.ids().await?.into_iter().rev() {
-            listed.push(self.look_at(target, id).await?);
-        }
+        let listed = self.look_at_all(target).await?;
         match self.without_files(listed.iter().filter_map(Listed::sound)) {
             None => Ok(places::decide(&listed, &self.settings().backup.retention, self.wants_files(), target.name())),
             Some((manifest, problem)) => {

@@ -20,7 +20,6 @@ pub(super) use place::Place;
 pub use uploads::RestoredUploads;
 
 use super::manifest::Manifest;
-use super::settings::BackupMedia;
 use super::target::Target;
 use super::{BackupError, Backups, IdentityKey, OperationKind, create, find, keys, media};
 use crate::auth::Permission;
@@ -117,7 +116,7 @@ impl Backups {
         };
         require_key(&manifest, keys)?;
         require_known(&manifest)?;
-        if wanted.with_media && manifest.media.mode != BackupMedia::Full {
+        if wanted.with_media && !manifest.media.has_files() {
             return Err(BackupError::Settings(NO_FILES.to_owned()));
         }
         if wanted.with_media {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::{ByteSize, Value as _};
+use crate::private;
 
 static FOLDERS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -46,10 +47,7 @@ pub(super) fn writes_to(file: &Path) {
 
 fn hint() -> String {
     let folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let free = |folder: &PathBuf| {
-        let disk = rustix::fs::statvfs(folder).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-    };
+    let free = |folder: &PathBuf| private::free_bytes(folder).ok();
     let places: Vec<_> = folders.iter().filter_map(|folder| Some((folder, free(folder)?))).collect();
     let told = |(folder, free): &(&PathBuf, u64)| format!("{} has {} free", folder.display(), ByteSize(*free).render());
     let places_told = places.iter().map(told).collect::<Vec<_>>().join(", ");

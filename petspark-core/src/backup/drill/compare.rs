@@ -4,7 +4,6 @@ use super::Stop;
 use crate::backup::manifest::Manifest;
 use crate::backup::restore::Place;
 use crate::backup::scratch::Scratch;
-use crate::backup::settings::BackupMedia;
 use crate::backup::target::{Target, blocking};
 use crate::backup::{BackupError, Backups, IdentityKey, pipe};
 use crate::database::{Contents, Direct};
@@ -54,7 +53,7 @@ impl Backups {
         manifest: &Manifest,
         keys: &[IdentityKey],
     ) -> Result<u64, Stop> {
-        if manifest.media.mode == BackupMedia::Full {
+        if manifest.media.has_files() {
             let read = self.read_media(target, manifest, keys).await?;
             return read.map_err(|problem| Stop::At("media", problem));
         }

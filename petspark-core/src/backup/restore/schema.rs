@@ -20,12 +20,13 @@ impl Backups {
         }
         place.require_free().await?;
         // Who doesn't own the schema can't; and nobody has a server at a new place yet.
-        if let Err(fault) = replacing::mark(url, schema).await {
+        let marked = replacing::mark(url, schema).await;
+        if let Err(fault) = &marked {
             tracing::debug!(reason = fault.chain(), "the schema can't say that it is being restored");
         }
         let filled = async {
             let filled = self.fill(place, job).await?;
-            if replacing::interrupted(url).await?.is_some() {
+            if marked.is_ok() {
                 replacing::end(url, schema).await?;
             }
             Ok(filled)

@@ -9,7 +9,6 @@ use super::require_key;
 use crate::audit::{self, Action, Event};
 use crate::auth::Permission;
 use crate::backup::media::told;
-use crate::backup::settings::BackupMedia;
 use crate::backup::{BackupError, Backups, IdentityKey, find, read_manifest};
 use crate::caller::Caller;
 use crate::id::BackupId;
@@ -49,7 +48,7 @@ impl Backups {
         let read = read_manifest(target, id).await?;
         let manifest = read.map_err(|problem| BackupError::Damaged { id, problem })?;
         require_key(&manifest, keys)?;
-        if manifest.media.mode != BackupMedia::Full {
+        if !manifest.media.has_files() {
             return Err(BackupError::Settings(super::NO_FILES.to_owned()));
         }
         let (media_objects, damaged) = self.restore_media(target, &manifest, keys, self.database()).await?;

@@ -24,7 +24,7 @@ pub use error::CopyError;
 
 use super::lock::{Lock, NotTaken};
 use super::schema::Schema;
-use super::{Database, Difference, Engine, MigrationError, Migrations, Run, scratch};
+use super::{Database, Difference, Direct, Engine, MigrationError, Migrations, Run, scratch};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::{Clock, Timestamp};
@@ -385,8 +385,10 @@ async fn look_at_source(from: &DatabaseSettings) -> Result<(Schema, String), Cop
     let looked = async {
         require_sound(&source, "source").await?;
         let schema = Schema::read(&source).await.map_err(during("the source's schema"))?;
-        let states = source.migrations().status().await.map_err(at("source", &source))?;
-        let born = states.iter().find_map(|state| state.applied_at).map_or(0, Timestamp::as_micros);
+        let mut direct = Direct::open(&from.url).await.map_err(during("the source"))?;
+        let born = direct.born_at().await;
+        direct.close().await;
+        let born = born.map_err(during("the source"))?.map_or(0, Timestamp::as_micros);
         Ok((schema, born.to_string()))
     };
     let looked = looked.await;
