@@ -1,0 +1,146 @@
+//! Why migrating can't be done or went wrong.
+
+use std::time::Duration;
+
+use crate::database::HalfRestored;
+use crate::database::lock::{Holder, NotTaken};
+use crate::database::schema_lock::Difference;
+use crate::error::{Failure, Fault, Kind};
+
+/// Migrating can't be done or went wrong. What was applied before stays; the failing step left nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrationError {
+    /// Another process is migrating and did not finish in time.
+    #[error("another process has been migrating this database for more than {}s{}", .waited.as_secs(), told(.holder))]
+    Locked {
+        /// How long we waited.
+        waited: Duration,
+        /// Who it is, as far as they can be known.
+        holder: Option<Holder>,
+    },
+    /// The connection is a pooler's, which lends another one for every transaction: a lock would
+    /// hold nobody off.
+    #[error(
+        "this connection leads through a pooler that lends connections by the transaction, which can't hold a lock; migrate over a connection to PostgreSQL itself, or to the pooler in session mode"
+    )]
+    Pooled,
+    /// A step is to be applied that is older than one that was.
+    #[error(
+        "migration {name} is pending and older than {newest}, which was applied already; it may not fit what came after it: look at its SQL, then allow it by --allow-out-of-order"
+    )]
+    OutOfOrder {
+        /// Which.
+        name: String,
+        /// The newest that was applied.
+        newest: String,
+    },
+    /// A step is to be applied, and a newer release was here that applied others.
+    #[error(
+        "this database was migrated by a newer release, which applied {newest}; this build doesn't have that: replace it by that release, or go back to the backup from before by `backup restore`"
+    )]
+    Newer {
+        /// The newest that was applied.
+        newest: String,
+    },
+    /// The schema is not what the migrations of this build make.
+    #[error("the schema is not what the migrations make: {}", listed(.0))]
+    Differs(Vec<Difference>),
+    /// There is no such migration.
+    #[error("there is no migration {0}")]
+    NoSuchVersion(i64),
+    /// A migration in the database is not the one in this build.
+    #[error("migration {name} was applied with other SQL than this build has; use the build that applied it")]
+    Modified {
+        /// Which.
+        name: String,
+    },
+    /// A restoring of this schema didn't come to its end.
+    #[error("this database is half restored: {0}")]
+    HalfRestored(HalfRestored),
+    /// A copy to this database didn't come to its end.
+    #[error("this database holds an unfinished copy of another one; let `petspark-cli migrate copy` come to its end")]
+    HalfCopied,
+    /// The server found migrations to apply, and may not apply them by itself.
+    #[error("{count} migrations are pending; run `petspark-cli migrate run`, or start with --migrate")]
+    Pending {
+        /// How many.
+        count: usize,
+    },
+    /// A step failed, and was undone.
+    #[error("migration {name} failed and was undone: {reason}; {}", before(.applied))]
+    Failed {
+        /// Which.
+        name: String,
+        /// What the database said.
+        reason: String,
+        /// Whose fault that is.
+        kind: Kind,
+        /// Steps that were applied before it, and stay.
+        applied: Vec<&'static str>,
+    },
+    /// The history can't be read or written.
+    #[error("the database doesn't answer as it should: {}", .0.chain())]
+    Fault(#[from] Fault),
+}
+
+impl Failure for MigrationError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Locked { .. }
+            | Self::Modified { .. }
+            | Self::Pending { .. }
+            | Self::Pooled
+            | Self::OutOfOrder { .. }
+            | Self::HalfRestored(_)
+            | Self::Newer { .. }
+            | Self::HalfCopied
+            | Self::Differs(_) => Kind::Conflict,
+            Self::NoSuchVersion(_) => Kind::NotFound,
+            Self::Failed { kind, .. } => *kind,
+            Self::Fault(fault) => fault.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => "MIGRATION_LOCKED",
+            Self::Modified { .. } => "MIGRATION_MODIFIED",
+            Self::HalfRestored(_) => "DATABASE_HALF_RESTORED",
+            Self::HalfCopied => "DATABASE_HALF_COPIED",
+            Self::Pending { .. } => "MIGRATION_PENDING",
+            Self::Failed { .. } => "MIGRATION_FAILED",
+            Self::Pooled => "MIGRATION_POOLED",
+            Self::OutOfOrder { .. } => "MIGRATION_OUT_OF_ORDER",
+            Self::Newer { .. } => "MIGRATION_NEWER",
+            Self::Differs(_) => "SCHEMA_DIFFERS",
+            Self::NoSuchVersion(_) => "MIGRATION_UNKNOWN",
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+}
+
+fn told(holder: &Option<Holder>) -> String {
+    holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default()
+}
+
+fn before(applied: &[&str]) -> String {
+    match applied {
+        [] => "nothing was applied".to_owned(),
+        applied => format!("what came before it was applied: {}", applied.join(", ")),
+    }
+}
+
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl From<NotTaken> for MigrationError {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Held { waited, holder } => Self::Locked { waited, holder },
+            NotTaken::Pooled => Self::Pooled,
+            NotTaken::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
