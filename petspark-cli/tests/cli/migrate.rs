@@ -10,7 +10,7 @@ enum Held {
 
 impl Held {
     fn at(place: &Place) -> Self {
-        Self::by(place, "petspark 4711/1@db1")
+        Self::by(place, "petspark 4711/1/0@db1")
     }
 
     /// By a process that calls itself so.
@@ -90,7 +90,7 @@ on_both! {
         let held = Held::at(&place);
         place.run("migrate run --lock-timeout 50ms").expect(8).says("another process").says("process 4711 on db1");
         let unlock = place.run("migrate unlock --json").expect(8).json();
-        assert_eq!((&unlock["changed"], &unlock["holder"]["process"]), (&false.into(), &"petspark 4711/1@db1".into()));
+        assert_eq!((&unlock["changed"], &unlock["holder"]["process"]), (&false.into(), &"petspark 4711/1/0@db1".into()));
         place.run("migrate run --lock-timeout 0s").expect(8);
         place.run("migrate status").expect(5);
         drop(held);
@@ -311,24 +311,66 @@ fn who_writes_first_makes_the_embedded_database_and_migrates_it() {
     }
 }
 
+/// A name as this machine's processes have them.
+fn name_of(pid: u32) -> String {
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    let namespace = namespace.to_str().unwrap().trim_start_matches("pid:[").trim_end_matches(']').to_owned();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().replace('-', "");
+    format!("petspark {pid}/{namespace}/{}@db1", &boot[..12])
+}
+
 /// A PostgreSQL that hasn't noticed that the client of a connection is gone keeps its lock.
 #[test]
 fn the_lock_of_a_process_that_is_provably_gone_is_ended() {
     let place = Place::postgres();
     place.ok("migrate run");
-    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
-    let namespace = namespace.to_str().unwrap().trim_start_matches("pid:[").trim_end_matches(']').to_owned();
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     // No process has a number above 2^22.
-    let held = Held::by(&place, &format!("petspark 4194305/{namespace}@{}", host.trim()));
+    let held = Held::by(&place, &name_of(4_194_305));
     place.run("migrate run --lock-timeout 0s").expect(8).says("process 4194305");
     place.ok("migrate unlock").says("had not noticed");
-    place.ok("migrate run --lock-timeout 10s");
+    // It has ended by now.
+    place.ok("migrate run --lock-timeout 0s");
     assert_eq!(
         place.ok("audit list --action sys_migration_unlocked --json").json()["entries"].as_array().unwrap().len(),
         1
     );
     drop(held);
+    let held = Held::by(&place, &name_of(std::process::id()));
+    place.run("migrate unlock").expect(8).says("left alone");
+    drop(held);
+}
+
+/// The server ends what it does for a client who is gone, and gives its lock back.
+#[test]
+fn a_step_ends_soon_after_its_process_was_killed_and_is_told_as_interrupted() {
+    let place = Place::postgres();
+    place.ok("migrate run --to 24");
+    crate::check::tamper(
+        &place,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); RETURN NEW; END'; \
+         CREATE TRIGGER slow BEFORE INSERT ON petspark_migrations FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let mut child = place.start("migrate run", Stdio::null());
+    let sleeps = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND pid IN \
+         (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid::bigint = \
+             hashtext(current_schema())::bigint & 4294967295))";
+    let is_so = |wanted| {
+        block_on(async {
+            let url = place.database_url().unwrap();
+            let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
+            while sqlx::query_scalar::<_, bool>(sleeps).fetch_one(&mut connection).await.unwrap() != wanted {}
+        });
+    };
+    is_so(true);
+    place.run("migrate status").expect(5).says("pending");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    is_so(false);
+    place.ok("migrate unlock").says("nothing to unlock");
+    place.run("migrate status").expect(5).says("was begun by a process that died over it");
+    crate::check::tamper(&place, "DROP TRIGGER slow ON petspark_migrations");
+    place.ok("migrate run --lock-timeout 0s");
+    place.ok("migrate status");
 }
 
 #[test]

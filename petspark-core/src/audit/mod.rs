@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::database::{Database, Tx};
+use crate::database::{Database, Tx, TxOn};
 use crate::error::Fault;
 use crate::id::{ApiKeyId, JobId, SessionId, TaskId, UserId};
 
@@ -92,7 +92,7 @@ impl Event {
 
 /// Writes down that `caller` did this, in the transaction that does it. When that is committed,
 /// the log tells it too.
-pub(crate) async fn record(tx: &mut Tx, now: Timestamp, caller: &Caller, event: Event) -> Result<(), Fault> {
+pub(crate) async fn record(tx: &mut TxOn<'_>, now: Timestamp, caller: &Caller, event: Event) -> Result<(), Fault> {
     store::insert(tx, now, caller, &event).await?;
     let caller = caller.clone();
     tx.after_commit(move || tell(&caller, &event));

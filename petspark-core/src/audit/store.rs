@@ -7,12 +7,12 @@ use sqlx::{QueryBuilder, query, query_as, query_scalar};
 use super::{Action, AuditFilter, Entry, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::database::{Database, Tx, on, on_reader};
+use crate::database::{Database, Tx, TxOn, on, on_reader};
 use crate::error::Fault;
 use crate::id::AuditId;
 use crate::page::{Key, PageRequest};
 
-pub(super) async fn insert(tx: &mut Tx, now: Timestamp, caller: &Caller, event: &Event) -> Result<(), Fault> {
+pub(super) async fn insert(tx: &mut TxOn<'_>, now: Timestamp, caller: &Caller, event: &Event) -> Result<(), Fault> {
     let origin = caller.origin();
     on!(tx, conn => query(
         "INSERT INTO audit_log (id, at, actor, action, subject, succeeded, reason, ip, request_id, details) \

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{query, query_as, query_scalar, raw_sql};
 
-use super::{Database, Engine, Tx, on, on_reader, on_writer};
+use super::{Database, Engine, TxOn, on, on_reader, on_writer};
 use crate::clock::Timestamp;
 use crate::error::Fault;
 
@@ -123,7 +123,7 @@ pub(super) async fn ended(db: &Database, version: i64) -> Result<(), Fault> {
 }
 
 pub(super) async fn record(
-    tx: &mut Tx,
+    tx: &mut TxOn<'_>,
     version: i64,
     name: &str,
     checksum: &str,

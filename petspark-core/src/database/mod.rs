@@ -81,16 +81,19 @@ pub(crate) struct PostgresPool {
     pub(crate) target: String,
 }
 
-/// A write transaction. Dropping it without [`Tx::commit`] undoes it.
-pub(crate) struct Tx {
-    pub(crate) connection: TxConnection,
+/// A write transaction on a connection of a pool. Dropping it without [`TxOn::commit`] undoes it.
+pub(crate) type Tx = TxOn<'static>;
+
+/// The same, perhaps on a connection that is somebody's and only lent.
+pub(crate) struct TxOn<'c> {
+    pub(crate) connection: TxConnection<'c>,
     database: Database,
     after_commit: Vec<Box<dyn FnOnce() + Send>>,
 }
 
-pub(crate) enum TxConnection {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+pub(crate) enum TxConnection<'c> {
+    Sqlite(Transaction<'c, Sqlite>),
+    Postgres(Transaction<'c, Postgres>),
 }
 
 /// News that a slow listener may be behind; then it is told that it missed some.
@@ -137,7 +140,7 @@ impl Database {
                 TxConnection::Postgres(begun.await.map_err(Fault::internal)??)
             }
         };
-        Ok(Tx { connection, database: self.clone(), after_commit: Vec::new() })
+        Ok(TxOn::over(connection, self))
     }
 
     /// What makes a SELECT pass over rows that somebody else is taking, and take the others.
@@ -196,7 +199,11 @@ impl std::fmt::Debug for Database {
     }
 }
 
-impl Tx {
+impl<'c> TxOn<'c> {
+    fn over(connection: TxConnection<'c>, database: &Database) -> Self {
+        Self { connection, database: database.clone(), after_commit: Vec::new() }
+    }
+
     /// Lets one transaction at a time go on for this `topic`, until it ends. For the rare rule
     /// about several rows that no single conditional statement can hold.
     pub(crate) async fn take_turns(&mut self, topic: &str) -> Result<(), Fault> {

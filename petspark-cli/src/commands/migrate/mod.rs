@@ -71,7 +71,7 @@ impl Plugin for Migrate {
     fn runs_to_its_end(&self, args: &ArgMatches) -> Option<&'static str> {
         match args.subcommand() {
             Some(("run", args)) if !args.get_flag("dry-run") => Some(
-                "given up in the middle, `migrate run` would leave some migrations applied and others not; how long it                  waits for others is said by --lock-timeout",
+                "given up in the middle, `migrate run` would leave some migrations applied and others not; how long it waits for others is said by --lock-timeout",
             ),
             _ => None,
         }
@@ -113,7 +113,7 @@ fn lock_timeout() -> Arg {
         .value_name("DURATION")
         .value_parser(duration)
         .default_value("60s")
-        .help("How long to wait for another process that is migrating; then exit code 8")
+        .help("How long to wait for others who migrate (then exit code 8), or use a table (then 7)")
 }
 
 fn patience(args: &ArgMatches) -> Result<Duration, Failure> {

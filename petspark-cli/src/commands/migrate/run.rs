@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use petspark_core::Clock;
 use petspark_core::backup::{BackupMedia, Backups, Manifest, NewBackup};
-use petspark_core::database::{Database, MigrationError, Run, State, TableLock};
+use petspark_core::database::{Database, Run, State, TableLock};
 use serde::Serialize;
 
 use super::{COLUMNS, Step, patience};
@@ -60,15 +60,11 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
     let backup = if backup_first { back_up(cx, database, &run).await? } else { None };
     let applied = database.migrations().run_as(&run, Clock::system().now(), patience(args)?).await;
     let applied = applied.map_err(|error| {
-        // While another process is at it, nothing was applied, either.
-        let is_as_before = match &error {
-            MigrationError::Failed { applied, .. } => applied.is_empty(),
-            error => matches!(error, MigrationError::Locked { .. }),
-        };
+        let has_applied = error.has_applied();
         let failure = Failure::from(error);
         match &backup {
             // Whoever goes back without need loses what was written since.
-            Some(backup) if !is_as_before => {
+            Some(backup) if has_applied => {
                 Failure::new(failure.exit(), format!("{}; {}", failure.message(), way_back(cx, backup)))
             }
             _ => failure,

@@ -38,7 +38,7 @@ use row::KeyValue;
 use source::Source;
 use target::Target;
 
-/// How long the target's lock is waited for.
+/// How long the target's lock is waited for, and those who use its tables.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A table and how far it is.
@@ -238,7 +238,10 @@ impl InstallationCopy {
     ) -> Result<Copied, CopyError> {
         target.prepare().await?;
         let mark = self.take_possession(target).await?;
-        self.migrations().run_locked(&Run::default(), clock.now()).await.map_err(at("target", &self.target))?;
+        self.migrations()
+            .run_locked(&mut target.locked(), &Run::default(), clock.now(), PATIENCE)
+            .await
+            .map_err(at("target", &self.target))?;
         let (schema, plans) = self.plans().await?;
         let (mut copied, mut done) = (Copied::default(), 0);
         for plan in &plans {

@@ -7,7 +7,7 @@ use super::digest::{Digest, next_field};
 use super::plan::{TablePlan, quoted};
 use super::source::Batch;
 use super::{CopyError, during};
-use crate::database::lock::Lock;
+use crate::database::lock::{Lock, Locked};
 use crate::database::schema::Schema;
 use crate::error::Fault;
 
@@ -43,14 +43,12 @@ impl Target {
             .execute(&mut self.connection)
             .await
             .map_err(during("the session"))?;
-        // Else the server makes an index to its end, and keeps the lock, for one who was killed. Before
-        // PostgreSQL 14, and on some systems, it can't tell: then that is how it is.
-        let _ = raw_sql(
-            "SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'",
-        )
-        .execute(&mut self.connection)
-        .await;
         Ok(())
+    }
+
+    /// For what else is done under the lock.
+    pub(super) fn locked(&mut self) -> Locked<'_> {
+        Locked::Postgres(&mut self.connection)
     }
 
     /// Gives the lock back.

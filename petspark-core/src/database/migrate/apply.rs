@@ -1,27 +1,37 @@
-//! Applying what is pending, under the lock. Each step is one transaction together with its history row.
+//! Applying what is pending, under the lock. Each step is one transaction, together with its rows in the
+//! history and the audit log, on the connection that holds the lock.
 
 use std::time::{Duration, Instant};
 
 use sqlx::{SqlSafeStr, raw_sql};
 
-use super::{Migration, MigrationError, MigrationState, Migrations, Run};
+use super::{Migration, MigrationError, MigrationState, Migrations, Run, State};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::error::is_lock_timeout;
-use crate::database::lock::Lock;
-use crate::database::{TxConnection, history, on};
+use crate::database::lock::{Lock, Locked};
+use crate::database::{TxConnection, TxOn, history, on};
 use crate::error::{Failure as _, Fault};
 
-/// How often a step is tried again that met a lock.
-const RETRIES: u32 = 5;
+/// How long the server process of a lost connection may hold the lock: until then it may be committing.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// Why a step is not known to be applied.
+enum StepError {
+    /// It was undone, or not begun.
+    Undone(Fault),
+    /// Of its COMMIT came something else than that it is done.
+    Unsettled(Fault),
+}
 
 impl Migrations<'_> {
     /// Applies what is pending, and says what that was. Processes that call this at the same
     /// time take turns; the later ones find nothing to do.
     ///
     /// # Errors
-    /// See [`MigrationError`]; waits `patience` for another process that is migrating.
+    /// See [`MigrationError`]; waits `patience` for another process that is migrating, and for each step as
+    /// long for those who use its tables.
     pub async fn run(&self, now: Timestamp, patience: Duration) -> Result<Vec<MigrationState>, MigrationError> {
         self.run_as(&Run::default(), now, patience).await
     }
@@ -36,93 +46,159 @@ impl Migrations<'_> {
         now: Timestamp,
         patience: Duration,
     ) -> Result<Vec<MigrationState>, MigrationError> {
-        let lock = Lock::take(self.0, now, patience).await?;
-        let result = self.run_locked(run, now).await;
+        let mut lock = Lock::take(self.0, now, patience).await?;
+        let result = self.run_locked(&mut lock.locked(), run, now, patience).await;
         lock.release().await;
-        result
+        match result {
+            Err(error) => Err(self.settled(error, now).await),
+            applied => applied,
+        }
     }
 
     pub(in crate::database) async fn run_locked(
         &self,
+        lock: &mut Locked<'_>,
         run: &Run,
         now: Timestamp,
+        patience: Duration,
     ) -> Result<Vec<MigrationState>, MigrationError> {
         let pending = self.plan(run).await?;
         if pending.is_empty() {
             return Ok(Vec::new());
         }
         history::create(self.0).await?;
+        let has_log = history::exists(self.0, "audit_log").await?;
+        let (mut applied, mut unaudited) = (Vec::new(), Vec::new());
         for step in &pending {
-            history::begin(self.0, step.version, now).await?;
-            let applied = self.apply_patiently(step, now).await;
-            if let Err(fault) = history::ended(self.0, step.version).await {
-                // What became of the step is more important, and of one that was applied nobody asks whether it began.
-                tracing::warn!(
-                    step = step.name,
-                    reason = fault.chain(),
-                    "that a migration ended can't be written down"
-                );
-            }
-            applied.map_err(|fault| MigrationError::Failed {
+            unaudited.push(step.name);
+            let audited = match &run.by {
+                Some(caller) if has_log || step.version >= audit::SINCE => {
+                    // With those that came before there was a log.
+                    let names = std::mem::take(&mut unaudited);
+                    let event = Event::new(Action::SchemaMigrated).because(run.reason.as_deref());
+                    Some((caller, event.detail("migrations", names)))
+                }
+                _ => None,
+            };
+            let took = self.apply_patiently(lock, step, audited, now, patience).await;
+            let took = took.map_err(|error| failed(step, error, &applied))?;
+            applied.push(MigrationState {
+                version: step.version,
                 name: step.name.to_owned(),
-                reason: fault.chain(),
-                kind: fault.kind(),
-                applied: pending
-                    .iter()
-                    .take_while(|other| other.version != step.version)
-                    .map(|step| step.name)
-                    .collect(),
-            })?;
+                state: State::Applied,
+                applied_at: Some(now),
+                took: Some(took),
+                checksum: step.checksum(self.0),
+            });
         }
-        let event =
-            Event::new(Action::SchemaMigrated).because(run.reason.as_deref()).detail("migrations", names(&pending));
-        self.write_down(run.by.as_ref(), now, event).await?;
-        let applied = history::read(self.0).await?;
-        Ok(pending.into_iter().map(|step| self.state(step, &applied)).collect())
+        Ok(applied)
     }
 
     /// Applies a step. Whoever reads a table for long, such as a dump, is waited for, but never with everybody else
     /// in a queue behind.
-    async fn apply_patiently(&self, step: &Migration, now: Timestamp) -> Result<(), Fault> {
+    async fn apply_patiently(
+        &self,
+        lock: &mut Locked<'_>,
+        step: &Migration,
+        audited: Option<(&Caller, Event)>,
+        now: Timestamp,
+        patience: Duration,
+    ) -> Result<Duration, StepError> {
+        let started = Instant::now();
         let mut pause = Duration::from_millis(500);
-        for _ in 0..RETRIES {
-            match self.apply(step, now).await {
-                Err(fault) if is_lock_timeout(&fault) => {
+        history::begin(self.0, step.version, now).await.map_err(StepError::Undone)?;
+        let result = loop {
+            let result = self.apply(lock, step, audited.clone(), now).await;
+            match &result {
+                Err(StepError::Undone(fault)) if is_lock_timeout(fault) && started.elapsed() + pause < patience => {
                     tracing::warn!(step = step.name, "somebody else has a table that is to be migrated: trying again");
                     tokio::time::sleep(pause).await;
-                    pause *= 2;
+                    pause = (pause * 2).min(Duration::from_secs(8));
                 }
-                done => return done,
+                _ => break result,
             }
+        };
+        if let Err(fault) = history::ended(self.0, step.version).await {
+            // What became of the step is more important, and of one that was applied nobody asks whether it began.
+            tracing::warn!(step = step.name, reason = fault.chain(), "that a migration ended can't be written down");
         }
-        self.apply(step, now).await
+        result
     }
 
-    /// In the audit log, if somebody asks and there is one yet.
-    pub(super) async fn write_down(&self, by: Option<&Caller>, now: Timestamp, event: Event) -> Result<(), Fault> {
-        match by {
-            Some(caller) if history::exists(self.0, "audit_log").await? => {
-                audit::record_now(self.0, now, caller, event).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn apply(&self, step: &Migration, now: Timestamp) -> Result<(), Fault> {
+    async fn apply(
+        &self,
+        lock: &mut Locked<'_>,
+        step: &Migration,
+        audited: Option<(&Caller, Event)>,
+        now: Timestamp,
+    ) -> Result<Duration, StepError> {
         let started = Instant::now();
-        let mut tx = self.0.begin().await?;
-        if let TxConnection::Postgres(tx) = &mut tx.connection {
-            // A long step is fine; queueing behind a long query, with everybody else behind us, is not.
-            raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'").execute(&mut **tx).await?;
-        }
-        on!(&mut tx, connection => { raw_sql(step.sql(self.0).into_sql_str()).execute(connection).await?; });
-        history::record(&mut tx, step.version, step.name, &step.checksum(self.0), now, started.elapsed()).await?;
-        tx.commit().await?;
+        let mut tx = lock.begin(self.0).await.map_err(StepError::Undone)?;
+        let took = self.write(&mut tx, step, audited, now, started).await.map_err(StepError::Undone)?;
+        tx.commit().await.map_err(StepError::Unsettled)?;
         tracing::info!(migration = step.name, took_ms = started.elapsed().as_millis(), "migration applied");
-        Ok(())
+        Ok(took)
+    }
+
+    async fn write(
+        &self,
+        tx: &mut TxOn<'_>,
+        step: &Migration,
+        audited: Option<(&Caller, Event)>,
+        now: Timestamp,
+        started: Instant,
+    ) -> Result<Duration, Fault> {
+        if let TxConnection::Postgres(tx) = &mut tx.connection {
+            // A long step is fine; queueing behind a long query, with everybody else behind us, is not. A
+            // connection that copies rows commits these faster than is good for a schema.
+            raw_sql(
+                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; SET LOCAL synchronous_commit = on",
+            )
+            .execute(&mut **tx)
+            .await?;
+        }
+        on!(tx, connection => { raw_sql(step.sql(self.0).into_sql_str()).execute(connection).await?; });
+        let took = started.elapsed();
+        history::record(tx, step.version, step.name, &step.checksum(self.0), now, took).await?;
+        if let Some((caller, event)) = audited {
+            audit::record(tx, now, caller, event).await?;
+        }
+        Ok(took)
+    }
+
+    /// Finds out what became of a step whose COMMIT was not answered: when the lock can be had again, nobody
+    /// is committing it any more.
+    async fn settled(&self, error: MigrationError, now: Timestamp) -> MigrationError {
+        let MigrationError::Unsettled { version, name, reason, kind, mut applied, .. } = error else { return error };
+        let looked = async {
+            let lock = Lock::take(self.0, now, SETTLING).await?;
+            let has = self.has(version).await;
+            lock.release().await;
+            Ok::<_, MigrationError>(has?)
+        };
+        match looked.await {
+            Ok(false) => MigrationError::Failed { name, reason, kind, applied },
+            Ok(true) => {
+                applied.push(name.clone());
+                MigrationError::Unsettled { version, name, reason, kind, is_applied: true, applied }
+            }
+            Err(_) => MigrationError::Unsettled { version, name, reason, kind, is_applied: false, applied },
+        }
     }
 }
 
-pub(super) fn names(steps: &[&Migration]) -> Vec<&'static str> {
-    steps.iter().map(|step| step.name).collect()
+fn failed(step: &Migration, error: StepError, applied: &[MigrationState]) -> MigrationError {
+    let (version, name) = (step.version, step.name.to_owned());
+    let applied = applied.iter().map(|state| state.name.clone()).collect();
+    match error {
+        StepError::Undone(fault) => MigrationError::Failed { name, reason: fault.chain(), kind: fault.kind(), applied },
+        StepError::Unsettled(fault) => MigrationError::Unsettled {
+            version,
+            name,
+            reason: fault.chain(),
+            kind: fault.kind(),
+            is_applied: false,
+            applied,
+        },
+    }
 }

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use super::apply::names;
 use super::steps::MIGRATIONS;
 use super::{MigrationError, MigrationState, Migrations, refuse_modified};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::history;
-use crate::database::lock::Lock;
+use crate::database::lock::{Lock, Locked};
 use crate::database::schema::Schema;
 use crate::database::schema_lock::{Difference, SchemaLock};
 
@@ -47,14 +46,15 @@ impl Migrations<'_> {
         now: Timestamp,
         patience: Duration,
     ) -> Result<Vec<MigrationState>, MigrationError> {
-        let lock = Lock::take(self.0, now, patience).await?;
-        let result = self.baseline_locked(by, reason, now).await;
+        let mut lock = Lock::take(self.0, now, patience).await?;
+        let result = self.baseline_locked(&mut lock.locked(), by, reason, now).await;
         lock.release().await;
         result
     }
 
     async fn baseline_locked(
         &self,
+        lock: &mut Locked<'_>,
         by: &Caller,
         reason: Option<&str>,
         now: Timestamp,
@@ -73,12 +73,13 @@ impl Migrations<'_> {
             return Ok(Vec::new());
         }
         history::create(self.0).await?;
-        let mut tx = self.0.begin().await?;
+        let mut tx = lock.begin(self.0).await?;
         for step in &missing {
             let checksum = step.checksum(self.0);
             history::record(&mut tx, step.version, step.name, &checksum, now, Duration::ZERO).await?;
         }
-        let event = Event::new(Action::SchemaBaselined).because(reason).detail("migrations", names(&missing));
+        let names: Vec<_> = missing.iter().map(|step| step.name).collect();
+        let event = Event::new(Action::SchemaBaselined).because(reason).detail("migrations", names);
         audit::record(&mut tx, now, by, event).await?;
         tx.commit().await?;
         let applied = history::read(self.0).await?;

@@ -77,11 +77,39 @@ pub enum MigrationError {
         /// Whose fault that is.
         kind: Kind,
         /// Steps that were applied before it, and stay.
-        applied: Vec<&'static str>,
+        applied: Vec<String>,
+    },
+    /// A step was to be committed, and the answer to that was lost.
+    #[error("what became of migration {name} was lost with the connection ({reason}): {}", found(*.is_applied))]
+    Unsettled {
+        /// Its number.
+        version: i64,
+        /// Which.
+        name: String,
+        /// What was told instead of an answer.
+        reason: String,
+        /// Whose fault that is.
+        kind: Kind,
+        /// It is, as was found out since; else that could not be found out.
+        is_applied: bool,
+        /// Steps that are known to be applied, and stay.
+        applied: Vec<String>,
     },
     /// The history can't be read or written.
     #[error("the database doesn't answer as it should: {}", .0.chain())]
     Fault(#[from] Fault),
+}
+
+impl MigrationError {
+    /// Whether the database is, or may be, no longer what it was before.
+    #[must_use]
+    pub fn has_applied(&self) -> bool {
+        match self {
+            Self::Failed { applied, .. } => !applied.is_empty(),
+            Self::Unsettled { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 impl Failure for MigrationError {
@@ -97,7 +125,7 @@ impl Failure for MigrationError {
             | Self::HalfCopied
             | Self::Differs(_) => Kind::Conflict,
             Self::NoSuchVersion(_) => Kind::NotFound,
-            Self::Failed { kind, .. } => *kind,
+            Self::Failed { kind, .. } | Self::Unsettled { kind, .. } => *kind,
             Self::Fault(fault) => fault.kind(),
         }
     }
@@ -110,6 +138,7 @@ impl Failure for MigrationError {
             Self::HalfCopied => "DATABASE_HALF_COPIED",
             Self::Pending { .. } => "MIGRATION_PENDING",
             Self::Failed { .. } => "MIGRATION_FAILED",
+            Self::Unsettled { .. } => "MIGRATION_UNSETTLED",
             Self::Pooled => "MIGRATION_POOLED",
             Self::OutOfOrder { .. } => "MIGRATION_OUT_OF_ORDER",
             Self::Newer { .. } => "MIGRATION_NEWER",
@@ -124,7 +153,15 @@ fn told(holder: &Option<Holder>) -> String {
     holder.as_ref().map(|holder| format!(": {holder}")).unwrap_or_default()
 }
 
-fn before(applied: &[&str]) -> String {
+fn found(is_applied: bool) -> &'static str {
+    if is_applied {
+        "it was applied; what comes behind it was not, `petspark-cli migrate run` goes on"
+    } else {
+        "it was applied or undone as a whole, `petspark-cli migrate status` tells which once the database answers"
+    }
+}
+
+fn before(applied: &[String]) -> String {
     match applied {
         [] => "nothing was applied".to_owned(),
         applied => format!("what came before it was applied: {}", applied.join(", ")),

@@ -19,7 +19,7 @@ use steps::MIGRATIONS;
 use super::history::{self, Applied};
 use super::lock::{Holder, Lock};
 use super::{Database, copy, replacing};
-use crate::audit::{Action, Event};
+use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::error::Fault;
@@ -215,17 +215,26 @@ impl<'a> Migrations<'a> {
         Ok(Lock::look(self.0).await?)
     }
 
-    /// Ends the connection of a holder who [is gone](Holder::is_gone), and with it the lock, when
-    /// the server hasn't noticed yet. Whoever may be at work is left alone: says whether it ended.
+    /// Ends the connection of a holder who [is gone](Holder::is_gone), and with it the lock and what was
+    /// under way, when the server hasn't noticed yet. Whoever may be at work is left alone: says whether it
+    /// ended.
     ///
     /// # Errors
     /// [`MigrationError::Fault`] when PostgreSQL doesn't let us.
     pub async fn unlock(&self, holder: &Holder, by: &Caller, now: Timestamp) -> Result<bool, MigrationError> {
-        if !holder.is_gone() || !Lock::end(self.0, holder).await? {
+        if !holder.is_gone() {
             return Ok(false);
         }
-        let event = Event::new(Action::MigrationUnlocked).detail("holder", holder.to_string());
-        self.write_down(Some(by), now, event).await?;
+        let has_log = history::exists(self.0, "audit_log").await?;
+        let mut tx = self.0.begin().await?;
+        if !Lock::end(&mut tx, holder).await? {
+            return Ok(false);
+        }
+        if has_log {
+            let event = Event::new(Action::MigrationUnlocked).detail("holder", holder.to_string());
+            audit::record(&mut tx, now, by, event).await?;
+        }
+        tx.commit().await?;
         Ok(true)
     }
 }

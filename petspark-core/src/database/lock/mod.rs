@@ -1,16 +1,20 @@
-//! The lock that is held while migrating and copying, who holds it, and giving back one whose
-//! holder is gone. A crash gives it back by itself: the file's lock ends with the process, the
+//! The lock that is held while migrating and copying, what is done under it, and giving back one
+//! whose holder is gone. A crash gives it back by itself: the file's lock ends with the process, the
 //! advisory lock with its connection.
 
-use std::fmt;
+mod holder;
+
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, query, query_as, query_scalar};
+use sqlx::{Connection, query, query_as, query_scalar, raw_sql};
 
-use super::{Database, Engine, connect};
+pub use holder::Holder;
+use holder::Process;
+
+use super::{Database, Engine, TxConnection, TxOn, connect};
 use crate::clock::Timestamp;
 use crate::error::Fault;
 
@@ -18,91 +22,43 @@ use crate::error::Fault;
 /// database may hold several.
 const ADVISORY_LOCK: i32 = 0x7065_7473;
 
-/// What is known of whoever holds the lock.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Holder {
-    /// The process, as it calls itself: `petspark 4711/4026531836@db1` is process 4711 of the
-    /// process namespace 4026531836 on host db1.
-    pub process: Option<String>,
-    /// On PostgreSQL the number of its server process, for `pg_terminate_backend`.
-    pub backend: Option<i32>,
-    /// On PostgreSQL the address it connected from.
-    pub address: Option<String>,
-    /// When it took the lock, or connected in order to.
-    pub since: Option<Timestamp>,
-}
-
-impl Holder {
-    /// Whether it was a process of this very machine and namespace that is there no more. Of
-    /// anything else nothing can be proven from here.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        let Some(me) = Process::this() else { return false };
-        let process = self.process.as_deref().and_then(Process::parse);
-        process.is_some_and(|it| it.namespace == me.namespace && it.host == me.host && !it.is_alive())
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.process.as_deref().and_then(Process::parse) {
-            Some(process) => write!(f, "process {} on {}", process.pid, process.host)?,
-            None => write!(f, "{}", self.process.as_deref().unwrap_or("a program that doesn't say its name"))?,
-        }
-        if let Some(address) = &self.address {
-            write!(f, ", connected from {address}")?;
-        }
-        if let Some(backend) = self.backend {
-            write!(f, ", server process {backend}")?;
-        }
-        match self.since {
-            Some(since) => write!(f, ", since {since}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A process so that another one can tell whether it is still there.
-#[derive(Debug, PartialEq, Eq)]
-struct Process {
-    pid: u32,
-    namespace: String,
-    host: String,
-}
-
-impl Process {
-    /// This one; `None` where the operating system has no `/proc`, and nothing could be proven.
-    fn this() -> Option<Self> {
-        let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
-        let namespace = namespace.to_str()?.trim_start_matches("pid:[").trim_end_matches(']').to_owned();
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned();
-        Some(Self { pid: std::process::id(), namespace, host })
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (pid, rest) = text.strip_prefix("petspark ")?.split_once('/')?;
-        let (namespace, host) = rest.split_once('@')?;
-        Some(Self { pid: pid.parse().ok()?, namespace: namespace.to_owned(), host: host.to_owned() })
-    }
-
-    fn is_alive(&self) -> bool {
-        std::path::Path::new("/proc").join(self.pid.to_string()).exists()
-    }
-}
-
-/// PostgreSQL cuts an `application_name` to 63 bytes; a host name that is cut proves nothing.
-fn name_of_this_process() -> String {
-    match Process::this() {
-        Some(Process { pid, namespace, host }) => format!("petspark {pid}/{namespace}@{host}"),
-        None => format!("petspark {}/?@?", std::process::id()),
-    }
-}
-
 /// Held while migrating.
 pub(super) enum Lock {
     Sqlite(File),
     Postgres(Box<PgConnection>),
 }
+
+/// The lock in the hands of whoever writes under it.
+pub(super) enum Locked<'a> {
+    /// The file's lock is this process's, whichever connection writes.
+    Sqlite,
+    /// The connection that holds the lock.
+    Postgres(&'a mut PgConnection),
+}
+
+impl Locked<'_> {
+    /// Begins a transaction that can't outlive the lock: on PostgreSQL it is one of the connection that
+    /// holds it. Whoever ends that connection ends both, and who loses it writes nothing any more beside the
+    /// next holder.
+    pub(super) async fn begin<'c>(&'c mut self, database: &Database) -> Result<TxOn<'c>, Fault> {
+        match self {
+            Self::Sqlite => database.begin().await,
+            Self::Postgres(connection) => Ok(TxOn::over(TxConnection::Postgres(connection.begin().await?), database)),
+        }
+    }
+}
+
+/// Picks our lock in `pg_locks`: that of this database and schema.
+macro_rules! is_ours {
+    () => {
+        "l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid::bigint = $1 \
+         AND l.objid::bigint = hashtext(current_schema())::bigint & 4294967295 \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    };
+}
+
+/// How long a server process may take to end, in milliseconds.
+const TO_END_MS: i64 = 5_000;
 
 /// Server process, name, address and time of a connection.
 type ConnectionRow = (i32, Option<String>, Option<String>, Option<Timestamp>);
@@ -136,11 +92,12 @@ impl Lock {
         let started = Instant::now();
         let mut pause = Duration::from_millis(20);
         let mut lock = Self::prepare(database).await?;
-        if let Self::Postgres(connection) = &mut lock
-            && is_pooled(database, connection).await?
-        {
-            lock.leave().await;
-            return Err(NotTaken::Pooled);
+        if let Self::Postgres(connection) = &mut lock {
+            if is_pooled(database, connection).await? {
+                lock.leave().await;
+                return Err(NotTaken::Pooled);
+            }
+            attend(connection).await?;
         }
         loop {
             if lock.try_once().await? {
@@ -171,14 +128,30 @@ impl Lock {
         Ok(Some(holder))
     }
 
-    /// Ends the connection of a holder on PostgreSQL. On SQLite there is nothing to end: the
-    /// lock of a process that is gone is gone.
-    pub(super) async fn end(database: &Database, holder: &Holder) -> Result<bool, Fault> {
-        match (database.engine(), holder.backend) {
-            (Engine::Postgres(postgres), Some(backend)) => {
-                Ok(query_scalar("SELECT pg_terminate_backend($1)").bind(backend).fetch_one(&postgres.pool).await?)
-            }
-            _ => Ok(false),
+    /// Ends the connection of a holder on PostgreSQL, if it still is the one that holds the lock, and waits
+    /// until it has ended. On SQLite there is nothing to end: the lock of a process that is gone is gone.
+    pub(super) async fn end(tx: &mut TxOn<'_>, holder: &Holder) -> Result<bool, Fault> {
+        let TxConnection::Postgres(tx) = &mut tx.connection else { return Ok(false) };
+        // Found and ended by one statement: the number of a server process is soon somebody else's.
+        let ended: Option<bool> = query_scalar(concat!(
+            "SELECT pg_terminate_backend(l.pid, $2) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+             WHERE l.pid = $3 AND a.application_name = $4 AND ",
+            is_ours!()
+        ))
+        .bind(i64::from(ADVISORY_LOCK))
+        .bind(TO_END_MS)
+        .bind(holder.backend)
+        .bind(&holder.process)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(ended.unwrap_or(false))
+    }
+
+    /// What may be done as long as it is held.
+    pub(super) fn locked(&mut self) -> Locked<'_> {
+        match self {
+            Self::Sqlite(_) => Locked::Sqlite,
+            Self::Postgres(connection) => Locked::Postgres(connection),
         }
     }
 
@@ -208,7 +181,7 @@ impl Lock {
                 Self::Sqlite(connect::lock_file(&sqlite.path, "migrate.lock").map_err(Fault::unavailable)?.0)
             }
             Engine::Postgres(postgres) => {
-                let options = (*postgres.pool.connect_options()).clone().application_name(&name_of_this_process());
+                let options = (*postgres.pool.connect_options()).clone().application_name(&Process::own_name());
                 Self::Postgres(Box::new(PgConnection::connect_with(&options).await?))
             }
         })
@@ -234,7 +207,7 @@ impl Lock {
     /// Writes into the lock file who we are; PostgreSQL knows it by the connection.
     fn sign(&mut self, now: Timestamp) {
         if let Self::Sqlite(file) = self {
-            let signature = format!("{}\n{}\n", name_of_this_process(), now.as_micros());
+            let signature = format!("{}\n{}\n", Process::own_name(), now.as_micros());
             // The lock holds without it, too.
             let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(signature.as_bytes()));
         }
@@ -253,13 +226,11 @@ impl Lock {
                 }))
             }
             Self::Postgres(connection) => {
-                let row: Option<ConnectionRow> = query_as(
+                let row: Option<ConnectionRow> = query_as(concat!(
                     "SELECT l.pid, nullif(a.application_name, ''), host(a.client_addr), a.backend_start \
-                     FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
-                     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid::bigint = $1 \
-                        AND l.objid::bigint = hashtext(current_schema())::bigint & 4294967295 \
-                        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-                )
+                     FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE ",
+                    is_ours!()
+                ))
                 .bind(i64::from(ADVISORY_LOCK))
                 .fetch_optional(&mut **connection)
                 .await?;
@@ -272,6 +243,21 @@ impl Lock {
             }
         }
     }
+}
+
+/// Has the server keep this connection however long it rests, and end what it runs soon after this
+/// process is gone.
+async fn attend(connection: &mut PgConnection) -> sqlx::Result<()> {
+    raw_sql(
+        "SELECT set_config(name, '0', false) FROM pg_settings \
+         WHERE name IN ('idle_session_timeout', 'transaction_timeout')",
+    )
+    .execute(&mut *connection)
+    .await?;
+    // Else the server goes on to the end of a statement for one who was killed, and keeps the lock. On some
+    // systems it can't tell, and refuses: then that is how it is.
+    let _ = raw_sql("SET client_connection_check_interval = '2s'").execute(connection).await;
+    Ok(())
 }
 
 /// Whether a pooler lends server connections by the transaction. Then two clients that are
@@ -307,20 +293,5 @@ mod tests {
         assert!(!are_lent(10, 11, 10));
         assert!(are_lent(10, 10, 11), "the pooler gave our server process to the other client");
         assert!(are_lent(10, 11, 12), "the pooler gave us another server process");
-    }
-
-    #[test]
-    fn only_a_process_that_could_be_seen_here_is_known_to_be_gone() {
-        let me = Process::this().unwrap();
-        let holder = |process: String| Holder { process: Some(process), ..Holder::default() };
-        let Process { pid, namespace, host } = &me;
-        assert!(!holder(name_of_this_process()).is_gone());
-        // No process has a number above 2^22 on Linux.
-        assert!(holder(format!("petspark 4194305/{namespace}@{host}")).is_gone());
-        assert!(!holder(format!("petspark 4194305/{namespace}@elsewhere")).is_gone());
-        assert!(!holder(format!("petspark 4194305/1@{host}")).is_gone());
-        assert!(!holder("psql".to_owned()).is_gone());
-        assert!(!Holder::default().is_gone());
-        assert_eq!(holder(name_of_this_process()).to_string(), format!("process {pid} on {host}"));
     }
 }
