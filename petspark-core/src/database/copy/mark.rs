@@ -58,9 +58,10 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Option<Mark>, 
     if !is_there(connection).await.map_err(during(FAILED))? {
         return Ok(None);
     }
-    // What begins with `index` is how to make an index again, the empty name is the installation.
+    // What begins like this is how to make something again, the empty name is the installation.
     let rows: Vec<(String, i64, String)> = query_as(
-        "SELECT table_name, copied, last_key FROM petspark_copy WHERE table_name NOT LIKE 'index %' ORDER BY table_name",
+        "SELECT table_name, copied, last_key FROM petspark_copy WHERE table_name !~ '^(index|reference) ' \
+         ORDER BY table_name",
     )
     .fetch_all(connection)
     .await

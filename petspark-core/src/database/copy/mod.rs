@@ -111,7 +111,7 @@ pub struct InstallationCopy {
 }
 
 impl InstallationCopy {
-    /// Looks at both ends, and the source all over.
+    /// Looks at both ends.
     ///
     /// # Errors
     /// See [`CopyError`].
@@ -207,9 +207,17 @@ impl InstallationCopy {
         self.tables.iter().map(|table| table.rows * 2 - table.copied.min(table.rows)).sum()
     }
 
-    /// Copies what isn't copied yet, then compares everything. Only when all is equal does the
-    /// target count as an installation: until then no server opens it. `progress` is told after
-    /// every batch, and may ask to stop.
+    /// Looks the source all over, as [`run`](Self::run) does when the target works and the source would be idle.
+    ///
+    /// # Errors
+    /// [`CopyError::Damaged`].
+    pub async fn look_over(&mut self) -> Result<(), CopyError> {
+        self.source.require_undamaged().await
+    }
+
+    /// Copies what isn't copied yet, then compares everything. Only when all is equal, and the source without
+    /// damage, does the target count as an installation: until then no server opens it. `progress` is told
+    /// after every batch, and may ask to stop.
     ///
     /// # Errors
     /// See [`CopyError`].
@@ -247,7 +255,10 @@ impl InstallationCopy {
                 return Ok(Copied { interrupted: true, ..copied });
             }
         }
-        target.settle(&schema, &plans).await?;
+        // A damaged index hid rows, perhaps. To look for one takes long, and PostgreSQL works meanwhile.
+        let (looked, settled) = tokio::join!(self.source.require_undamaged(), target.settle(&schema, &plans));
+        looked?;
+        settled?;
         for (place, plan) in plans.iter().enumerate() {
             let mut stop = false;
             let mut tell = |rows: u64| {
@@ -307,6 +318,7 @@ impl InstallationCopy {
         complete: Complete,
         progress: &mut (impl FnMut(&Step<'_>) -> ControlFlow<()> + Send),
     ) -> Result<Copied, CopyError> {
+        self.source.require_undamaged().await?;
         let (_, plans) = self.plans().await?;
         let (mut digests, mut done, mut stop) = (Vec::new(), 0, false);
         for plan in &plans {
@@ -336,7 +348,7 @@ impl InstallationCopy {
     ) -> Result<ControlFlow<()>, CopyError> {
         let mut batch = self.source.read(plan, last.clone()).await?;
         if last.is_none() && batch.rows > 0 {
-            target.unindex(plan).await?;
+            target.strip(plan).await?;
         }
         while batch.rows > 0 {
             let after = batch.last.clone();
