@@ -78,8 +78,8 @@ impl Backups {
         }
         // Reading may have taken longer than the server kept us connected.
         turn.require_held().await?;
-        for (target, kept) in plans {
-            self.remove(target, &kept, pruned).await?;
+        for (target, mut kept) in plans {
+            self.remove(target, &mut kept, pruned).await?;
             let gone = kept.iter().filter(|kept| !kept.keep).map(|kept| kept.id).collect();
             self.sweep_media(target, &gone, pruned).await?;
             pruned.backups.extend(kept);
@@ -113,8 +113,15 @@ impl Backups {
         }
     }
 
-    async fn remove(&self, target: &Target, kept: &[Kept], pruned: &mut Pruned) -> Result<(), BackupError> {
-        for gone in kept.iter().filter(|kept| !kept.keep) {
+    async fn remove(&self, target: &Target, kept: &mut [Kept], pruned: &mut Pruned) -> Result<(), BackupError> {
+        let part = self.watcher().part("removing, in backups", kept.iter().filter(|kept| !kept.keep).count() as u64);
+        for gone in kept.iter_mut().filter(|kept| !kept.keep) {
+            let _held = self.hold_pins().await?;
+            if target.note(Note::Pin, gone.id).await?.is_some() {
+                // Since it was decided that it goes.
+                (gone.keep, gone.reason) = (true, "pinned".to_owned());
+                continue;
+            }
             if !pruned.dry_run {
                 // Noted first: one that is gone without a note looks like somebody took it.
                 target.put_note(Note::Pruned, gone.id, b"{}\n".to_vec()).await?;
@@ -122,6 +129,7 @@ impl Backups {
                 target.remove_note(Note::Drill, gone.id).await?;
             }
             pruned.removed += 1;
+            part.add(1);
         }
         Ok(())
     }

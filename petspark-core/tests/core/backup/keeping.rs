@@ -263,6 +263,30 @@ on_both! {
         assert!(pruned.backups.iter().all(|kept| kept.keep), "{pruned:?}");
     }
 
+    async fn what_is_pinned_while_pruning_removes_others_stays_and_pinning_waits_for_a_removal(app: TestApp) {
+        let lab = lab(app).await;
+        let first = lab.create().await;
+        for _ in 0..3 {
+            lab.create().await;
+        }
+        let (folder, pin) = (lab.folder().to_owned(), format!("notes/pins/{}.json", first.id));
+        let slow = lab.backups.clone().watched(move |progress| {
+            if progress.what == "removing, in backups" {
+                // Whoever pins holds this.
+                let lock = fs::File::open(&folder).unwrap().try_lock();
+                assert!(matches!(lock, Err(fs::TryLockError::WouldBlock)), "{lock:?}");
+                fs::create_dir_all(folder.join(&pin).parent().unwrap()).unwrap();
+                fs::write(folder.join(&pin), "{}\n").unwrap();
+            }
+        });
+        let pruned = prune(&slow).await;
+        assert_eq!((pruned.removed, lab.ids().await), (2, 2));
+        let oldest = pruned.backups.last().unwrap();
+        assert!(oldest.id == first.id && oldest.keep && oldest.reason == "pinned", "{pruned:?}");
+        lab.backups.set_pinned(&operator(), first.id, false).await.unwrap();
+        assert_eq!(prune(&lab.backups).await.removed, 1);
+    }
+
     async fn what_a_process_left_in_the_bucket_that_died_while_removing_goes_when_it_is_a_day_old(app: TestApp) {
         let s3 = TestS3::start().await;
         let lab = lab_with(app, |settings| settings.backup.bucket = Some(s3.settings())).await;
