@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use sqlx::types::Json;
 use sqlx::{Connection as _, PgConnection, Postgres, QueryBuilder, query, query_as, query_scalar, raw_sql};
 
+use super::CopyError;
+use super::error::during;
 use super::plan::quoted;
 use super::row::KeyValue;
-use super::{CopyError, during};
 use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::database::{Database, Engine, Tx, TxConnection};

@@ -7,10 +7,11 @@ use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
 use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
+use super::CopyError;
 use super::digest::Digest;
+use super::error::during;
 use super::plan::{TablePlan, quoted};
 use super::row::{KeyValue, told};
-use super::{CopyError, during};
 use crate::database::direct::{damaged_pages, orphans};
 use crate::database::error::tells_of_damage;
 use crate::database::schema::Schema;
@@ -116,22 +117,22 @@ impl Source {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
         sql.push(plan.column_list()).push(" FROM ").push(quoted(&plan.table)).push(" NOT INDEXED");
         let mut rows = sql.build().fetch(&mut self.connection);
-        let (mut digest, mut fields, mut told) = (Digest::default(), Vec::new(), 0);
+        let (mut digest, mut fields, mut counted) = (Digest::default(), Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(reading(&self.path, &plan.table))? {
             fields.clear();
             encode(plan, &row, &mut fields)?;
             digest
                 .add(&plan.columns, &fields)
                 .map_err(|reason| CopyError::Unfitting { table: plan.table.clone(), reason })?;
-            if digest.rows - told == BATCH_ROWS.unsigned_abs() {
-                told = digest.rows;
+            if digest.rows - counted == BATCH_ROWS.unsigned_abs() {
+                counted = digest.rows;
                 tell(BATCH_ROWS.unsigned_abs());
             }
             if digest.rows.is_multiple_of(TURN) {
                 tokio::task::yield_now().await;
             }
         }
-        tell(digest.rows - told);
+        tell(digest.rows - counted);
         Ok(digest)
     }
 

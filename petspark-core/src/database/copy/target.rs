@@ -3,10 +3,11 @@
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, QueryBuilder, query, query_as, raw_sql};
 
+use super::CopyError;
 use super::digest::{Digest, next_field};
+use super::error::during;
 use super::plan::{TablePlan, quoted};
 use super::source::Batch;
-use super::{CopyError, during};
 use crate::database::lock::Lock;
 use crate::database::schema::Schema;
 use crate::error::Fault;
