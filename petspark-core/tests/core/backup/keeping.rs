@@ -46,7 +46,7 @@ async fn prune(backups: &Backups) -> Pruned {
 }
 
 async fn found(lab: &Lab, id: &str) -> Option<Finding> {
-    let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+    let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
     checked.findings.into_iter().find(|finding| finding.id == id)
 }
 
@@ -185,8 +185,8 @@ on_both! {
             bucket.put(&object.key, "rotten".into()).await.unwrap();
         }
         // Not by a drill: one that such a one found to be no good is left for a person.
-        let in_folder = lab.backups.check(&operator(), Some(first.id), false, &[]).await.unwrap();
-        let in_bucket = lab.backups.check_bucket(&operator(), Some(first.id), false, &[]).await.unwrap();
+        let in_folder = lab.backups.check(&operator(), Some(first.id), false, &[], false).await.unwrap();
+        let in_bucket = lab.backups.check(&operator(), Some(first.id), false, &[], true).await.unwrap();
         for checked in [in_folder, in_bucket] {
             assert!(bad(&checked).iter().any(|finding| finding.id == "backup.media"), "{checked:?}");
         }
