@@ -32,6 +32,19 @@ pub(crate) fn is_ours(folder: &std::path::Path) -> bool {
     folder.exists()
 }
 
+/// Whether this is a file, and no link to one, that belongs to who runs us.
+#[cfg(unix)]
+pub(crate) fn is_our_file(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let us = rustix::process::geteuid().as_raw();
+    path.symlink_metadata().is_ok_and(|about| about.is_file() && about.uid() == us)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_our_file(path: &std::path::Path) -> bool {
+    path.is_file()
+}
+
 /// `cli:USER@HOST`, for the record. The user is the one the kernel knows, not what `USER` claims.
 #[cfg(unix)]
 pub(crate) fn operator() -> String {

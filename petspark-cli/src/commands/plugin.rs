@@ -60,6 +60,7 @@ const FOUND: &[Column<Found>] = &[
 
 fn list(cx: &Context) -> Outcome {
     let outcome = Outcome::list("petspark.plugin.list/v1", "plugins", &found(cx), FOUND);
+    let outcome = external::missing_folders(cx).into_iter().fold(outcome, Outcome::note);
     match external::ignores_search_path(cx) {
         true => outcome.note(
             "Root runs nothing from the search path, so it was not looked at: only folders that plugins.dirs names were.",
@@ -83,10 +84,11 @@ fn found(cx: &Context) -> Vec<Found> {
             ("shadowed", Some("the name is built in or reserved".to_owned()))
         } else if !first {
             ("shadowed", Some("another one comes first".to_owned()))
-        } else if program.unsafe_because.is_some() {
-            ("unsafe", program.unsafe_because)
         } else {
-            ("ok", None)
+            match program.unsafe_because() {
+                Some(reason) => ("unsafe", Some(reason.to_owned())),
+                None => ("ok", None),
+            }
         };
         Found {
             name: program.name,
@@ -118,8 +120,10 @@ const DESCRIBED: &[Column<Described>] = &[
 
 fn describe(cx: &Context, name: &str) -> Result<Outcome, Failure> {
     let missing = || Failure::new(Exit::NotFound, format!("there is no external command {name}; see `plugin list`"));
-    let Program { name, path, .. } = external::find(cx, name)?.ok_or_else(missing)?;
-    let Some(description) = external::ask_one(cx.command().get_name(), &path) else {
+    let program = external::find(cx, name)?.ok_or_else(missing)?;
+    let described = external::ask_one(cx.command().get_name(), &program);
+    let Program { name, path, .. } = program;
+    let Some(description) = described else {
         let message = format!("{} doesn't answer --petspark-describe as docs/PLUGINS.md has it", path.display());
         return Err(Failure::new(Exit::Failed, message));
     };

@@ -70,9 +70,8 @@ pub(crate) fn checkers(cx: &Context) -> Vec<Checker> {
     let before = Remembered::read(tool);
     let had_checks = |path: &Path| before.last(path).map(|description| description.checks);
     let (refused, safe): (Vec<_>, Vec<_>) =
-        programs.into_values().partition(|program| program.unsafe_because.is_some());
-    let paths: Vec<_> = safe.iter().map(|program| &*program.path).collect();
-    let answers = describe(tool, &paths, PATIENCE);
+        programs.into_values().partition(|program| program.unsafe_because().is_some());
+    let answers = describe(tool, &safe.iter().collect::<Vec<_>>(), PATIENCE);
     let asked = safe.into_iter().zip(answers).filter_map(|(program, answer)| {
         let had_checks = had_checks(&program.path);
         let silent = match answer {
@@ -90,10 +89,10 @@ pub(crate) fn checkers(cx: &Context) -> Vec<Checker> {
     let unasked = refused.into_iter().filter_map(|program| {
         let matters = match had_checks(&program.path) {
             Some(had_checks) => had_checks,
-            None => !program.excluded,
+            None => !program.is_excluded(),
         };
-        let why = program.unsafe_because.clone().filter(|_| matters)?;
-        Some(Checker::of(program, Some(format!("it is not run: {why}"))))
+        let silent = format!("it is not run: {}", program.unsafe_because().filter(|_| matters)?);
+        Some(Checker::of(program, Some(silent)))
     });
     let mut checkers: Vec<_> = asked.chain(unasked).collect();
     checkers.sort_by(|one, other| one.program.name.cmp(&other.program.name));

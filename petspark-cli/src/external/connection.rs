@@ -1,7 +1,7 @@
 //! What an external command is told of the settings: a private file with where the database is, and which
 //! variables of the environment are kept from it because they hold a secret.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::options::Format;
+use crate::os;
 use crate::plugin::Failure;
 use crate::settings::{self, PluginSettings};
 
@@ -74,30 +75,67 @@ fn without_password(url: &str) -> String {
     format!("{scheme}://{place}{separator}{}", options.join("&"))
 }
 
-/// A file that nobody else can read, and that is gone when this is dropped.
+/// A file that nobody else can read, and that is gone when this is dropped. Who is killed leaves it to whoever writes
+/// the next one, who knows by the lock on it that nobody is there any more.
 pub(super) struct PrivateFile {
     pub(super) path: PathBuf,
+    file: File,
 }
 
 impl PrivateFile {
     pub(super) fn write(connection: &Connection) -> std::io::Result<Self> {
-        // A name that nobody knows before; and if somebody did, it would not be opened.
-        let path = std::env::temp_dir().join(format!("petspark-{}.json", JobId::new()));
+        let folder = std::env::temp_dir();
+        remove_left(&folder);
         let text = serde_json::to_vec(connection)?;
+        let mut private = loop {
+            let private = Self::create(&folder)?;
+            match private.file.try_lock() {
+                // Somebody took it for left behind before it was locked, and is removing it.
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+                Ok(()) if !private.path.exists() => std::thread::yield_now(),
+                // Some file systems lock nothing: then nobody removes it either.
+                Ok(()) | Err(TryLockError::Error(_)) => break private,
+            }
+        };
+        private.file.write_all(&text)?;
+        Ok(private)
+    }
+
+    fn create(folder: &Path) -> std::io::Result<Self> {
+        // A name that nobody knows before; and if somebody did, it would not be opened.
+        let path = folder.join(format!("{BEGINNING}{}{END}", JobId::new()));
         let mut options = OpenOptions::new();
         options.create_new(true).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file: File = options.open(&path)?;
-        let written = Self { path };
-        file.write_all(&text)?;
-        Ok(written)
+        Ok(Self { file: options.open(&path)?, path })
     }
 }
 
 impl Drop for PrivateFile {
     fn drop(&mut self) {
         remove(&self.path);
+    }
+}
+
+/// How the file is called, around an id.
+const BEGINNING: &str = "petspark-";
+const END: &str = ".json";
+
+/// Removes files of ours that nobody has locked any more.
+fn remove_left(folder: &Path) {
+    let is_meant = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let id = name.and_then(|name| name.strip_prefix(BEGINNING)?.strip_suffix(END));
+        id.is_some_and(|id| id.parse::<JobId>().is_ok()) && os::is_our_file(path)
+    };
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    for path in files.filter(is_meant) {
+        let Ok(file) = File::open(&path) else { continue };
+        // Whoever has just made it and couldn't lock it first makes another one.
+        if file.try_lock().is_ok() {
+            remove(&path);
+        }
     }
 }
 

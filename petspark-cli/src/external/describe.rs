@@ -2,13 +2,13 @@
 //! JSON object on standard output, at once. Who can't is listed by name alone.
 
 use std::io::Read as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::Program;
 use super::remembered::Remembered;
 
 /// The answer to `--petspark-describe`.
@@ -55,26 +55,26 @@ impl Answer {
 
 /// What programs say of themselves, in their order. Those that said it before, and are the same still,
 /// aren't asked again; the others are all asked at the same time, and have so long for it together.
-pub(super) fn describe(tool: &str, programs: &[&Path], limit: Duration) -> Vec<Answer> {
+pub(super) fn describe(tool: &str, programs: &[&Program], limit: Duration) -> Vec<Answer> {
     let mut remembered = Remembered::read(tool);
     let started = Instant::now();
     let asked: Vec<_> = programs
         .iter()
-        .map(|path| match remembered.get(path) {
+        .map(|program| match remembered.get(&program.path) {
             Some(description) => Known::Already(description),
-            None => Known::Asked(Asked::ask(path)),
+            None => Known::Asked(Asked::ask(program)),
         })
         .collect();
     let told: Vec<_> = asked
         .into_iter()
         .zip(programs)
-        .map(|(known, path)| match known {
+        .map(|(known, program)| match known {
             Known::Already(description) => Answer::Description(description),
             Known::Asked(None) => Answer::Unknown,
             Known::Asked(Some(asked)) => {
                 let answer = asked.answer(limit.saturating_sub(started.elapsed()));
                 if let Answer::Description(description) = &answer {
-                    remembered.set(path, description);
+                    remembered.set(&program.path, description);
                 }
                 answer
             }
@@ -90,10 +90,10 @@ enum Known {
 }
 
 /// Asks one program, whatever it said before, and with more patience.
-pub(crate) fn ask_one(tool: &str, path: &Path) -> Option<Description> {
-    let description = Asked::ask(path)?.answer(PATIENCE).description()?;
+pub(crate) fn ask_one(tool: &str, program: &Program) -> Option<Description> {
+    let description = Asked::ask(program)?.answer(PATIENCE).description()?;
     let mut remembered = Remembered::read(tool);
-    remembered.set(path, &description);
+    remembered.set(&program.path, &description);
     remembered.write();
     Some(description)
 }
@@ -105,14 +105,15 @@ struct Asked {
 }
 
 impl Asked {
-    fn ask(path: &Path) -> Option<Self> {
+    fn ask(program: &Program) -> Option<Self> {
         // Nothing of our environment but how to find an interpreter: describing needs no more.
-        let mut command = Command::new(path);
-        command.arg("--petspark-describe").env_clear();
+        let mut process = program.process();
+        process.arg("--petspark-describe").env_clear();
         if let Some(path) = crate::os::variable("PATH") {
-            command.env("PATH", path);
+            process.env("PATH", path);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = program.start(&mut process).ok()?;
         let mut stdout = child.stdout.take()?;
         let (tell, told) = std::sync::mpsc::channel();
         // A thread of its own, because a program that doesn't answer may also not end.

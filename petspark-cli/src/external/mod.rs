@@ -1,26 +1,27 @@
 //! Commands that are programs of their own: `petspark-cli-NAME` in a folder that the settings
-//! name, or on the search path. Which there are, and which to trust, is decided here.
+//! name, or on the search path. Which there are is decided here, which to trust in `trust`.
 
 mod checks;
 mod connection;
 mod describe;
+mod program;
 mod remembered;
 mod run;
+mod trust;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use petspark_core::audit::fingerprint;
 use petspark_core::config::Loader;
 
 pub(crate) use checks::{Checker, check, checkers};
 pub(crate) use describe::ask_one;
 use describe::{Answer, Description, describe};
+pub(crate) use program::{Program, Source};
 pub(crate) use run::{args_of, run};
 
 use crate::app::is_reserved;
 use crate::context::Context;
-use crate::exit::Exit;
 use crate::os;
 use crate::plugin::Failure;
 use crate::settings::PluginSettings;
@@ -35,35 +36,6 @@ pub(crate) fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-/// Where programs are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// `plugins.dirs`.
-    Configured,
-    SearchPath,
-}
-
-impl Source {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Configured => "configured folder",
-            Self::SearchPath => "search path",
-        }
-    }
-}
-
-/// A program that would be a command.
-#[derive(Debug)]
-pub(crate) struct Program {
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
-    pub(crate) source: Source,
-    /// Why it must not be run.
-    pub(crate) unsafe_because: Option<String>,
-    /// Whether `plugins.allow` names others and not it: nobody expects anything of it.
-    excluded: bool,
-}
-
 /// The first program of that name, if the name isn't ours.
 ///
 /// # Errors
@@ -75,12 +47,10 @@ pub(crate) fn find(cx: &Context, name: &str) -> Result<Option<Program>, Failure>
     let file = format!("{}-{name}", cx.root.get_name());
     let settings = settings(cx);
     let mut folders = folders(&settings).into_iter();
-    let program = folders.find_map(|(source, folder)| program(&settings, source, &folder, file.clone(), name));
-    match program {
-        Some(Program { path, unsafe_because: Some(reason), .. }) => {
-            Err(Failure::new(Exit::NotExecutable, format!("{} is not run: {reason}", path.display())))
-        }
-        program => Ok(program),
+    let program = folders.find_map(|(source, folder)| Program::find(&settings, source, &folder, file.clone(), name));
+    match program.as_ref().and_then(|program| Some(program.not_run(program.unsafe_because()?))) {
+        Some(refused) => Err(refused),
+        None => Ok(program),
     }
 }
 
@@ -96,7 +66,7 @@ pub(crate) fn all(cx: &Context) -> Vec<Program> {
             .filter(|name| is_name(name))
             .collect();
         names.sort();
-        let found = |name: String| program(&settings, source, &folder, format!("{prefix}{name}"), &name);
+        let found = |name: String| Program::find(&settings, source, &folder, format!("{prefix}{name}"), &name);
         programs.extend(names.into_iter().filter_map(found));
     }
     programs
@@ -110,13 +80,13 @@ pub(crate) fn declare(cx: &Context) -> clap::Command {
     for program in all(cx).into_iter().filter(|program| !is_taken(&program.name, &root)) {
         programs.entry(program.name.clone()).or_insert(program);
     }
-    programs.retain(|_, program| program.unsafe_because.is_none());
+    programs.retain(|_, program| program.unsafe_because().is_none());
     if programs.is_empty() {
         return root;
     }
     let header = root.get_styles().get_header();
-    let paths: Vec<_> = programs.values().map(|program| &*program.path).collect();
-    let answers = describe(root.get_name(), &paths, describe::LIMIT);
+    let asked: Vec<_> = programs.values().collect();
+    let answers = describe(root.get_name(), &asked, describe::LIMIT);
     let width = programs.keys().map(String::len).max().unwrap_or(0);
     let line = |(name, answer): (&String, Answer)| {
         let about = answer.description().map(|it| it.about).unwrap_or_default();
@@ -148,6 +118,19 @@ pub(crate) fn ignores_search_path(cx: &Context) -> bool {
     settings(cx).path && os::is_root() && os::variable("PATH").is_some()
 }
 
+/// Which of the configured folders can't be looked into, and why: their commands and checks are lost.
+pub(crate) fn missing_folders(cx: &Context) -> Vec<String> {
+    let unread = |folder: PathBuf| {
+        let reason = match std::fs::read_dir(&folder) {
+            _ if !folder.is_absolute() => "it isn't absolute".to_owned(),
+            Ok(_) => return None,
+            Err(error) => error.to_string(),
+        };
+        Some(format!("plugins.dirs names {}, and no command is found there: {reason}", folder.display()))
+    };
+    settings(cx).dirs.into_iter().filter_map(unread).collect()
+}
+
 /// The configured folders, and the search path without entries that mean the working folder or
 /// depend on it. Root runs what somebody put into a configured folder, never what lies on a path.
 fn folders(settings: &PluginSettings) -> Vec<(Source, PathBuf)> {
@@ -156,68 +139,6 @@ fn folders(settings: &PluginSettings) -> Vec<(Source, PathBuf)> {
         if settings.path && !os::is_root() { os::variable("PATH").unwrap_or_default() } else { Default::default() };
     let on_path = std::env::split_paths(&path).map(|folder| (Source::SearchPath, folder));
     configured.chain(on_path).filter(|(_, folder)| folder.is_absolute()).collect()
-}
-
-fn program(settings: &PluginSettings, source: Source, folder: &Path, file: String, name: &str) -> Option<Program> {
-    let path = folder.join(file);
-    if !path.is_file() {
-        return None;
-    }
-    let allowed = allowed(settings, name);
-    let unsafe_because = untrusted(&path, folder).or_else(|| not_allowed(settings, &path, allowed));
-    let excluded = !settings.allow.is_empty() && allowed.is_none();
-    Some(Program { name: name.to_owned(), path, source, unsafe_because, excluded })
-}
-
-/// The digest that the settings allow a program of this name.
-fn allowed<'a>(settings: &'a PluginSettings, name: &str) -> Option<&'a str> {
-    settings.allow.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
-}
-
-/// Why somebody else could have put this program there, or why it can't be run. A link is
-/// followed: where it stands and what it leads to are both looked at.
-#[cfg(unix)]
-fn untrusted(path: &Path, folder: &Path) -> Option<String> {
-    use std::os::unix::fs::MetadataExt as _;
-    let real = match path.canonicalize() {
-        Ok(real) => real,
-        Err(error) => return Some(error.to_string()),
-    };
-    let us = rustix::process::geteuid().as_raw();
-    for place in [folder, real.parent().unwrap_or(folder), &real] {
-        let about = match place.metadata() {
-            Ok(about) => about,
-            Err(error) => return Some(format!("{}: {error}", place.display())),
-        };
-        if about.mode() & 0o022 != 0 {
-            return Some(format!("{} can be changed by others; chmod go-w", place.display()));
-        }
-        if about.uid() != 0 && about.uid() != us {
-            return Some(format!("{} belongs to another user than root or you", place.display()));
-        }
-    }
-    let executable = real.metadata().is_ok_and(|about| about.mode() & 0o111 != 0);
-    (!executable).then(|| "it isn't executable; chmod +x".to_owned())
-}
-
-/// Why it isn't one of those that the settings allow, if they name any.
-fn not_allowed(settings: &PluginSettings, path: &Path, allowed: Option<&str>) -> Option<String> {
-    if settings.allow.is_empty() {
-        return None;
-    }
-    let Some(allowed) = allowed else {
-        return Some("plugins.allow doesn't name it".to_owned());
-    };
-    match std::fs::read(path) {
-        Ok(bytes) if allowed == format!("sha256:{}", fingerprint(&bytes)) => None,
-        Ok(_) => Some("it has another SHA-256 than plugins.allow says".to_owned()),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-#[cfg(not(unix))]
-fn untrusted(_: &Path, _: &Path) -> Option<String> {
-    None
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub(crate) fn args_of(args: &ArgMatches) -> Vec<OsString> {
 
 /// A program that is told what it may know; the file is there as long as this is.
 fn prepared(cx: &Context, program: &Program) -> Result<(Process, PrivateFile), Failure> {
-    let refused = |error| refused(program, &error);
-    let mut process = Process::new(&program.path);
+    let refused = |error| program.refused(&error);
+    let mut process = program.process();
     let connection = connection(cx, &program.name)?;
     if !connection.trusted {
         for name in secrets()? {
@@ -52,10 +52,6 @@ fn prepared(cx: &Context, program: &Program) -> Result<(Process, PrivateFile), F
         process.env("PETSPARK_CONFIG", std::path::absolute(config).map_err(refused)?);
     }
     Ok((process, file))
-}
-
-fn refused(program: &Program, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::NotExecutable, format!("can't run {}: {error}", program.path.display()))
 }
 
 /// Longest text that is taken from a program.
@@ -88,8 +84,8 @@ impl Drop for Running {
 pub(super) async fn capture(cx: &Context, program: &Program, args: &[&str], limit: Duration) -> Result<Told, String> {
     let (mut process, _file) = prepared(cx, program).map_err(|failure| failure.message().to_owned())?;
     process.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let spawned = process.spawn().map_err(|error| refused(program, &error).message().to_owned())?;
-    let mut running = Running(spawned);
+    let started = program.start(&mut process).map_err(|failure| failure.message().to_owned())?;
+    let mut running = Running(started);
     let stdout = running.0.stdout.take();
     let read = tokio::task::spawn_blocking(move || {
         let mut text = Vec::new();
@@ -124,7 +120,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// That it can't be run; [`Context::late`] when its time is up, however it then ends, and whoever it leaves
 /// behind.
 pub(crate) async fn run(cx: &Context, program: &Program, args: &[OsString]) -> Result<Exit, Failure> {
-    let refused = |error| refused(program, &error);
+    let refused = |error| program.refused(&error);
     let (mut process, _file) = prepared(cx, program)?;
     process.args(args);
     tokio::select! {
@@ -135,7 +131,7 @@ pub(crate) async fn run(cx: &Context, program: &Program, args: &[OsString]) -> R
     // From here on Ctrl-C doesn't end us: the terminal sends it to the program as well, and how
     // that ends is how we end.
     let mut signals = Signals::listen().map_err(refused)?;
-    let mut child = process.spawn().map_err(refused)?;
+    let mut child = program.start(&mut process)?;
     let pid = child.id();
     let mut ended = tokio::task::spawn_blocking(move || child.wait());
     let mut limit = std::pin::pin!(cx.timed_out());

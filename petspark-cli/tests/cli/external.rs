@@ -263,6 +263,89 @@ fn a_link_is_followed_before_it_is_trusted() {
 }
 
 #[test]
+fn every_folder_above_a_program_is_looked_at_and_above_what_a_link_leads_to() {
+    let place = Place::sqlite();
+    let folder = |name: &str| {
+        let path = place.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        mode(&path, 0o755);
+        path
+    };
+    let (outer, inner, bin) = (folder("outer"), folder("outer/inner"), folder("outer/inner/bin"));
+    let tool = place.write("outer/inner/bin/petspark-cli-hello", "#!/bin/sh\necho \"$0\"\n");
+    mode(&tool, 0o755);
+    let run = |dirs: &Path| place.run_with(&[("PETSPARK__PLUGINS__DIRS", dirs.to_str().unwrap())], "hello");
+    // By links: of the folder, and of the program.
+    let (by_folder, by_link) = (folder("by").join("folder"), folder("links"));
+    std::os::unix::fs::symlink("../outer/inner/../inner/bin", &by_folder).unwrap();
+    std::os::unix::fs::symlink(&tool, by_link.join("petspark-cli-hello")).unwrap();
+    let real = std::fs::canonicalize(&tool).unwrap();
+    for dirs in [&bin, &by_folder, &by_link] {
+        assert_eq!(run(dirs).expect(0).stdout, format!("{}\n", real.display()), "what was looked at is what is run");
+        for (above, unsafe_mode) in [(&outer, 0o777), (&inner, 0o775), (&bin, 0o1777)] {
+            mode(above, unsafe_mode);
+            run(dirs).expect(126).says(&format!("{} can be changed by others", above.display()));
+            mode(above, 0o755);
+        }
+        // As /tmp is: what is ours there others can't take away.
+        mode(&outer, 0o1777);
+        run(dirs).expect(0);
+        mode(&outer, 0o755);
+        if is_root() {
+            std::os::unix::fs::chown(&outer, Some(65_534), None).unwrap();
+            run(dirs).expect(126).says("outer belongs to another user");
+            std::os::unix::fs::chown(&outer, Some(0), None).unwrap();
+        }
+    }
+    let above = by_folder.parent().unwrap();
+    mode(above, 0o777);
+    run(&by_folder).expect(126).says("by can be changed by others");
+    std::os::unix::fs::symlink("petspark-cli-circle", bin.join("petspark-cli-circle")).unwrap();
+    assert_eq!(run(&bin).expect(0).stderr, "");
+}
+
+#[test]
+fn a_configured_folder_that_is_not_there_is_told() {
+    let place = with_path();
+    let dirs = format!("{},{}", place.path().join("nowhere").display(), place.path().join("bin").display());
+    let place = place.with("PETSPARK__PLUGINS__DIRS", &dirs);
+    program(&place, "petspark-cli-hello", "echo hello");
+    for line in ["plugin list", "check --list", "check --only config.*"] {
+        let told = place.run(line).stderr;
+        assert!(told.contains("nowhere, and no command is found there: No such file"), "{line}: {told}");
+        assert!(!told.contains("bin,"), "{line}: {told}");
+    }
+    assert_eq!(place.ok("hello").stderr, "");
+}
+
+#[test]
+fn the_file_with_the_connection_that_a_killed_tool_left_goes_with_the_next_command() {
+    let place = place();
+    let place = {
+        let temporary = place.path().display().to_string();
+        place.with("TMPDIR", &temporary)
+    };
+    program(&place, "petspark-cli-hello", "echo \"$PETSPARK_CONNECTION_FILE\"; read line; :");
+    let start = || {
+        let mut child = place.start("hello", Stdio::piped());
+        let mut path = String::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut path).unwrap();
+        (child, std::path::PathBuf::from(path.trim_end()))
+    };
+    let ((mut killed, left), (mut working, used)) = (start(), start());
+    signal(&killed, Signal::KILL);
+    assert_eq!(exit_code(killed.wait().unwrap()), 137);
+    let stray = place.write("petspark-notes.json", "");
+    assert!(left.exists() && used.exists());
+    place.ok("hello");
+    assert!(!left.exists() && used.exists() && stray.exists());
+    drop((killed.stdin.take(), working.stdin.take()));
+    assert_eq!(exit_code(working.wait().unwrap()), 0);
+    assert!(!used.exists());
+}
+
+#[test]
 fn what_the_system_cannot_run_is_126() {
     let place = place();
     let path = place.write("bin/petspark-cli-hello", "#!/no/such/interpreter\n");

@@ -19,7 +19,6 @@ use super::target::Target;
 use super::{BackupError, Backups, IdentityKey, OperationKind};
 use crate::auth::Permission;
 use crate::caller::Caller;
-use crate::clock::Timestamp;
 use crate::database::text_enum;
 use crate::id::BackupId;
 pub(super) use files::Examined;
@@ -149,21 +148,39 @@ impl Checked {
 }
 
 impl Backups {
-    /// Looks at one backup (the newest, if none is named) or at all of them, and at how they are kept.
-    /// With the private keys it is tried whether they open it.
+    /// Looks at one backup (the newest, if none is named) or at all of them, and at how they are kept; or at those in
+    /// the bucket by what can be seen there, for a machine that has nothing but those. With the private keys it is
+    /// tried whether they open it.
     ///
     /// # Errors
-    /// [`BackupError::NotFound`] for an id that isn't there; [`BackupError::Denied`] unless an
-    /// administrator asks. What is wrong with backups is no error, but what was found.
+    /// [`BackupError::NotFound`] for an id that isn't there; [`BackupError::Denied`] unless an administrator asks;
+    /// [`BackupError::Settings`] if there is no bucket. What is wrong with backups is no error, but what was found.
     pub async fn check(
         &self,
         caller: &Caller,
         id: Option<BackupId>,
         all: bool,
         keys: &[IdentityKey],
+        in_bucket: bool,
     ) -> Result<Checked, BackupError> {
         caller.require(Permission::ManageStaff)?;
         let started = self.clock().now();
+        let findings = match in_bucket {
+            true => self.check_bucket(id, all, keys).await?,
+            false => self.check_folder(id, all, keys).await?,
+        };
+        let checked = Checked { findings };
+        let failed: Vec<_> = checked.failed().map(|finding| finding.id).collect();
+        self.log(OperationKind::Check, id, failed.is_empty(), json!({ "failed": failed }), started).await;
+        Ok(checked)
+    }
+
+    async fn check_folder(
+        &self,
+        id: Option<BackupId>,
+        all: bool,
+        keys: &[IdentityKey],
+    ) -> Result<Vec<Finding>, BackupError> {
         let listed = self.folder().ids().await;
         let external = match &self.settings().backup.external {
             Some(external) => self.external(external, all).await,
@@ -172,7 +189,7 @@ impl Backups {
         let is_empty = id.is_none() && listed.as_ref().is_ok_and(Vec::is_empty);
         if is_empty && !external.is_empty() && !self.had_own().await {
             // Another program makes the backups, and nobody wants ours.
-            return Ok(self.checked(id, external, started).await);
+            return Ok(external);
         }
         let mut findings = vec![self.is_configured(), self.has_tools().await];
         match listed {
@@ -183,27 +200,20 @@ impl Backups {
             Err(error) => findings.push(unlisted(self.folder(), &error)),
         }
         findings.extend(external);
-        Ok(self.checked(id, findings, started).await)
+        Ok(findings)
     }
 
-    /// The same for the backups in the bucket, by what can be seen there: for a machine that has nothing but those.
-    ///
-    /// # Errors
-    /// As [`Backups::check`]; [`BackupError::Settings`] if there is no bucket.
-    pub async fn check_bucket(
+    async fn check_bucket(
         &self,
-        caller: &Caller,
         id: Option<BackupId>,
         all: bool,
         keys: &[IdentityKey],
-    ) -> Result<Checked, BackupError> {
-        caller.require(Permission::ManageStaff)?;
-        let (started, bucket) = (self.clock().now(), self.target(true)?);
-        let findings = match bucket.ids().await {
-            Ok(ids) => self.look(bucket, &ids, id, all, keys).await?,
-            Err(error) => vec![unlisted(bucket, &error)],
-        };
-        Ok(self.checked(id, findings, started).await)
+    ) -> Result<Vec<Finding>, BackupError> {
+        let bucket = self.target(true)?;
+        match bucket.ids().await {
+            Ok(ids) => self.look(bucket, &ids, id, all, keys).await,
+            Err(error) => Ok(vec![unlisted(bucket, &error)]),
+        }
     }
 
     /// Looks at the backups of one place.
@@ -239,13 +249,6 @@ impl Backups {
         }
         findings.extend(self.is_full(target, &sound));
         Ok(findings)
-    }
-
-    async fn checked(&self, id: Option<BackupId>, findings: Vec<Finding>, started: Timestamp) -> Checked {
-        let checked = Checked { findings };
-        let failed: Vec<_> = checked.failed().map(|finding| finding.id).collect();
-        self.log(OperationKind::Check, id, failed.is_empty(), json!({ "failed": failed }), started).await;
-        checked
     }
 }
 

@@ -69,7 +69,7 @@ impl Backups {
     pub(super) async fn tell_metrics(&self, caller: &Caller) {
         let Some(path) = &self.settings().backup.metrics_file else { return };
         let written = async {
-            let checked = self.check(caller, None, false, &[]).await?;
+            let checked = self.check(caller, None, false, &[], false).await?;
             write_metrics(path, &self.metrics(caller, false, Some(&checked)).await?)
         };
         if let Err(error) = written.await {

@@ -17,6 +17,7 @@ mod media;
 mod metrics;
 mod operation;
 mod owner;
+mod pins;
 mod pipe;
 mod progress;
 mod prune;
@@ -126,20 +127,6 @@ impl Backups {
         caller.require(Permission::ManageStaff)?;
         let target = self.target(in_bucket)?;
         self.look_at(target, find(target, id).await?).await
-    }
-
-    /// Keeps a backup whatever the rules say, or no longer.
-    ///
-    /// # Errors
-    /// [`BackupError::NotFound`], [`BackupError::NotOwner`].
-    pub async fn set_pinned(&self, caller: &Caller, id: BackupId, pinned: bool) -> Result<(), BackupError> {
-        caller.require(Permission::ManageStaff)?;
-        owner::require_owner(&self.settings().backup.folder)?;
-        find(self.folder(), Some(id)).await?;
-        for target in self.targets() {
-            target.pin(id, pinned).await?;
-        }
-        Ok(())
     }
 
     /// The newest first.

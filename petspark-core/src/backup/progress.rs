@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct BackupProgress {
     /// What is being done, in a few words.
     pub what: &'static str,
-    /// Bytes of it that are done.
+    /// How much of it is done, in bytes unless `what` says otherwise.
     pub done: u64,
     /// How many there are, as far as is known.
     pub total: u64,

@@ -5,6 +5,7 @@ mod places;
 
 use serde::Serialize;
 
+use super::progress::Part;
 use super::target::{Note, Target};
 use super::{BackupError, Backups, Listed};
 use crate::audit::{self, Action, Event};
@@ -78,8 +79,8 @@ impl Backups {
         }
         // Reading may have taken longer than the server kept us connected.
         turn.require_held().await?;
-        for (target, kept) in plans {
-            self.remove(target, &kept, pruned).await?;
+        for (target, mut kept) in plans {
+            self.remove(target, &mut kept, pruned).await?;
             let gone = kept.iter().filter(|kept| !kept.keep).map(|kept| kept.id).collect();
             self.sweep_media(target, &gone, pruned).await?;
             pruned.backups.extend(kept);
@@ -113,16 +114,28 @@ impl Backups {
         }
     }
 
-    async fn remove(&self, target: &Target, kept: &[Kept], pruned: &mut Pruned) -> Result<(), BackupError> {
-        for gone in kept.iter().filter(|kept| !kept.keep) {
-            if !pruned.dry_run {
-                // Noted first: one that is gone without a note looks like somebody took it.
-                target.put_note(Note::Pruned, gone.id, b"{}\n".to_vec()).await?;
-                target.remove(gone.id).await?;
-                target.remove_note(Note::Drill, gone.id).await?;
+    async fn remove(&self, target: &Target, kept: &mut [Kept], pruned: &mut Pruned) -> Result<(), BackupError> {
+        let part = self.watcher().part("removing, in backups", kept.iter().filter(|kept| !kept.keep).count() as u64);
+        for gone in kept.iter_mut().filter(|kept| !kept.keep) {
+            if pruned.dry_run || self.remove_unpinned(target, gone, &part).await? {
+                pruned.removed += 1;
             }
-            pruned.removed += 1;
         }
         Ok(())
+    }
+
+    /// Removes one, unless it was pinned since it was decided that it goes; says whether it is gone.
+    async fn remove_unpinned(&self, target: &Target, gone: &mut Kept, part: &Part) -> Result<bool, BackupError> {
+        let _held = self.hold_pins().await?;
+        if target.note(Note::Pin, gone.id).await?.is_some() {
+            (gone.keep, gone.reason) = (true, "pinned".to_owned());
+            return Ok(false);
+        }
+        // Noted first: one that is gone without a note looks like somebody took it.
+        target.put_note(Note::Pruned, gone.id, b"{}\n".to_vec()).await?;
+        target.remove(gone.id).await?;
+        target.remove_note(Note::Drill, gone.id).await?;
+        part.add(1);
+        Ok(true)
     }
 }

@@ -182,7 +182,11 @@ impl Direct {
     /// What is wrong inside: pages, indexes, references that lead nowhere.
     pub(crate) async fn damage(&mut self) -> Result<Vec<String>, Fault> {
         let found: Vec<String> = match self {
-            Self::Sqlite(connection) => damage(connection).await?,
+            Self::Sqlite(connection) => {
+                let mut found = damaged_pages(connection).await?;
+                found.extend(orphans(connection).await?);
+                found
+            }
             Self::Postgres(connection) => {
                 sqlx::query_scalar(
                     "SELECT 'constraint ' || conname || ' is not validated' FROM pg_constraint \
@@ -220,18 +224,21 @@ impl Direct {
     }
 }
 
-/// The same of an SQLite file.
-pub(super) async fn damage(connection: &mut SqliteConnection) -> Result<Vec<String>, Fault> {
-    let mut found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(10)").fetch_all(&mut *connection).await?;
+/// What is wrong with pages and indexes of an SQLite file. Reads all of it, and looks each row up in each index.
+pub(super) async fn damaged_pages(connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
+    let mut found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(10)").fetch_all(connection).await?;
     found.retain(|line| line != "ok");
-    let orphans: Vec<String> = sqlx::query_scalar(
+    Ok(found)
+}
+
+/// Which tables of an SQLite file refer to rows that aren't there.
+pub(super) async fn orphans(connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
         "SELECT \"table\" || ' refers to ' || parent || ' that isn''t there: ' || count(*) || ' rows' \
          FROM pragma_foreign_key_check GROUP BY \"table\", parent",
     )
     .fetch_all(connection)
-    .await?;
-    found.extend(orphans);
-    Ok(found)
+    .await
 }
 
 impl Turn {

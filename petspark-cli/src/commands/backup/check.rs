@@ -55,7 +55,7 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
     let keys = keys(cx, args)?;
     let (backups, database) = backups_and_database(cx).await?;
     let (in_bucket, all) = (in_bucket(args), args.get_flag("all"));
-    let checked = super::check(cx, &backups, chosen(args), in_bucket, all, &keys).await;
+    let checked = backups.check(&cx.caller(), chosen(args), all, &keys, in_bucket).await;
     let told = match &checked {
         Ok(checked) => tell_checked(cx, args, &backups, in_bucket, checked).await,
         Err(_) => Ok(()),

@@ -161,22 +161,6 @@ async fn backups_and_database(cx: &Context) -> Result<(Backups, Option<Database>
     Ok((watched(cx, Backups::open(core, database.clone(), Clock::system())?), database))
 }
 
-/// Looks at backups as `backup check` does.
-async fn check(
-    cx: &Context,
-    backups: &Backups,
-    id: Option<BackupId>,
-    in_bucket: bool,
-    all: bool,
-    keys: &[IdentityKey],
-) -> Result<Checked, BackupError> {
-    if in_bucket {
-        backups.check_bucket(&cx.caller(), id, all, keys).await
-    } else {
-        backups.check(&cx.caller(), id, all, keys).await
-    }
-}
-
 /// Where figures go, if they are wanted.
 fn wanted_metrics(cx: &Context, args: &ArgMatches) -> Result<Option<PathBuf>, Failure> {
     let set = cx.settings()?.core.backup.metrics_file.clone();
@@ -195,7 +179,7 @@ async fn tell_metrics(
     if wanted_metrics(cx, args)?.is_none() {
         return Ok(());
     }
-    let checked = check(cx, backups, None, in_bucket, false, keys).await?;
+    let checked = backups.check(&cx.caller(), None, false, keys, in_bucket).await?;
     tell_checked(cx, args, backups, in_bucket, &checked).await
 }
 

@@ -39,8 +39,10 @@ impl Plugin for Checks {
             let chosen = Chosen::of(&all, &external, args)?;
             let checks: Vec<_> = all.iter().map(|check| &**check).filter(|check| chosen.has(check.id())).collect();
             let external: Vec<_> = external.into_iter().filter(|it| chosen.may_have(&it.prefix)).collect();
+            // Their checks would be lost without a word.
+            let missing = external::missing_folders(cx);
             if args.get_flag("list") {
-                return Ok(listed(&checks, &external));
+                return Ok(missing.into_iter().fold(listed(&checks, &external), Outcome::note));
             }
             let required = words(args, "require");
             let lenient = cx.environment() == Environment::Development;
@@ -49,7 +51,7 @@ impl Plugin for Checks {
             chosen.require_all(&all, &external, &theirs, &required)?;
             let is_chosen = |id: &str| chosen.has(id) || external.iter().any(|checker| checker.is_answer(id));
             results.extend(theirs.into_iter().filter(|result| is_chosen(&result.id)));
-            Ok(outcome(&results, args.get_flag("strict")))
+            Ok(missing.into_iter().fold(outcome(&results, args.get_flag("strict")), Outcome::note))
         })
     }
 

@@ -31,7 +31,7 @@ pub(super) fn command() -> Command {
     let command = place(command, "from", "The SQLite to copy, sqlite://...; by default that of the settings");
     place(command, "to", "The PostgreSQL to copy to, postgres://... without a password")
         .mut_group("target", |group| group.required(true))
-        .arg(flag("dry-run", "Only look at both ends, and say what would be copied"))
+        .arg(flag("dry-run", "Only look at both ends, all over for damage, and say what would be copied"))
         .arg(flag("yes", "Don't ask"))
 }
 
@@ -115,6 +115,8 @@ async fn copy_opened(
         tables => outcome.note(format!("Not PetSpark's, and not copied: {tables}.")),
     };
     if args.get_flag("dry-run") {
+        // Damage is found in the end otherwise, when hours may have been spent.
+        copy.look_over().await?;
         let migrates = copy.migrates_target();
         let outcome = planned(copy).note("Nothing was copied.");
         if let Some(since) = copy.complete_since() {
@@ -200,8 +202,8 @@ fn compared(copied: &Copied) -> Outcome {
         return outcome.note("Everything is there, value by value. Set DATABASE_URL, and start the server.");
     }
     outcome.exit(Exit::Failed).note(
-        "The two sides differ: one of them was written to between two parts of the copy. Copy again into an empty \
-         database; no server opens this one.",
+        "The two sides differ: one of them was written to, or mended, between two parts of the copy. Copy again into an \
+         empty database; no server opens this one.",
     )
 }
 

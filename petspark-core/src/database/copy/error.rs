@@ -20,7 +20,11 @@ pub enum CopyError {
     #[error("{} is in use by another process; stop the server and whatever else has it open", .0.display())]
     SourceInUse(PathBuf),
     /// The source is damaged: an index may hide rows, and a copy of it would lack them.
-    #[error("{} is damaged, so nothing was copied: {}", .path.display(), .found.join("; "))]
+    #[error(
+        "{} is damaged: {}. Nothing takes a copy of it for an installation: mend it (REINDEX mends an index, the last good \
+         backup the rest), and copy it into an empty database",
+        .path.display(), .found.join("; ")
+    )]
     Damaged {
         /// The source.
         path: PathBuf,

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use sqlx::types::Json;
 use sqlx::{Connection as _, PgConnection, Postgres, QueryBuilder, query, query_as, query_scalar, raw_sql};
 
+use super::CopyError;
+use super::error::during;
 use super::plan::quoted;
 use super::row::KeyValue;
-use super::{CopyError, during};
 use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::database::{Database, Engine, Tx, TxConnection};
@@ -58,9 +59,10 @@ pub(super) async fn read(connection: &mut PgConnection) -> Result<Option<Mark>, 
     if !is_there(connection).await.map_err(during(FAILED))? {
         return Ok(None);
     }
-    // What begins with `index` is how to make an index again, the empty name is the installation.
+    // What begins like this is how to make something again, the empty name is the installation.
     let rows: Vec<(String, i64, String)> = query_as(
-        "SELECT table_name, copied, last_key FROM petspark_copy WHERE table_name NOT LIKE 'index %' ORDER BY table_name",
+        "SELECT table_name, copied, last_key FROM petspark_copy WHERE table_name !~ '^(index|reference) ' \
+         ORDER BY table_name",
     )
     .fetch_all(connection)
     .await

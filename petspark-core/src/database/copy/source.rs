@@ -1,25 +1,30 @@
 //! The embedded database that is copied, held so that nobody else can open it meanwhile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
 use sqlx::{ConnectOptions as _, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
+use super::CopyError;
 use super::digest::Digest;
+use super::error::during;
 use super::plan::{TablePlan, quoted};
 use super::row::{KeyValue, told};
-use super::{CopyError, during};
-use crate::database::direct::damage;
+use crate::database::direct::{damaged_pages, orphans};
+use crate::database::error::tells_of_damage;
 use crate::database::schema::Schema;
 use crate::error::Fault;
 
 /// What is held of the source in memory at a time: so many rows, and about so many bytes.
 const BATCH_ROWS: i64 = 10_000;
 const BATCH_BYTES: usize = 8 << 20;
+/// How many rows are compared before the other side has its turn.
+const TURN: u64 = 64;
 
 pub(super) struct Source {
+    path: PathBuf,
     connection: SqliteConnection,
     pub(super) schema: Schema,
     /// When its first migration was applied, in microseconds: the same for no other installation.
@@ -36,7 +41,7 @@ pub(super) struct Batch {
 }
 
 impl Source {
-    /// Takes the file for itself, and looks it over.
+    /// Takes the file for itself, and looks whether its rows refer to what is there.
     pub(super) async fn open(path: &Path, schema: Schema, birth: String) -> Result<Self, CopyError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -50,16 +55,26 @@ impl Source {
             sqlx::raw_sql("BEGIN IMMEDIATE; COMMIT").execute(&mut connection).await?;
             Ok::<_, sqlx::Error>(connection)
         };
-        let mut connection = match taken.await {
+        let connection = match taken.await {
             Ok(connection) => connection,
             Err(error) if is_busy(&error) => return Err(CopyError::SourceInUse(path.to_owned())),
             Err(error) => return Err(during("the source")(error)),
         };
-        let found = damage(&mut connection).await.map_err(during("the source"))?;
-        if found.is_empty() {
-            return Ok(Self { connection, schema, birth });
-        }
-        Err(CopyError::Damaged { path: path.to_owned(), found })
+        let mut source = Self { path: path.to_owned(), connection, schema, birth };
+        let found = orphans(&mut source.connection).await;
+        source.require_none(found)?;
+        Ok(source)
+    }
+
+    /// Looks all of it over, which takes about as long as making the target's indexes.
+    pub(super) async fn require_undamaged(&mut self) -> Result<(), CopyError> {
+        let found = damaged_pages(&mut self.connection).await;
+        self.require_none(found)
+    }
+
+    fn require_none(&self, found: sqlx::Result<Vec<String>>) -> Result<(), CopyError> {
+        let found = found.map_err(reading(&self.path, "the source"))?;
+        if found.is_empty() { Ok(()) } else { Err(CopyError::Damaged { path: self.path.clone(), found }) }
     }
 
     /// Counts the rows themselves: batches are found by an index, and one that lacks rows must not be
@@ -67,7 +82,8 @@ impl Source {
     pub(super) async fn count(&mut self, table: &str) -> Result<u64, CopyError> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM ");
         sql.push(quoted(table)).push(" NOT INDEXED");
-        let count: i64 = sql.build_query_scalar().fetch_one(&mut self.connection).await.map_err(during(table))?;
+        let count = sql.build_query_scalar().fetch_one(&mut self.connection).await;
+        let count: i64 = count.map_err(reading(&self.path, table))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -76,47 +92,47 @@ impl Source {
         let mut batch = Batch::default();
         let mut sql = select(plan, after);
         let mut rows = sql.build().fetch(&mut self.connection);
-        while let Some(row) = rows.try_next().await.map_err(during(&plan.table))? {
-            let key = key_of(plan, &row)?;
-            let count = i16::try_from(plan.columns.len()).unwrap_or(i16::MAX);
+        let mut last = None;
+        let count = i16::try_from(plan.columns.len()).unwrap_or(i16::MAX);
+        while let Some(row) = rows.try_next().await.map_err(reading(&self.path, &plan.table))? {
             batch.bytes.extend(count.to_be_bytes());
-            encode(plan, &row, &mut batch.bytes).map_err(|reason| CopyError::Row {
-                table: plan.table.clone(),
-                row: told(&key),
-                reason,
-            })?;
+            encode(plan, &row, &mut batch.bytes)?;
             batch.rows += 1;
-            batch.last = Some(key);
+            last = Some(row);
             if batch.bytes.len() >= BATCH_BYTES {
                 break;
             }
         }
+        batch.last = last.map(|row| key_of(plan, &row)).transpose()?;
         Ok(batch)
     }
 
-    /// Reads the whole table again.
+    /// Reads the whole table again, as its rows lie: what hid some from the batches, which were found by an index,
+    /// doesn't hide them here.
     pub(super) async fn digest(
         &mut self,
         plan: &TablePlan,
         tell: &mut (impl FnMut(u64) + Send),
     ) -> Result<Digest, CopyError> {
-        let mut digest = Digest::default();
-        let mut batch = self.read(plan, None).await?;
-        while batch.rows > 0 {
-            let mut rest = &batch.bytes[..];
-            for _ in 0..batch.rows {
-                // Behind the number of fields.
-                let start = &rest[2..];
-                let row = super::target::row_length(start, plan.columns.len()).and_then(|length| start.get(..length));
-                let row = row.ok_or_else(|| during("a batch")(Fault::internal("a row ends too early")))?;
-                digest
-                    .add(&plan.columns, row)
-                    .map_err(|reason| CopyError::Unfitting { table: plan.table.clone(), reason })?;
-                rest = &start[row.len()..];
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
+        sql.push(plan.column_list()).push(" FROM ").push(quoted(&plan.table)).push(" NOT INDEXED");
+        let mut rows = sql.build().fetch(&mut self.connection);
+        let (mut digest, mut fields, mut counted) = (Digest::default(), Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(reading(&self.path, &plan.table))? {
+            fields.clear();
+            encode(plan, &row, &mut fields)?;
+            digest
+                .add(&plan.columns, &fields)
+                .map_err(|reason| CopyError::Unfitting { table: plan.table.clone(), reason })?;
+            if digest.rows - counted == BATCH_ROWS.unsigned_abs() {
+                counted = digest.rows;
+                tell(BATCH_ROWS.unsigned_abs());
             }
-            tell(batch.rows);
-            batch = self.read(plan, batch.last).await?;
+            if digest.rows.is_multiple_of(TURN) {
+                tokio::task::yield_now().await;
+            }
         }
+        tell(digest.rows - counted);
         Ok(digest)
     }
 
@@ -153,12 +169,31 @@ fn key_of(plan: &TablePlan, row: &sqlx::sqlite::SqliteRow) -> Result<Vec<KeyValu
         .collect()
 }
 
-fn encode(plan: &TablePlan, row: &sqlx::sqlite::SqliteRow, into: &mut Vec<u8>) -> Result<(), String> {
+/// Appends a row's fields in the form of binary COPY.
+fn encode(plan: &TablePlan, row: &sqlx::sqlite::SqliteRow, into: &mut Vec<u8>) -> Result<(), CopyError> {
     for (place, (name, kind)) in plan.columns.iter().enumerate() {
-        let value = row.try_get_raw(place).map_err(|error| error.to_string())?;
-        kind.encode(value, into).map_err(|reason| format!("column {name}: {reason}"))?;
+        let encoded =
+            row.try_get_raw(place).map_err(|error| error.to_string()).and_then(|value| kind.encode(value, into));
+        encoded.map_err(|reason| {
+            let reason = format!("column {name}: {reason}");
+            match key_of(plan, row) {
+                Ok(key) => CopyError::Row { table: plan.table.clone(), row: told(&key), reason },
+                Err(error) => error,
+            }
+        })?;
     }
     Ok(())
+}
+
+/// For `map_err`: what SQLite itself calls damage is told as such, wherever it is met.
+fn reading(path: &Path, what: &str) -> impl FnOnce(sqlx::Error) -> CopyError {
+    move |error| {
+        let fault = Fault::from(error);
+        match tells_of_damage(&fault) {
+            true => CopyError::Damaged { path: path.to_owned(), found: vec![format!("{what}: {}", fault.chain())] },
+            false => during(what)(fault),
+        }
+    }
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {

@@ -3,10 +3,11 @@
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, QueryBuilder, query, query_as, raw_sql};
 
+use super::CopyError;
 use super::digest::{Digest, next_field};
+use super::error::during;
 use super::plan::{TablePlan, quoted};
 use super::source::Batch;
-use super::{CopyError, during};
 use crate::database::lock::{Lock, Locked};
 use crate::database::schema::Schema;
 use crate::error::Fault;
@@ -57,43 +58,50 @@ impl Target {
         let _ = self.connection.close().await;
     }
 
-    /// Takes away the indexes of a table that only make reading fast: to sort all rows in the end
-    /// costs a third of finding each one's place in ten indexes. How to make them again is noted
-    /// in the transaction that drops them.
-    pub(super) async fn unindex(&mut self, plan: &TablePlan) -> Result<(), CopyError> {
+    /// Takes away what is cheaper for all rows together in the end: indexes that only make reading fast (to sort
+    /// costs a third of finding each row's place in ten of them), and references to other tables (one join
+    /// instead of a look for each row). How to make each again is noted in the transaction that drops it.
+    pub(super) async fn strip(&mut self, plan: &TablePlan) -> Result<(), CopyError> {
         let dropped = async {
             let mut tx = self.connection.begin().await?;
-            let indexes: Vec<(String, String)> = query_as(
-                "SELECT i.relname::text, pg_get_indexdef(x.indexrelid) FROM pg_index x \
-                 JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
-                 WHERE t.relname = $1 AND t.relnamespace = current_schema()::regnamespace AND NOT x.indisunique",
+            let parts: Vec<(String, String, String)> = query_as(
+                "SELECT 'index ' || i.relname, pg_get_indexdef(x.indexrelid), format('DROP INDEX %I', i.relname) \
+                 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid \
+                 WHERE t.relname = $1 AND t.relnamespace = current_schema()::regnamespace AND NOT x.indisunique \
+                 UNION ALL SELECT format('reference %s %s', t.relname, c.conname), \
+                    format('ALTER TABLE %I DROP CONSTRAINT IF EXISTS %I, ADD CONSTRAINT %I %s', \
+                        t.relname, c.conname, c.conname, pg_get_constraintdef(c.oid)), \
+                    format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, c.conname) \
+                 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid \
+                 WHERE t.relname = $1 AND t.relnamespace = current_schema()::regnamespace AND c.contype = 'f'",
             )
             .bind(&plan.table)
             .fetch_all(&mut *tx)
             .await?;
-            for (name, definition) in indexes {
+            for (name, definition, drop) in parts {
                 // Noted is what the migrations made, whatever somebody made in its place.
-                query("INSERT INTO petspark_copy VALUES ('index ' || $1, 0, $2) ON CONFLICT DO NOTHING")
+                query("INSERT INTO petspark_copy VALUES ($1, 0, $2) ON CONFLICT DO NOTHING")
                     .bind(&name)
                     .bind(definition)
                     .execute(&mut *tx)
                     .await?;
-                run(&mut tx, format!("DROP INDEX {}", quoted(&name))).await?;
+                run(&mut tx, drop).await?;
             }
             tx.commit().await
         };
         dropped.await.map_err(during(&plan.table))
     }
 
-    /// Makes them again, one after the other: each is there and not noted any more, or neither. One that
+    /// Makes them again, one after the other: each is there and not noted any more, or neither. An index that
     /// somebody made by hand stays; whether it is the right one is seen when the schema is compared.
-    async fn index(&mut self) -> Result<(), CopyError> {
+    async fn make_again(&mut self) -> Result<(), CopyError> {
         let made = async {
-            let indexes: Vec<(String, String)> =
-                query_as("SELECT table_name, last_key FROM petspark_copy WHERE table_name LIKE 'index %' ORDER BY 1")
-                    .fetch_all(&mut self.connection)
-                    .await?;
-            for (noted, definition) in indexes {
+            let parts: Vec<(String, String)> = query_as(
+                "SELECT table_name, last_key FROM petspark_copy WHERE table_name ~ '^(index|reference) ' ORDER BY 1",
+            )
+            .fetch_all(&mut self.connection)
+            .await?;
+            for (noted, definition) in parts {
                 let mut tx = self.connection.begin().await?;
                 let missing = definition.replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1);
                 run(&mut tx, missing).await?;
@@ -102,7 +110,7 @@ impl Target {
             }
             Ok::<_, sqlx::Error>(())
         };
-        made.await.map_err(during("the indexes"))
+        made.await.map_err(during("the indexes and references"))
     }
 
     /// Writes a batch, and how far it got, or neither.
@@ -137,9 +145,9 @@ impl Target {
         written.await.map_err(during(&plan.table))
     }
 
-    /// What rows alone don't bring: indexes, counters go on behind what is there, and the planner knows it.
+    /// What rows alone don't bring: indexes and references, counters go on behind what is there, and the planner knows it.
     pub(super) async fn settle(&mut self, schema: &Schema, plans: &[TablePlan]) -> Result<(), CopyError> {
-        self.index().await?;
+        self.make_again().await?;
         for plan in plans {
             let columns = schema.tables.get(&plan.table).map(|table| &table.columns);
             for column in columns.into_iter().flatten().filter(|column| column.identity) {
@@ -188,7 +196,7 @@ impl Target {
 }
 
 /// How many bytes so many fields take; `None` if they aren't all there.
-pub(super) fn row_length(fields: &[u8], count: usize) -> Option<usize> {
+fn row_length(fields: &[u8], count: usize) -> Option<usize> {
     let mut rest = fields;
     for _ in 0..count {
         next_field(&mut rest)?;

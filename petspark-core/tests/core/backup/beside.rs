@@ -49,9 +49,9 @@ on_both! {
         fs::write(lab.folder().join(stray.to_string()), "hello").unwrap();
         let made = lab.create().await;
         assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(!checked.is_invalid() && !checked.is_stale() && !checked.is_incomplete(), "{checked:#?}");
-        let all = lab.backups.check(&operator(), None, true, &[]).await.unwrap();
+        let all = lab.backups.check(&operator(), None, true, &[], false).await.unwrap();
         assert_eq!((is_valid(&all, stray), is_valid(&all, made.id)), (Some(false), Some(true)), "{all:#?}");
         assert!(all.is_invalid());
         let listed = lab.backups.list(&operator(), false).await.unwrap();
@@ -64,7 +64,7 @@ on_both! {
         // What nobody can read and is the newest is no good.
         let newest = BackupId::new();
         fs::write(lab.folder().join(newest.to_string()), "hello").unwrap();
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(checked.is_invalid() && is_valid(&checked, newest) == Some(false), "{checked:#?}");
     }
 
@@ -75,7 +75,7 @@ on_both! {
         let mut bucket = TestS3::start().await.settings();
         bucket.endpoint_url = Some(petspark_core::config::Value::parse(&format!("http://{nobody}")).unwrap());
         let away = lab.another(|settings| settings.backup.bucket = Some(bucket.clone()));
-        let checked = away.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = away.check(&operator(), None, false, &[], false).await.unwrap();
         assert_eq!(find(&checked, "backup.offsite").status, Status::Error, "{checked:#?}");
         assert_eq!(find(&checked, "backup.valid").status, Status::Pass, "{checked:#?}");
         // It may have been proven there.
@@ -86,7 +86,7 @@ on_both! {
             let up = figures.lines().find(|line| line.starts_with("petspark_backup_target_up") && line.contains(target));
             assert!(format!("{}\n", up.unwrap()).ends_with(&of(target, value)), "{figures}");
         }
-        let there = away.check_bucket(&operator(), None, false, &[]).await.unwrap();
+        let there = away.check(&operator(), None, false, &[], true).await.unwrap();
         assert!(there.is_incomplete() && !there.is_invalid() && !there.is_stale(), "{there:#?}");
     }
 
@@ -94,7 +94,7 @@ on_both! {
         let lab = lab(app).await;
         let (first, second, third) = (lab.create().await.id, lab.create().await.id, lab.create().await.id);
         let checked = while_reading(&lab, move |folder| prune(folder, second));
-        let checked = checked.check(&operator(), None, true, &[]).await.unwrap();
+        let checked = checked.check(&operator(), None, true, &[], false).await.unwrap();
         let found = [first, second, third].map(|id| is_valid(&checked, id));
         assert_eq!(found, [Some(true), None, Some(true)], "{checked:#?}");
         assert!(!checked.is_invalid());
@@ -102,7 +102,7 @@ on_both! {
         let checked = while_reading(&lab, move |folder| {
             fs::rename(folder.join(third.to_string()), folder.join(".partial-x")).unwrap();
         });
-        let checked = checked.check(&operator(), None, true, &[]).await.unwrap();
+        let checked = checked.check(&operator(), None, true, &[], false).await.unwrap();
         assert_eq!(is_valid(&checked, third), Some(false), "{checked:#?}");
     }
 
@@ -112,7 +112,7 @@ on_both! {
         let checked = while_reading(&lab, move |folder| {
             fs::remove_file(folder.join(id.to_string()).join("media.zst")).unwrap();
         });
-        let checked = checked.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = checked.check(&operator(), None, false, &[], false).await.unwrap();
         let found = find(&checked, "backup.valid");
         assert!(found.status == Status::Fail && found.observed.contains("media.zst is missing"), "{checked:#?}");
     }
@@ -132,7 +132,7 @@ on_both! {
 async fn a_folder_of_backups_that_is_none_is_told_with_what_else_is_known() {
     let lab = lab(TestApp::open(Engine::Sqlite).await).await;
     fs::write(lab.folder(), "hello").unwrap();
-    let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+    let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
     assert_eq!(find(&checked, "backup.fresh").status, Status::Error, "{checked:#?}");
     assert_eq!(find(&checked, "backup.configured").status, Status::Fail, "{checked:#?}");
     let figures = lab.backups.metrics(&operator(), false, Some(&checked)).await.unwrap();

@@ -21,16 +21,16 @@ on_both! {
             let refused = lab.backups.verify(&operator(), None, false, &keys, false).await.unwrap_err();
             assert_eq!(refused.code(), code, "{refused}");
         }
-        let wrong = lab.backups.check(&operator(), None, false, &[other]).await.unwrap();
+        let wrong = lab.backups.check(&operator(), None, false, &[other], false).await.unwrap();
         assert!(wrong.is_invalid() && bad(&wrong).iter().any(|finding| {
             finding.id == "backup.keys" && finding.observed.starts_with("E_KEY")
         }), "{wrong:#?}");
-        let without = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let without = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         let keys = without.findings.iter().find(|finding| finding.id == "backup.keys").unwrap();
         assert_eq!((keys.status, &*keys.expected), (Status::Skip, "no_identity"));
         let drill = lab.backups.verify(&operator(), None, false, std::slice::from_ref(&ours), false).await.unwrap();
         assert!(drill.ok, "{drill:?}");
-        let checked = lab.backups.check(&operator(), None, false, &[ours]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[ours], false).await.unwrap();
         assert!(bad(&checked).is_empty(), "{checked:#?}");
     }
 }

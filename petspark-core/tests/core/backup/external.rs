@@ -24,7 +24,7 @@ fn with(lab: &Lab, tool: ExternalTool, script: &str) -> Backups {
 }
 
 async fn check(backups: &Backups, all: bool) -> Checked {
-    backups.check(&operator(), None, all, &[]).await.unwrap()
+    backups.check(&operator(), None, all, &[], false).await.unwrap()
 }
 
 fn status(checked: &Checked, id: &str) -> Status {

@@ -37,7 +37,7 @@ pub(super) fn rot(file: &Path) {
 }
 
 pub(super) async fn media(lab: &Lab, keys: &[IdentityKey]) -> Finding {
-    let checked = lab.backups.check(&operator(), None, false, keys).await.unwrap();
+    let checked = lab.backups.check(&operator(), None, false, keys, false).await.unwrap();
     checked.findings.into_iter().find(|finding| finding.id == "backup.media").unwrap()
 }
 
@@ -158,7 +158,7 @@ on_both! {
         assert_eq!((made.media.mode, made.media.objects), (BackupMedia::Inventory, 2));
         assert!(made.media.problem.is_some());
         let full = async || {
-            let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+            let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
             let found = checked.findings.iter().find(|finding| finding.id == "backup.media.full").unwrap().status;
             (found, checked.is_invalid())
         };

@@ -46,7 +46,7 @@ async fn prune(backups: &Backups) -> Pruned {
 }
 
 async fn found(lab: &Lab, id: &str) -> Option<Finding> {
-    let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+    let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
     checked.findings.into_iter().find(|finding| finding.id == id)
 }
 
@@ -185,8 +185,8 @@ on_both! {
             bucket.put(&object.key, "rotten".into()).await.unwrap();
         }
         // Not by a drill: one that such a one found to be no good is left for a person.
-        let in_folder = lab.backups.check(&operator(), Some(first.id), false, &[]).await.unwrap();
-        let in_bucket = lab.backups.check_bucket(&operator(), Some(first.id), false, &[]).await.unwrap();
+        let in_folder = lab.backups.check(&operator(), Some(first.id), false, &[], false).await.unwrap();
+        let in_bucket = lab.backups.check(&operator(), Some(first.id), false, &[], true).await.unwrap();
         for checked in [in_folder, in_bucket] {
             assert!(bad(&checked).iter().any(|finding| finding.id == "backup.media"), "{checked:?}");
         }
@@ -261,6 +261,30 @@ on_both! {
         let pruned = prune(&slow).await;
         assert_eq!((pruned.removed, pruned.media_files, lab.ids().await), (0, 0, 2));
         assert!(pruned.backups.iter().all(|kept| kept.keep), "{pruned:?}");
+    }
+
+    async fn what_is_pinned_while_pruning_removes_others_stays_and_pinning_waits_for_a_removal(app: TestApp) {
+        let lab = lab(app).await;
+        let first = lab.create().await;
+        for _ in 0..3 {
+            lab.create().await;
+        }
+        let (folder, pin) = (lab.folder().to_owned(), format!("notes/pins/{}.json", first.id));
+        let slow = lab.backups.clone().watched(move |progress| {
+            if progress.what == "removing, in backups" {
+                // Whoever pins holds this.
+                let lock = fs::File::open(&folder).unwrap().try_lock();
+                assert!(matches!(lock, Err(fs::TryLockError::WouldBlock)), "{lock:?}");
+                fs::create_dir_all(folder.join(&pin).parent().unwrap()).unwrap();
+                fs::write(folder.join(&pin), "{}\n").unwrap();
+            }
+        });
+        let pruned = prune(&slow).await;
+        assert_eq!((pruned.removed, lab.ids().await), (2, 2));
+        let oldest = pruned.backups.last().unwrap();
+        assert!(oldest.id == first.id && oldest.keep && oldest.reason == "pinned", "{pruned:?}");
+        lab.backups.set_pinned(&operator(), first.id, false).await.unwrap();
+        assert_eq!(prune(&lab.backups).await.removed, 1);
     }
 
     async fn what_a_process_left_in_the_bucket_that_died_while_removing_goes_when_it_is_a_day_old(app: TestApp) {

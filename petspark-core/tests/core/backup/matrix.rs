@@ -290,7 +290,7 @@ async fn lab_with_two(app: TestApp) -> (Lab, Manifest, Manifest) {
     let new = lab.create().await;
     let drill = lab.backups.verify(&operator(), None, false, &[], false).await.unwrap();
     assert!(drill.ok, "{drill:?}");
-    let checked = lab.backups.check(&operator(), None, true, &[]).await.unwrap();
+    let checked = lab.backups.check(&operator(), None, true, &[], false).await.unwrap();
     assert_eq!(bad(&checked), Vec::<&petspark_core::backup::Finding>::new());
     assert!(!checked.is_invalid() && !checked.is_stale());
     (lab, old, new)
@@ -304,7 +304,7 @@ on_both! {
         for (what, tamper, id, verdict) in CHECKED {
             let now = lab.clock.now();
             tamper(&lab, &new, &old);
-            let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+            let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
             let found: Vec<_> = bad(&checked).into_iter().map(|finding| finding.id).collect();
             assert!(found.contains(id), "{what}: {:#?}", checked.findings);
             match verdict {
@@ -319,7 +319,7 @@ on_both! {
                 lab.backups = lab.another(|_| {});
             }
         }
-        let checked = lab.backups.check(&operator(), None, true, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, true, &[], false).await.unwrap();
         assert!(bad(&checked).is_empty(), "{checked:#?}");
     }
 
@@ -331,7 +331,7 @@ on_both! {
             tamper(&lab, &new, &old);
             let drill = lab.backups.verify(&operator(), None, false, &[], false).await.unwrap();
             assert!(!drill.ok && drill.phase.as_deref() == Some(phase), "{what}: {drill:?}");
-            let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+            let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
             assert!(bad(&checked).iter().any(|finding| finding.id == "backup.drill"), "{what}");
             fs::remove_dir_all(lab.folder()).unwrap();
             copy_folder(&pristine, lab.folder());
@@ -352,7 +352,7 @@ on_both! {
                 Some(bytes) => store.put(&key, bytes.into()).await.unwrap(),
                 None => store.delete(&key).await.unwrap(),
             }
-            let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+            let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
             assert_eq!(media(&checked), Status::Fail, "{what}: {checked:#?}");
             assert!(checked.is_invalid(), "{what}");
         }
@@ -361,7 +361,7 @@ on_both! {
         store.put(&key, vec![0; 1000].into()).await.unwrap();
         let stray = lab.object(7).parse().unwrap();
         store.put(&stray, vec![7; 7].into()).await.unwrap();
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert_eq!(media(&checked), Status::Warn, "an object that belongs to nothing: {checked:#?}");
         assert!(!checked.is_invalid());
     }
@@ -369,11 +369,11 @@ on_both! {
     async fn production_wants_backups_encrypted_and_for_whom_it_says(app: TestApp) {
         let (lab, ..) = lab_with_two(app).await;
         let production = lab.another(|settings| settings.environment = Environment::Production);
-        let checked = production.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = production.check(&operator(), None, false, &[], false).await.unwrap();
         let found: Vec<_> = bad(&checked).into_iter().map(|finding| finding.id).collect();
         assert!(found.contains(&"backup.encrypted") && found.contains(&"backup.schema"), "{checked:#?}");
         let changed = lab.another(|settings| settings.backup.recipients = vec![IdentityKey::generate().public()]);
-        let checked = changed.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = changed.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(bad(&checked).iter().any(|finding| finding.id == "backup.encrypted"));
     }
 
@@ -389,11 +389,11 @@ on_both! {
         lab.clock.advance(Duration::from_secs(60));
         let made = other.create(&operator(), &NewBackup::default()).await.unwrap();
         assert_eq!(made.keys_required.len(), 1);
-        let checked = other.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = other.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(bad(&checked).iter().any(|finding| finding.id == "backup.keys"), "{checked:#?}");
         let drill = other.verify(&operator(), None, false, &[], false).await.unwrap();
         assert_eq!((drill.ok, drill.phase.as_deref()), (false, Some("secrets")), "{drill:?}");
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(!bad(&checked).iter().any(|finding| finding.id == "backup.keys"), "{checked:#?}");
         assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
     }

@@ -21,7 +21,7 @@ on_both! {
         assert_eq!(listed[0].manifest.as_ref(), Some(&first));
         assert!(listed[0].proven_at.is_some());
         let second = lab.create().await;
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         let offsite = checked.findings.iter().find(|finding| finding.id == "backup.offsite").unwrap();
         assert_eq!(offsite.status, Status::Pass, "{checked:#?}");
         // In the folder nothing was proven, so the older one goes; in the bucket it was, and stays.

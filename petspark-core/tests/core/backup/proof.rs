@@ -47,7 +47,7 @@ on_both! {
         make_wrong(&lab, &new);
         let drill = lab.backups.verify(&operator(), None, false, &[], false).await.unwrap();
         assert_eq!(drill.phase.as_deref(), Some("contents"), "{drill:?}");
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         let verdict = checked.findings.iter().find(|it| (it.id, it.status) == ("backup.valid", Status::Fail)).unwrap();
         assert!(checked.is_invalid() && verdict.backup == Some(new.id), "{checked:#?}");
         assert!(verdict.observed.contains("contents") && verdict.observed.contains("favorites"), "{verdict:?}");
@@ -62,7 +62,7 @@ on_both! {
         // Its files alone are what was written, and a drill is tried again.
         fs::write(lab.file(&new, "manifest.json"), whole).unwrap();
         assert!(lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(bad(&checked).is_empty(), "{checked:#?}");
     }
 
@@ -85,7 +85,7 @@ on_both! {
         lab.store().put(&lab.object(0).parse().unwrap(), vec![0; 1000].into()).await.unwrap();
         let listed = lab.backups.list(&operator(), false).await.unwrap();
         assert!(proven_at.is_some() && listed[0].proven_at == proven_at && listed[0].problem.is_none(), "{listed:?}");
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(!checked.is_invalid() && find(&checked, "backup.drill").status == Status::Pass, "{checked:#?}");
     }
 
@@ -93,7 +93,7 @@ on_both! {
         let (lab, _s3, bucket) = with_bucket(app).await;
         let made = lab.create().await;
         assert!(lab.backups.verify(&operator(), None, true, &[], false).await.unwrap().ok);
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         let proof = find(&checked, "backup.drill");
         assert_eq!((proof.status, proof.target), (Status::Pass, "bucket"), "{checked:#?}");
         lab.clock.advance(Duration::from_secs(60));
@@ -101,7 +101,7 @@ on_both! {
         let manifest = fs::read(lab.file(&made, "manifest.json")).unwrap();
         bucket.put(&format!("{}/manifest.json", made.id).parse().unwrap(), manifest.into()).await.unwrap();
         assert!(!lab.backups.verify(&operator(), None, true, &[], false).await.unwrap().ok);
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(checked.is_invalid() && find(&checked, "backup.fresh").status == Status::Fail, "{checked:#?}");
     }
 
@@ -109,7 +109,7 @@ on_both! {
         let (lab, s3, bucket) = with_bucket(app).await;
         let made = lab.create().await;
         assert!(lab.backups.verify(&operator(), None, true, &[], false).await.unwrap().ok);
-        let checked = lab.backups.check_bucket(&operator(), None, true, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, true, &[], true).await.unwrap();
         assert!(bad(&checked).is_empty(), "{checked:#?}");
         assert!(checked.findings.iter().all(|finding| finding.target == "bucket"), "{checked:#?}");
         let name = format!("{}/{}", made.id, made.database_file().unwrap().path);
@@ -120,16 +120,16 @@ on_both! {
                 "gone" => bucket.delete(&name.parse().unwrap()).await.unwrap(),
                 _ => bucket.put(&name.parse().unwrap(), whole[..100].to_vec().into()).await.unwrap(),
             }
-            let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+            let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
             let offsite = find(&checked, "backup.offsite");
             assert_eq!(offsite.status, Status::Warn, "{what}: {checked:#?}");
             assert!(offsite.observed.contains(&made.database_file().unwrap().path), "{what}: {offsite:?}");
-            let checked = lab.backups.check_bucket(&operator(), None, false, &[]).await.unwrap();
+            let checked = lab.backups.check(&operator(), None, false, &[], true).await.unwrap();
             assert!(checked.is_invalid(), "{what}: {checked:#?}");
         }
         // That the copy is no good says nothing of the other.
         assert!(!lab.backups.verify(&operator(), None, true, &[], false).await.unwrap().ok);
-        let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(!checked.is_invalid() && find(&checked, "backup.fresh").status == Status::Pass, "{checked:#?}");
     }
 
@@ -141,12 +141,12 @@ on_both! {
         let other = lab.another(|settings| {
             (settings.data_dir, settings.auth.jwt_secret, settings.auth.encryption_key) = (folder.clone(), None, None);
         });
-        let checked = other.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = other.check(&operator(), None, false, &[], false).await.unwrap();
         assert_eq!(find(&checked, "backup.keys").status, Status::Fail, "{checked:#?}");
         assert!(!folder.exists(), "looking changes nothing");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("jwt-secret"), "short").unwrap();
-        let checked = other.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = other.check(&operator(), None, false, &[], false).await.unwrap();
         let keys = find(&checked, "backup.keys");
         assert!(keys.status == Status::Error && keys.observed.contains("jwt-secret"), "{checked:#?}");
         assert!(!checked.is_invalid());
@@ -175,7 +175,7 @@ async fn a_changed_file_is_no_reason_to_forget_which_backup_was_proven_before() 
     let new = lab.create().await;
     tamper(&lab.database_file(&new), |bytes| bytes[99] ^= 1);
     assert!(!lab.backups.verify(&operator(), None, false, &[], false).await.unwrap().ok);
-    let checked = lab.backups.check(&operator(), None, false, &[]).await.unwrap();
+    let checked = lab.backups.check(&operator(), None, false, &[], false).await.unwrap();
     let proof = find(&checked, "backup.drill");
     assert_eq!((proof.status, proof.backup), (Status::Pass, Some(old.id)), "{checked:#?}");
 }

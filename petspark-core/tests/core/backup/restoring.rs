@@ -179,7 +179,7 @@ on_both! {
         assert_eq!(manifest.migrations.version, 21);
         let drill = backups.verify(&operator(), None, false, &[], false).await.unwrap();
         assert!(drill.ok, "{drill:?}");
-        let checked = backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = backups.check(&operator(), None, false, &[], false).await.unwrap();
         assert!(!checked.is_invalid(), "{checked:#?}");
         // Migrated, and back again.
         database.migrations().run(app.clock.now(), Duration::from_secs(60)).await.unwrap();
@@ -300,7 +300,7 @@ async fn who_does_not_own_the_folder_is_told_so_before_anything_is_written() {
         let refused = backups.create(&operator(), &NewBackup::default()).await.unwrap_err();
         assert_eq!(refused.code(), "BACKUP_NOT_OWNER", "{refused}");
         assert_eq!(backups.prune(&operator(), false, None).await.unwrap_err().code(), "BACKUP_NOT_OWNER");
-        let checked = backups.check(&operator(), None, false, &[]).await.unwrap();
+        let checked = backups.check(&operator(), None, false, &[], false).await.unwrap();
         let finding = checked.findings.iter().find(|finding| finding.id == "backup.configured").unwrap();
         assert_eq!(finding.status, petspark_core::backup::Status::Fail, "{finding:?}");
     }
