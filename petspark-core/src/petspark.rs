@@ -8,9 +8,9 @@ use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
 use crate::backup::{Backups, MakeBackup, RunDrill};
 use crate::billing::{self, Billing, Entitled, Limits};
 use crate::clock::Clock;
-use crate::config::{DatabaseUrl, Settings};
+use crate::config::{DatabaseUrl, Environment, Settings};
 use crate::dashboard::{Dashboard, Fold};
-use crate::database::{Database, MigrationError, OpenError};
+use crate::database::{Database, Migration, MigrationError, OpenError, Run};
 use crate::error::{Failure, Fault, Kind};
 use crate::idempotency;
 use crate::jobs::{Jobs, RemoveDead};
@@ -47,8 +47,9 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Migrate {
-    /// Apply them to an embedded SQLite file, and refuse to open a PostgreSQL that lacks some:
-    /// there, when to migrate is the operator's decision.
+    /// Apply them to an embedded SQLite file that is new, and in development to any. Refuse to open
+    /// one with data that lacks some in production, and a PostgreSQL anywhere: there, when to
+    /// migrate and what to go back to is the operator's decision.
     #[default]
     EmbeddedOnly,
     /// Apply them.
@@ -114,8 +115,22 @@ impl Failure for StartError {
 /// How long a starting process waits for another one that is migrating.
 const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A file is the only copy of what is in it: in production nothing but a new one is migrated unasked.
+async fn migrate_embedded(database: &Database, settings: &Settings, clock: &Clock) -> Result<(), MigrationError> {
+    let run = Run { only_new: settings.environment == Environment::Production, ..Run::default() };
+    let applied = database.migrations().run_as(&run, clock.now(), MIGRATION_PATIENCE).await?;
+    if !applied.is_empty() && applied.len() < Migration::all().len() {
+        tracing::info!(
+            count = applied.len(),
+            "migrated without being asked, because this is development; production wants `migrate run --backup-first`"
+        );
+    }
+    Ok(())
+}
+
 impl PetSpark {
-    /// Opens what `settings` describe; an embedded database is made and migrated.
+    /// Opens what `settings` describe; an embedded database is made, and [`Migrate::EmbeddedOnly`]
+    /// says when one that is there is migrated.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -136,9 +151,7 @@ impl PetSpark {
         let embedded = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
         match migrate {
             Migrate::Always => drop(database.migrations().run(clock.now(), MIGRATION_PATIENCE).await?),
-            Migrate::EmbeddedOnly if embedded => {
-                drop(database.migrations().run(clock.now(), MIGRATION_PATIENCE).await?);
-            }
+            Migrate::EmbeddedOnly if embedded => migrate_embedded(&database, &settings, &clock).await?,
             Migrate::EmbeddedOnly => database.migrations().require_current().await?,
             Migrate::Never => {}
         }

@@ -46,12 +46,9 @@ impl Plugin for Serve {
                     .value_parser(value_parser!(u16))
                     .help("Port to listen on, instead of PORT; 0 picks a free one"),
             )
-            .arg(
-                Arg::new("migrate")
-                    .long("migrate")
-                    .action(ArgAction::SetTrue)
-                    .help("Apply pending migrations first, on PostgreSQL too"),
-            )
+            .arg(Arg::new("migrate").long("migrate").action(ArgAction::SetTrue).help(
+                "Apply pending migrations first; without it only a new SQLite file gets them, and in development any",
+            ))
     }
 
     fn runs_to_its_end(&self, _: &ArgMatches) -> Option<&'static str> {

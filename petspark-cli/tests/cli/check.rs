@@ -10,7 +10,8 @@ fn status<'a>(results: &'a serde_json::Value, id: &str) -> &'a str {
 
 const STRONG: &str = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
 
-fn in_production(place: Place) -> Place {
+/// With what production wants to be set.
+pub(crate) fn in_production(place: Place) -> Place {
     place.with("PETSPARK_ENV", "production").with("JWT_SECRET", STRONG)
 }
 

@@ -4,6 +4,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
 
+use crate::check::in_production;
 use crate::support::{Place, exit_code, on_both, signal, wait_for};
 
 /// Starts a server on a free port, and waits for the line that says where.
@@ -98,6 +99,39 @@ fn wrong_settings_are_3_before_anything_is_made() {
 #[test]
 fn a_postgresql_without_migrations_is_refused() {
     Place::postgres().run("serve --port 0").expect(5).says("--migrate");
+}
+
+#[test]
+fn production_migrates_a_new_file_unasked_and_one_with_data_only_when_told() {
+    let new = in_production(Place::sqlite());
+    let (child, _) = start(&new, "");
+    signal(&child, Signal::TERM);
+    ends_with(child, 0);
+    new.ok("migrate status");
+    let older = in_production(Place::sqlite());
+    older.ok("migrate run --to 24");
+    let refused = older.run("serve --port 0").expect(5).says("1 migration is pending");
+    refused.says("`petspark-cli migrate run --backup-first`").says("--migrate");
+    older.run("migrate status").expect(5);
+    let (child, _) = start(&older, "--migrate");
+    signal(&child, Signal::TERM);
+    ends_with(child, 0);
+    older.ok("migrate status");
+}
+
+#[test]
+fn development_migrates_a_file_with_data_and_says_so() {
+    let place = Place::sqlite();
+    for (pending, says) in [(true, true), (false, false)] {
+        if pending {
+            place.ok("migrate run --to 24");
+        }
+        let (child, _) = start(&place, "");
+        signal(&child, Signal::TERM);
+        let log = ends_with(child, 0);
+        assert_eq!(log.contains("because this is development"), says, "{log}");
+        place.ok("migrate status");
+    }
 }
 
 #[test]

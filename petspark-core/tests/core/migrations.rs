@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use petspark_core::config::{DatabaseUrl, Environment};
 use petspark_core::database::{Database, Migration, MigrationError, Run, State};
 use petspark_core::testing::{Engine, settings};
-use petspark_core::{Clock, Migrate, PetSpark, StartError};
+use petspark_core::{Clock, Migrate, PetSpark, Secret, StartError};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -49,6 +50,29 @@ async fn a_postgresql_that_lacks_migrations_is_not_opened_unless_told_to_migrate
     assert!(states(petspark.database()).await.iter().all(|state| *state == State::Pending));
     PetSpark::open_with(settings.clone(), Migrate::Always, Clock::system()).await.unwrap();
     PetSpark::open(settings).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn production_migrates_a_new_file_unasked_also_for_ten_at_once_and_never_one_with_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Engine::Sqlite, &folder).await;
+    settings.environment = Environment::Production;
+    settings.auth.jwt_secret = Some(Secret::new("4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2"));
+    for opened in join_all((0..10).map(|_| PetSpark::open(settings.clone()))).await {
+        opened.unwrap().close().await;
+    }
+    let older = tempfile::tempdir().unwrap();
+    settings.database.url = DatabaseUrl::Sqlite(older.path().join("petspark.db"));
+    let database = Database::open(&settings.database).await.unwrap();
+    let run = Run { to: Some(3), ..Run::default() };
+    database.migrations().run_as(&run, Clock::system().now(), PATIENCE).await.unwrap();
+    let refused = PetSpark::open(settings.clone()).await.err().unwrap();
+    assert!(matches!(refused, StartError::Migration(MigrationError::Pending { count: 4.. })), "{refused}");
+    assert!(refused.to_string().contains("migrate run --backup-first"), "{refused}");
+    assert_eq!(states(&database).await[3], State::Pending);
+    settings.environment = Environment::Development;
+    PetSpark::open(settings).await.unwrap();
+    assert!(states(&database).await.iter().all(|state| *state == State::Applied));
 }
 
 async fn a_changed_and_an_unknown_migration_are_told(engine: Engine) {

@@ -150,7 +150,7 @@ async fn migrations(cx: &Context) -> Verdict {
     match current {
         Ok(()) => Verdict::Pass(format!("up to {newest}")),
         Err(MigrationError::Pending { count }) => {
-            fail(format!("{count} pending"), expected, "`migrate run` applies them.")
+            fail(format!("{count} pending"), expected, "`migrate run --backup-first` applies them.")
         }
         Err(error @ MigrationError::Modified { .. }) => {
             fail(error.to_string(), expected, "Use the build that applied it, or find out who changed it.")

@@ -49,6 +49,7 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
     let run = Run {
         to: args.get_one::<i64>("to").copied(),
         out_of_order: args.get_flag("allow-out-of-order"),
+        only_new: false,
         by: Some(cx.caller()),
         reason: args.get_one::<String>("reason").cloned(),
     };

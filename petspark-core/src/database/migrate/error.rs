@@ -62,7 +62,7 @@ pub enum MigrationError {
     #[error("this database holds an unfinished copy of another one; let `petspark-cli migrate copy` come to its end")]
     HalfCopied,
     /// The server found migrations to apply, and may not apply them by itself.
-    #[error("{count} migrations are pending; run `petspark-cli migrate run`, or start with --migrate")]
+    #[error("{}; run `petspark-cli migrate run --backup-first`, or start with --migrate", pending(*.count))]
     Pending {
         /// How many.
         count: usize,
@@ -129,6 +129,10 @@ fn before(applied: &[&str]) -> String {
         [] => "nothing was applied".to_owned(),
         applied => format!("what came before it was applied: {}", applied.join(", ")),
     }
+}
+
+fn pending(count: usize) -> String {
+    if count == 1 { "1 migration is pending".to_owned() } else { format!("{count} migrations are pending") }
 }
 
 fn listed(differences: &[Difference]) -> String {

@@ -56,6 +56,8 @@ pub struct Run {
     pub to: Option<i64>,
     /// Also what is older than something that was applied already.
     pub out_of_order: bool,
+    /// Nothing, if something was applied before: see [`MigrationError::Pending`].
+    pub only_new: bool,
     /// Who asks, for the audit log; the system itself writes nothing down.
     pub by: Option<Caller>,
     /// Why, in their words.
@@ -182,6 +184,7 @@ impl<'a> Migrations<'a> {
     pub(crate) async fn has(&self, version: i64) -> Result<bool, Fault> {
         Ok(history::read(self.0).await?.iter().any(|row| row.version == version))
     }
+
     /// What [`Migrations::run_as`] would apply, in its order.
     ///
     /// # Errors
@@ -203,6 +206,9 @@ impl<'a> Migrations<'a> {
                 State::Unknown => MigrationError::Newer { newest: newest_name },
                 _ => MigrationError::OutOfOrder { name: step.name.to_owned(), newest: newest_name },
             });
+        }
+        if run.only_new && !pending.is_empty() && newest(&states).is_some() {
+            return Err(MigrationError::Pending { count: pending.len() });
         }
         Ok(pending)
     }
