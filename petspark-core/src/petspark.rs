@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{Audit, Retain};
-use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
+use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks, is_damaged};
 use crate::backup::{Backups, MakeBackup, RunDrill};
 use crate::billing::{self, Billing, Entitled, Limits};
 use crate::clock::Clock;
@@ -71,6 +71,9 @@ pub enum StartError {
     /// The secret that signs tokens is missing or weak, and this is production.
     #[error("JWT_SECRET {0}")]
     SigningSecret(String),
+    /// The file that keeps this secret is damaged.
+    #[error("can't prepare the signing key: {0}")]
+    DamagedSecret(String),
     /// The signing key can't be read or made, or doesn't work.
     #[error("can't prepare the signing key: {}", .0.chain())]
     Auth(Fault),
@@ -93,9 +96,12 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
-                Kind::Invalid
-            }
+            Self::SigningSecret(_)
+            | Self::DamagedSecret(_)
+            | Self::Mail(_)
+            | Self::Objects(_)
+            | Self::Billing(_)
+            | Self::Backups(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -104,9 +110,12 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
-                "CONFIG_INVALID"
-            }
+            Self::SigningSecret(_)
+            | Self::DamagedSecret(_)
+            | Self::Mail(_)
+            | Self::Objects(_)
+            | Self::Billing(_)
+            | Self::Backups(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -159,8 +168,9 @@ impl PetSpark {
     }
 
     fn over(settings: Settings, database: Database, clock: Clock) -> Result<Self, StartError> {
-        let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
-            .map_err(StartError::Auth)?;
+        let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir).map_err(
+            |fault| if is_damaged(&fault) { StartError::DamagedSecret(fault.chain()) } else { StartError::Auth(fault) },
+        )?;
         let people = People::open(database.clone(), clock.clone(), auth.clone(), settings.people.clone());
         let free = Limits {
             photos_per_pet: settings.media.max_photos,

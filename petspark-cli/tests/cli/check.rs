@@ -90,7 +90,7 @@ fn checks_are_listed_and_chosen_by_id() {
     let listed = place.ok("check --list --json").json();
     assert_eq!(listed["checks"][0]["id"], "config.complete");
     assert_eq!(place.ok("doctor --list --json").json(), listed);
-    assert_eq!(place.ok("check --list --only db.* --json").json()["checks"].as_array().unwrap().len(), 5);
+    assert_eq!(place.ok("check --list --only db.* --json").json()["checks"].as_array().unwrap().len(), 6);
     for line in ["check --only nonsense", "check --skip db", "check --require x.*"] {
         place.run(line).expect(2).says("there is no check");
     }

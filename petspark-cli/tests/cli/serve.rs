@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 use rustix::process::Signal;
 
 use crate::check::in_production;
+use crate::migrate::{apply_future, newest};
 use crate::support::{Place, exit_code, on_both, signal, wait_for};
 
 /// Starts a server on a free port, and waits for the line that says where.
@@ -33,6 +34,26 @@ fn ends_with(mut child: Child, code: i32) -> String {
 }
 
 on_both! {
+    fn servers_of_before_go_on_beside_a_newer_release_as_long_as_the_schema_lets_them(place) {
+        // Each is asked once: an answer is held for a second.
+        let servers = [start(&place, "--migrate"), start(&place, "")];
+        apply_future(&place, 98, newest());
+        assert!(get(&servers[0].1, "/readyz").starts_with("HTTP/1.1 200"));
+        let (gone_back_to, _) = start(&place, "");
+        signal(&gone_back_to, Signal::TERM);
+        let log = ends_with(gone_back_to, 0);
+        assert!(log.contains("WARN") && log.contains("0098_future"), "{log}");
+        apply_future(&place, 99, 99);
+        assert!(get(&servers[1].1, "/readyz").starts_with("HTTP/1.1 503"));
+        for options in ["", "--migrate"] {
+            place.run(&format!("serve --port 0 {options}")).expect(5).says("newer release").says("0099_future");
+        }
+        for (child, _) in servers {
+            signal(&child, Signal::TERM);
+            ends_with(child, 0);
+        }
+    }
+
     fn it_serves_says_where_and_ends_in_good_order(place) {
         for stop in [Signal::TERM, Signal::INT] {
             let (child, address) = start(&place, "--migrate");
@@ -132,6 +153,17 @@ fn development_migrates_a_file_with_data_and_says_so() {
         assert_eq!(log.contains("because this is development"), says, "{log}");
         place.ok("migrate status");
     }
+}
+
+#[test]
+fn a_damaged_secret_is_3_and_is_left_as_it_is() {
+    let place = Place::sqlite();
+    place.ok("migrate run");
+    let secret = place.write("petspark-data/jwt-secret", "short");
+    for line in ["serve --port 0", "user list"] {
+        place.run(line).expect(3).says("jwt-secret").says("put back what it was");
+    }
+    assert_eq!(std::fs::read_to_string(secret).unwrap(), "short");
 }
 
 #[test]

@@ -36,6 +36,7 @@ impl Migrations<'_> {
         now: Timestamp,
         patience: Duration,
     ) -> Result<Vec<MigrationState>, MigrationError> {
+        self.require_visible().await?;
         let lock = Lock::take(self.0, now, patience).await?;
         let result = self.run_locked(run, now).await;
         lock.release().await;
@@ -116,7 +117,7 @@ impl Migrations<'_> {
             raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'").execute(&mut **tx).await?;
         }
         on!(&mut tx, connection => { raw_sql(step.sql(self.0).into_sql_str()).execute(connection).await?; });
-        history::record(&mut tx, step.version, step.name, &step.checksum(self.0), now, started.elapsed()).await?;
+        history::record(&mut tx, step, &step.checksum(self.0), now, started.elapsed()).await?;
         tx.commit().await?;
         tracing::info!(migration = step.name, took_ms = started.elapsed().as_millis(), "migration applied");
         Ok(())

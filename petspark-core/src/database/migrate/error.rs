@@ -43,6 +43,17 @@ pub enum MigrationError {
         /// The newest that was applied.
         newest: String,
     },
+    /// A newer release was here, and left a schema that this build can't work with.
+    #[error(
+        "this database was migrated by a newer release, and a build that lacks migration {needed}, as this one does, can't work with it any more: use a release that has it, or go back to the backup from before by `backup restore`"
+    )]
+    TooOld {
+        /// What a build has to have, at least.
+        needed: String,
+    },
+    /// The role doesn't see the schema, or may not read the history.
+    #[error("{0}; grant it that, or connect as the role that owns the tables")]
+    NotAllowed(String),
     /// The schema is not what the migrations of this build make.
     #[error("the schema is not what the migrations make: {}", listed(.0))]
     Differs(Vec<Difference>),
@@ -94,9 +105,12 @@ impl Failure for MigrationError {
             | Self::OutOfOrder { .. }
             | Self::HalfRestored(_)
             | Self::Newer { .. }
+            | Self::TooOld { .. }
             | Self::HalfCopied
             | Self::Differs(_) => Kind::Conflict,
             Self::NoSuchVersion(_) => Kind::NotFound,
+            // As of a connection that is refused.
+            Self::NotAllowed(_) => Kind::Unavailable,
             Self::Failed { kind, .. } => *kind,
             Self::Fault(fault) => fault.kind(),
         }
@@ -112,7 +126,8 @@ impl Failure for MigrationError {
             Self::Failed { .. } => "MIGRATION_FAILED",
             Self::Pooled => "MIGRATION_POOLED",
             Self::OutOfOrder { .. } => "MIGRATION_OUT_OF_ORDER",
-            Self::Newer { .. } => "MIGRATION_NEWER",
+            Self::Newer { .. } | Self::TooOld { .. } => "MIGRATION_NEWER",
+            Self::NotAllowed(_) => "DATABASE_NOT_ALLOWED",
             Self::Differs(_) => "SCHEMA_DIFFERS",
             Self::NoSuchVersion(_) => "MIGRATION_UNKNOWN",
             Self::Fault(fault) => fault.code(),
