@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{Audit, Retain};
-use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks};
+use crate::auth::{Auth, ExpiredTokens, PurgeThrottles, RequestedLinks, is_damaged};
 use crate::backup::{Backups, MakeBackup, RunDrill};
 use crate::billing::{self, Billing, Entitled, Limits};
 use crate::clock::Clock;
-use crate::config::{DatabaseUrl, Settings};
+use crate::config::{DatabaseUrl, Environment, Settings};
 use crate::dashboard::{Dashboard, Fold};
-use crate::database::{Database, MigrationError, OpenError};
+use crate::database::{Database, Migration, MigrationError, OpenError, Run};
 use crate::error::{Failure, Fault, Kind};
 use crate::idempotency;
 use crate::jobs::{Jobs, RemoveDead};
@@ -47,8 +47,9 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Migrate {
-    /// Apply them to an embedded SQLite file, and refuse to open a PostgreSQL that lacks some:
-    /// there, when to migrate is the operator's decision.
+    /// Apply them to an embedded SQLite file that is new, and in development to any. Refuse to open
+    /// one with data that lacks some in production, and a PostgreSQL anywhere: there, when to
+    /// migrate and what to go back to is the operator's decision.
     #[default]
     EmbeddedOnly,
     /// Apply them.
@@ -70,6 +71,9 @@ pub enum StartError {
     /// The secret that signs tokens is missing or weak, and this is production.
     #[error("JWT_SECRET {0}")]
     SigningSecret(String),
+    /// The file that keeps this secret is damaged.
+    #[error("can't prepare the signing key: {0}")]
+    DamagedSecret(String),
     /// The signing key can't be read or made, or doesn't work.
     #[error("can't prepare the signing key: {}", .0.chain())]
     Auth(Fault),
@@ -92,9 +96,12 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.kind(),
             Self::Migration(error) => error.kind(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
-                Kind::Invalid
-            }
+            Self::SigningSecret(_)
+            | Self::DamagedSecret(_)
+            | Self::Mail(_)
+            | Self::Objects(_)
+            | Self::Billing(_)
+            | Self::Backups(_) => Kind::Invalid,
             Self::Auth(fault) => fault.kind(),
         }
     }
@@ -103,9 +110,12 @@ impl Failure for StartError {
         match self {
             Self::Database(error) => error.code(),
             Self::Migration(error) => error.code(),
-            Self::SigningSecret(_) | Self::Mail(_) | Self::Objects(_) | Self::Billing(_) | Self::Backups(_) => {
-                "CONFIG_INVALID"
-            }
+            Self::SigningSecret(_)
+            | Self::DamagedSecret(_)
+            | Self::Mail(_)
+            | Self::Objects(_)
+            | Self::Billing(_)
+            | Self::Backups(_) => "CONFIG_INVALID",
             Self::Auth(fault) => fault.code(),
         }
     }
@@ -114,8 +124,22 @@ impl Failure for StartError {
 /// How long a starting process waits for another one that is migrating.
 const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A file is the only copy of what is in it: in production nothing but a new one is migrated unasked.
+async fn migrate_embedded(database: &Database, settings: &Settings, clock: &Clock) -> Result<(), MigrationError> {
+    let run = Run { only_new: settings.environment == Environment::Production, ..Run::default() };
+    let applied = database.migrations().run_as(&run, clock.now(), MIGRATION_PATIENCE).await?;
+    if !applied.is_empty() && applied.len() < Migration::all().len() {
+        tracing::info!(
+            count = applied.len(),
+            "migrated without being asked, because this is development; production wants `migrate run --backup-first`"
+        );
+    }
+    Ok(())
+}
+
 impl PetSpark {
-    /// Opens what `settings` describe; an embedded database is made and migrated.
+    /// Opens what `settings` describe; an embedded database is made, and [`Migrate::EmbeddedOnly`]
+    /// says when one that is there is migrated.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -136,9 +160,7 @@ impl PetSpark {
         let embedded = matches!(settings.database.url, DatabaseUrl::Sqlite(_));
         match migrate {
             Migrate::Always => drop(database.migrations().run(clock.now(), MIGRATION_PATIENCE).await?),
-            Migrate::EmbeddedOnly if embedded => {
-                drop(database.migrations().run(clock.now(), MIGRATION_PATIENCE).await?);
-            }
+            Migrate::EmbeddedOnly if embedded => migrate_embedded(&database, &settings, &clock).await?,
             Migrate::EmbeddedOnly => database.migrations().require_current().await?,
             Migrate::Never => {}
         }
@@ -146,8 +168,9 @@ impl PetSpark {
     }
 
     fn over(settings: Settings, database: Database, clock: Clock) -> Result<Self, StartError> {
-        let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir)
-            .map_err(StartError::Auth)?;
+        let auth = Auth::open(database.clone(), clock.clone(), settings.auth.clone(), &settings.data_dir).map_err(
+            |fault| if is_damaged(&fault) { StartError::DamagedSecret(fault.chain()) } else { StartError::Auth(fault) },
+        )?;
         let people = People::open(database.clone(), clock.clone(), auth.clone(), settings.people.clone());
         let free = Limits {
             photos_per_pet: settings.media.max_photos,

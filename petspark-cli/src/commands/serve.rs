@@ -8,12 +8,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::lacking_secrets;
 use petspark_core::config::{Environment, Settings};
-use petspark_core::{Clock, Migrate, PetSpark};
+use petspark_core::{Clock, Migrate, PetSpark, chain};
 use petspark_http::{BuildInfo, Drained, Server};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::commands::migrate::names;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::Format;
@@ -46,12 +47,9 @@ impl Plugin for Serve {
                     .value_parser(value_parser!(u16))
                     .help("Port to listen on, instead of PORT; 0 picks a free one"),
             )
-            .arg(
-                Arg::new("migrate")
-                    .long("migrate")
-                    .action(ArgAction::SetTrue)
-                    .help("Apply pending migrations first, on PostgreSQL too"),
-            )
+            .arg(Arg::new("migrate").long("migrate").action(ArgAction::SetTrue).help(
+                "Apply pending migrations first; without it only a new SQLite file gets them, and in development any",
+            ))
     }
 
     fn runs_to_its_end(&self, _: &ArgMatches) -> Option<&'static str> {
@@ -72,6 +70,7 @@ impl Plugin for Serve {
             };
             cx.tell_opened(&petspark);
             tell_lacking_secrets(&settings.core).await;
+            tell_newer_migrations(&petspark).await;
             serve(cx, &petspark, settings, &mut signals).await
         })
     }
@@ -109,6 +108,18 @@ async fn tell_lacking_secrets(settings: &Settings) {
             "second factors or signing keys are sealed by secrets that aren't set: `check` says more"
         ),
         Err(fault) => tracing::warn!(cause = fault.chain(), "whether a secret is lacking could not be found out"),
+    }
+}
+
+/// A release that was gone back to works with what the newer one left, and is not meant to stay.
+async fn tell_newer_migrations(petspark: &PetSpark) {
+    match petspark.database().migrations().newer().await {
+        Ok(newer) if newer.is_empty() => {}
+        Ok(newer) => tracing::warn!(
+            migrations = names(&newer),
+            "a newer release has migrated this database; this one works with it, as the schema allows"
+        ),
+        Err(error) => tracing::warn!(cause = chain(&error), "whether a newer release was here could not be found out"),
     }
 }
 

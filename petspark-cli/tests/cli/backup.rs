@@ -28,7 +28,7 @@ fn create(place: &Place) -> String {
 }
 
 /// What `--confirm` wants to hear.
-fn name(place: &Place) -> String {
+pub(crate) fn name(place: &Place) -> String {
     match place.database_url() {
         None => "petspark.db".to_owned(),
         Some(url) => url.split('?').next().unwrap().rsplit('/').next().unwrap().to_owned(),

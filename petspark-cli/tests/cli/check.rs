@@ -10,7 +10,8 @@ fn status<'a>(results: &'a serde_json::Value, id: &str) -> &'a str {
 
 const STRONG: &str = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
 
-fn in_production(place: Place) -> Place {
+/// With what production wants to be set.
+pub(crate) fn in_production(place: Place) -> Place {
     place.with("PETSPARK_ENV", "production").with("JWT_SECRET", STRONG)
 }
 
@@ -89,7 +90,7 @@ fn checks_are_listed_and_chosen_by_id() {
     let listed = place.ok("check --list --json").json();
     assert_eq!(listed["checks"][0]["id"], "config.complete");
     assert_eq!(place.ok("doctor --list --json").json(), listed);
-    assert_eq!(place.ok("check --list --only db.* --json").json()["checks"].as_array().unwrap().len(), 5);
+    assert_eq!(place.ok("check --list --only db.* --json").json()["checks"].as_array().unwrap().len(), 6);
     for line in ["check --only nonsense", "check --skip db", "check --require x.*"] {
         place.run(line).expect(2).says("there is no check");
     }

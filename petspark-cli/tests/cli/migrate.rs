@@ -1,6 +1,21 @@
 use std::process::Stdio;
 
+use crate::check::in_production;
 use crate::support::{Place, Ran, block_on, on_both};
+
+/// The number of the newest migration that this build has.
+pub(crate) fn newest() -> i64 {
+    petspark_core::database::Migration::all().last().unwrap().version
+}
+
+/// As if a newer release had applied that, which works with builds that have `oldest_build`.
+pub(crate) fn apply_future(place: &Place, version: i64, oldest_build: i64) {
+    let sql = format!(
+        "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms, oldest_build) \
+         SELECT {version}, '00{version}_future', 'x', applied_at, 0, {oldest_build} FROM petspark_migrations WHERE version = 1"
+    );
+    crate::check::tamper(place, sql.leak());
+}
 
 /// Keeps others from migrating until it is dropped.
 enum Held {
@@ -192,11 +207,7 @@ on_both! {
 
     fn what_a_newer_release_applied_is_told_and_no_reason_to_apply_older_steps_after_it(place) {
         place.ok("migrate run --to 24");
-        crate::check::tamper(
-            &place,
-            "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms) \
-             SELECT 99, '0099_future', 'x', applied_at, 0 FROM petspark_migrations WHERE version = 1",
-        );
+        apply_future(&place, 99, newest());
         place.run("migrate status").expect(5).says("0099_future").says("replace this build by that release");
         for line in ["migrate run", "migrate run --dry-run", "user list"] {
             let ran = place.run(line).expect(5).says("newer release").says("0099_future");
@@ -207,6 +218,33 @@ on_both! {
         place.ok("migrate run --allow-out-of-order");
         place.ok("migrate status").says("A newer release was here").says("What this build needs is there");
         place.ok("user list");
+    }
+
+    fn what_a_newer_release_left_is_a_warning_as_long_as_this_one_can_work_with_it(place) {
+        place.ok("migrate run");
+        let status = |id: &str| place.run(&format!("check --json --only {id}")).json()["checks"][0]["status"].clone();
+        assert_eq!(status("db.migrations.newer"), "pass");
+        apply_future(&place, 98, newest());
+        place.ok("migrate status").says("0098_future").says("it can work with what came after");
+        place.run("check --strict --only db.migrations.newer").expect(11);
+        assert_eq!((status("db.migrations"), status("db.schema")), ("pass".into(), "skip".into()));
+        place.ok("user list");
+        apply_future(&place, 99, 99);
+        place.run("migrate status").expect(5).says("This build can't work with that any more").says("0099_future");
+        for line in ["migrate run", "migrate run --dry-run", "migrate verify", "user list"] {
+            place.run(line).expect(5).says("newer release").says("0099_future");
+        }
+        let place = in_production(place);
+        place.run("check --only db.migrations").expect(10).says("Use that release");
+    }
+
+    fn which_builds_work_with_a_schema_is_in_its_backups(place) {
+        place.ok("migrate run");
+        place.ok("backup create");
+        crate::check::tamper(&place, "UPDATE petspark_migrations SET oldest_build = NULL");
+        place.ok(&format!("backup restore latest --in-place --confirm {} --reason test", crate::backup::name(&place)));
+        // A row that says nothing would be there twice.
+        crate::check::tamper(&place, "INSERT INTO petspark_migrations SELECT * FROM petspark_migrations WHERE oldest_build IS NULL");
     }
 
     fn without_a_good_backup_nothing_is_applied(place) {
@@ -278,6 +316,35 @@ fn a_postgresql_is_never_migrated_by_the_way() {
     for line in ["user create ada@example.org --generate", "seed --users 1"] {
         place.run(line).expect(5).says("run `petspark-cli migrate run`\n");
     }
+}
+
+/// What a role may not look into looks empty to it.
+#[test]
+fn a_role_that_may_not_look_into_the_schema_is_told_so_and_not_that_everything_is_pending() {
+    let owner = Place::postgres();
+    owner.ok("migrate run");
+    let url = owner.database_url().unwrap().to_owned();
+    let (address, schema) = url.split_once("search_path%3D").unwrap();
+    let role = schema.replace("test_", "blind_");
+    let by = |address: &str, schema: &str| {
+        let (_, place) = address.split_once('@').unwrap();
+        let url = format!("postgres://{role}:hunter2@{place}search_path%3D{schema}");
+        Place::sqlite().with("DATABASE_URL", &url)
+    };
+    let do_as_owner = |sql: String| crate::check::tamper(&owner, sql.leak());
+    do_as_owner(format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2'"));
+    let blind = by(address, schema);
+    for line in ["migrate status", "migrate run", "migrate run --dry-run", "user list"] {
+        blind.run(line).expect(7).says(&format!("the role {role} lacks USAGE on the schema {schema}"));
+        by(address, "nowhere").run(line).expect(7).says("sees no schema").says("(nowhere)");
+    }
+    do_as_owner(format!("GRANT USAGE ON SCHEMA {schema} TO {role}"));
+    blind.run("migrate status").expect(7).says("lacks SELECT on petspark_migrations");
+    let blind = in_production(blind);
+    blind.run("check --only db.migrations").expect(10).says("Grant it what it lacks");
+    do_as_owner(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"));
+    blind.ok("migrate status");
+    do_as_owner(format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
 
+use crate::check::in_production;
+use crate::migrate::{apply_future, newest};
 use crate::support::{Place, exit_code, on_both, signal, wait_for};
 
 /// Starts a server on a free port, and waits for the line that says where.
@@ -32,6 +34,26 @@ fn ends_with(mut child: Child, code: i32) -> String {
 }
 
 on_both! {
+    fn servers_of_before_go_on_beside_a_newer_release_as_long_as_the_schema_lets_them(place) {
+        // Each is asked once: an answer is held for a second.
+        let servers = [start(&place, "--migrate"), start(&place, "")];
+        apply_future(&place, 98, newest());
+        assert!(get(&servers[0].1, "/readyz").starts_with("HTTP/1.1 200"));
+        let (gone_back_to, _) = start(&place, "");
+        signal(&gone_back_to, Signal::TERM);
+        let log = ends_with(gone_back_to, 0);
+        assert!(log.contains("WARN") && log.contains("0098_future"), "{log}");
+        apply_future(&place, 99, 99);
+        assert!(get(&servers[1].1, "/readyz").starts_with("HTTP/1.1 503"));
+        for options in ["", "--migrate"] {
+            place.run(&format!("serve --port 0 {options}")).expect(5).says("newer release").says("0099_future");
+        }
+        for (child, _) in servers {
+            signal(&child, Signal::TERM);
+            ends_with(child, 0);
+        }
+    }
+
     fn it_serves_says_where_and_ends_in_good_order(place) {
         for stop in [Signal::TERM, Signal::INT] {
             let (child, address) = start(&place, "--migrate");
@@ -98,6 +120,50 @@ fn wrong_settings_are_3_before_anything_is_made() {
 #[test]
 fn a_postgresql_without_migrations_is_refused() {
     Place::postgres().run("serve --port 0").expect(5).says("--migrate");
+}
+
+#[test]
+fn production_migrates_a_new_file_unasked_and_one_with_data_only_when_told() {
+    let new = in_production(Place::sqlite());
+    let (child, _) = start(&new, "");
+    signal(&child, Signal::TERM);
+    ends_with(child, 0);
+    new.ok("migrate status");
+    let older = in_production(Place::sqlite());
+    older.ok("migrate run --to 24");
+    let refused = older.run("serve --port 0").expect(5).says("1 migration is pending");
+    refused.says("`petspark-cli migrate run --backup-first`").says("--migrate");
+    older.run("migrate status").expect(5);
+    let (child, _) = start(&older, "--migrate");
+    signal(&child, Signal::TERM);
+    ends_with(child, 0);
+    older.ok("migrate status");
+}
+
+#[test]
+fn development_migrates_a_file_with_data_and_says_so() {
+    let place = Place::sqlite();
+    for (pending, says) in [(true, true), (false, false)] {
+        if pending {
+            place.ok("migrate run --to 24");
+        }
+        let (child, _) = start(&place, "");
+        signal(&child, Signal::TERM);
+        let log = ends_with(child, 0);
+        assert_eq!(log.contains("because this is development"), says, "{log}");
+        place.ok("migrate status");
+    }
+}
+
+#[test]
+fn a_damaged_secret_is_3_and_is_left_as_it_is() {
+    let place = Place::sqlite();
+    place.ok("migrate run");
+    let secret = place.write("petspark-data/jwt-secret", "short");
+    for line in ["serve --port 0", "user list"] {
+        place.run(line).expect(3).says("jwt-secret").says("put back what it was");
+    }
+    assert_eq!(std::fs::read_to_string(secret).unwrap(), "short");
 }
 
 #[test]

@@ -118,6 +118,11 @@ pub(super) fn stored_secret(data_dir: &Path) -> io::Result<Secret> {
     read(&path).map_err(|error| private::told(&path, &error))
 }
 
+/// Whether the secret is there and no good, which no waiting mends.
+pub(crate) fn is_damaged(fault: &Fault) -> bool {
+    fault.cause::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+}
+
 fn read(path: &Path) -> io::Result<Secret> {
     let text = Zeroizing::new(fs::read_to_string(path)?);
     let secret = Secret::new(text.trim());

@@ -46,7 +46,7 @@ mod work;
 pub use api_key::{ApiKey, ApiKeyState, IssuedApiKey, NewApiKey};
 pub use error::AuthError;
 pub use import::{Import, Imported};
-pub(crate) use keys::{KEY_ID_LEN, Secrets, sealing_key_names, stored_jwt_secret};
+pub(crate) use keys::{KEY_ID_LEN, Secrets, is_damaged, sealing_key_names, stored_jwt_secret};
 pub(crate) use leftovers::ExpiredTokens;
 pub use leftovers::Leftovers;
 #[cfg(feature = "testing")]

@@ -1,13 +1,20 @@
 //! The tables that remember which migrations were applied, and which was begun: our own, so that
-//! they are the same on both engines and tell how long each step took.
+//! they are the same on both engines and tell how long each step took, and which builds work with it.
 
 use std::time::Duration;
 
 use sqlx::{query, query_as, query_scalar, raw_sql};
 
-use super::{Database, Engine, TxOn, on, on_reader, on_writer};
+use super::{Database, Engine, Migration, TxConnection, TxOn, on, on_reader, on_writer};
 use crate::clock::Timestamp;
 use crate::error::Fault;
+
+/// By the statement that made the table: `pragma_table_info` tells what this connection saw last, and not what
+/// another one changed since.
+const HAS_OLDEST_BUILD_SQLITE: &str =
+    "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'petspark_migrations' AND instr(sql, 'oldest_build') > 0";
+const HAS_OLDEST_BUILD_POSTGRES: &str = "SELECT count(*) > 0 FROM pg_attribute \
+     WHERE attrelid = to_regclass('petspark_migrations') AND attname = 'oldest_build' AND NOT attisdropped";
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Applied {
@@ -16,11 +23,19 @@ pub(super) struct Applied {
     pub(super) checksum: String,
     pub(super) applied_at: Timestamp,
     took_ms: i64,
+    /// [`Migration::oldest_build`]. Older releases wrote none down, nor had the column.
+    #[sqlx(default)]
+    oldest_build: Option<i64>,
 }
 
 impl Applied {
     pub(super) fn took(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.took_ms).unwrap_or(0))
+    }
+
+    /// A step that doesn't say which builds work with it is for those that have it.
+    pub(super) fn oldest_build(&self) -> i64 {
+        self.oldest_build.unwrap_or(self.version)
     }
 }
 
@@ -29,9 +44,18 @@ pub(super) async fn read(db: &Database) -> Result<Vec<Applied>, Fault> {
     if !exists(db, "petspark_migrations").await? {
         return Ok(Vec::new());
     }
-    Ok(on_reader!(db, pool => query_as(
+    let ask = match db.engine() {
+        Engine::Sqlite(_) => HAS_OLDEST_BUILD_SQLITE,
+        Engine::Postgres(_) => HAS_OLDEST_BUILD_POSTGRES,
+    };
+    let has_oldest_build: bool = on_reader!(db, conn => query_scalar(ask).fetch_one(conn).await)?;
+    // No `*`: a newer release may add the column between preparing and reading, which sqlx panics of on SQLite.
+    let sql = if has_oldest_build {
+        "SELECT version, name, checksum, applied_at, took_ms, oldest_build FROM petspark_migrations ORDER BY version"
+    } else {
         "SELECT version, name, checksum, applied_at, took_ms FROM petspark_migrations ORDER BY version"
-    ).fetch_all(pool).await)?)
+    };
+    Ok(on_reader!(db, conn => query_as(sql).fetch_all(conn).await)?)
 }
 
 /// Whether there is such a table.
@@ -65,7 +89,8 @@ pub(super) async fn create(db: &Database) -> Result<(), Fault> {
                      name TEXT NOT NULL,
                      checksum TEXT NOT NULL,
                      applied_at INTEGER NOT NULL,
-                     took_ms INTEGER NOT NULL
+                     took_ms INTEGER NOT NULL,
+                     oldest_build INTEGER
                  ) STRICT;
                  CREATE TABLE IF NOT EXISTS petspark_migrations_begun (
                      version INTEGER NOT NULL PRIMARY KEY,
@@ -82,7 +107,8 @@ pub(super) async fn create(db: &Database) -> Result<(), Fault> {
                      name text NOT NULL,
                      checksum text NOT NULL,
                      applied_at timestamptz NOT NULL,
-                     took_ms bigint NOT NULL
+                     took_ms bigint NOT NULL,
+                     oldest_build bigint
                  );
                  CREATE TABLE IF NOT EXISTS petspark_migrations_begun (
                      version bigint NOT NULL PRIMARY KEY,
@@ -124,17 +150,37 @@ pub(super) async fn ended(db: &Database, version: i64) -> Result<(), Fault> {
 
 pub(super) async fn record(
     tx: &mut TxOn<'_>,
-    version: i64,
-    name: &str,
+    step: &Migration,
     checksum: &str,
     now: Timestamp,
     took: Duration,
 ) -> Result<(), Fault> {
     let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+    complete(tx).await?;
     on!(tx, connection => {
-        query("INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms) VALUES ($1, $2, $3, $4, $5)")
-            .bind(version).bind(name).bind(checksum).bind(now).bind(took_ms)
-            .execute(connection).await?;
+        query(
+            "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms, oldest_build) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(step.version).bind(step.name).bind(checksum).bind(now).bind(took_ms).bind(step.oldest_build)
+        .execute(connection).await?;
     });
+    Ok(())
+}
+
+/// Adds what a table of an older release lacks. In the step's own transaction, as that one waits for nobody for long.
+async fn complete(tx: &mut TxOn<'_>) -> Result<(), Fault> {
+    let (ask, add) = match tx.connection {
+        TxConnection::Sqlite(_) => {
+            (HAS_OLDEST_BUILD_SQLITE, "ALTER TABLE petspark_migrations ADD COLUMN oldest_build INTEGER")
+        }
+        TxConnection::Postgres(_) => {
+            (HAS_OLDEST_BUILD_POSTGRES, "ALTER TABLE petspark_migrations ADD COLUMN oldest_build bigint")
+        }
+    };
+    let has_oldest_build: bool = on!(tx, connection => query_scalar(ask).fetch_one(connection).await)?;
+    if !has_oldest_build {
+        on!(tx, connection => raw_sql(add).execute(connection).await.map(drop))?;
+    }
     Ok(())
 }

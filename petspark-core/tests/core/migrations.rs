@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use petspark_core::config::{DatabaseUrl, Environment};
 use petspark_core::database::{Database, Migration, MigrationError, Run, State};
 use petspark_core::testing::{Engine, settings};
-use petspark_core::{Clock, Migrate, PetSpark, StartError};
+use petspark_core::{Clock, Failure as _, Migrate, PetSpark, Secret, StartError};
+
+use crate::sql::Direct;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -51,15 +54,62 @@ async fn a_postgresql_that_lacks_migrations_is_not_opened_unless_told_to_migrate
     PetSpark::open(settings).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn production_migrates_a_new_file_unasked_also_for_ten_at_once_and_never_one_with_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Engine::Sqlite, &folder).await;
+    settings.environment = Environment::Production;
+    settings.auth.jwt_secret = Some(Secret::new("4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2"));
+    for opened in join_all((0..10).map(|_| PetSpark::open(settings.clone()))).await {
+        opened.unwrap().close().await;
+    }
+    let older = tempfile::tempdir().unwrap();
+    settings.database.url = DatabaseUrl::Sqlite(older.path().join("petspark.db"));
+    let database = Database::open(&settings.database).await.unwrap();
+    let run = Run { to: Some(3), ..Run::default() };
+    database.migrations().run_as(&run, Clock::system().now(), PATIENCE).await.unwrap();
+    let refused = PetSpark::open(settings.clone()).await.err().unwrap();
+    assert!(matches!(refused, StartError::Migration(MigrationError::Pending { count: 4.. })), "{refused}");
+    assert!(refused.to_string().contains("migrate run --backup-first"), "{refused}");
+    assert_eq!(states(&database).await[3], State::Pending);
+    settings.environment = Environment::Development;
+    PetSpark::open(settings).await.unwrap();
+    assert!(states(&database).await.iter().all(|state| *state == State::Applied));
+}
+
+/// As if a newer release had applied that, which works with builds that have `oldest_build`.
+fn future(version: i64, oldest_build: &str) -> String {
+    format!(
+        "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms, oldest_build) \
+         SELECT {version}, 'future_{version}', 'x', applied_at, 1, {oldest_build} FROM petspark_migrations WHERE version = 1"
+    )
+}
+
 async fn a_changed_and_an_unknown_migration_are_told(engine: Engine) {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(engine, &folder).await;
     let petspark = PetSpark::open_with(settings.clone(), Migrate::Always, Clock::system()).await.unwrap();
-    let newer = "INSERT INTO petspark_migrations SELECT 99, 'from_the_future', 'x', applied_at, 1 FROM petspark_migrations WHERE version = 1";
-    crate::sql::execute(petspark.settings(), newer).await;
+    let newest = Migration::all().last().unwrap().version;
+    crate::sql::execute(&settings, &future(98, &newest.to_string())).await;
     assert_eq!(states(petspark.database()).await.last(), Some(&State::Unknown));
-    // A newer release was here and left what this build needs: going back to this one works.
+    // A newer release was here, and left what this build needs: going back to this one works.
     PetSpark::open(settings.clone()).await.unwrap();
+    let told = petspark.database().migrations().newer().await.unwrap();
+    assert_eq!(told.iter().map(|state| &*state.name).collect::<Vec<_>>(), ["future_98"]);
+    // It took something away; the next one, that only adds, changes nothing about that. Nor may what doesn't say.
+    for oldest_build in ["99", "NULL"] {
+        crate::sql::execute(&settings, &future(99, oldest_build)).await;
+        crate::sql::execute(&settings, &future(100, &newest.to_string())).await;
+        for migrate in [Migrate::EmbeddedOnly, Migrate::Always] {
+            let refused = PetSpark::open_with(settings.clone(), migrate, Clock::system()).await.err().unwrap();
+            let StartError::Migration(error @ MigrationError::TooOld { needed }) = &refused else {
+                panic!("{refused}")
+            };
+            assert_eq!((&**needed, error.code()), ("future_99", "MIGRATION_NEWER"));
+        }
+        crate::sql::execute(&settings, "DELETE FROM petspark_migrations WHERE version > 98").await;
+        petspark.database().migrations().require_current().await.unwrap();
+    }
     crate::sql::execute(petspark.settings(), "UPDATE petspark_migrations SET checksum = 'x' WHERE version = 2").await;
     assert_eq!(states(petspark.database()).await[1], State::Modified);
     let refused = PetSpark::open(settings).await.err().unwrap();
@@ -74,6 +124,44 @@ async fn a_changed_and_an_unknown_migration_are_told_on_sqlite() {
 #[tokio::test]
 async fn a_changed_and_an_unknown_migration_are_told_on_postgresql() {
     a_changed_and_an_unknown_migration_are_told(Engine::Postgres).await;
+}
+
+async fn every_step_says_which_builds_work_with_it_also_in_a_history_of_before(engine: Engine) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(engine, &folder).await;
+    let database = Database::open(&settings.database).await.unwrap();
+    let migrations = database.migrations();
+    let run = Run { to: Some(3), ..Run::default() };
+    migrations.run_as(&run, Clock::system().now(), PATIENCE).await.unwrap();
+    // As a release of before made the table; what looked at it before goes on to do so.
+    crate::sql::execute(&settings, "ALTER TABLE petspark_migrations DROP COLUMN oldest_build").await;
+    assert_eq!(states(&database).await[..4], [State::Applied, State::Applied, State::Applied, State::Pending]);
+    migrations.run(Clock::system().now(), PATIENCE).await.unwrap();
+    migrations.require_current().await.unwrap();
+    let written = "SELECT version, oldest_build FROM petspark_migrations ORDER BY version";
+    let written: Vec<(i64, Option<i64>)> = match crate::sql::connect(&settings).await {
+        Direct::Sqlite(mut connection) => sqlx::query_as(written).fetch_all(&mut connection).await.unwrap(),
+        Direct::Postgres(mut connection) => sqlx::query_as(written).fetch_all(&mut connection).await.unwrap(),
+    };
+    let expected: Vec<_> = Migration::all()
+        .iter()
+        .map(|step| (step.version, if step.version <= 3 { None } else { Some(step.oldest_build) }))
+        .collect();
+    assert_eq!(written, expected);
+    // Also who looked before the column was there sees what it says.
+    let newest = Migration::all().last().unwrap().version;
+    crate::sql::execute(&settings, &future(98, &newest.to_string())).await;
+    migrations.require_current().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_step_says_which_builds_work_with_it_also_in_a_history_of_before_on_sqlite() {
+    every_step_says_which_builds_work_with_it_also_in_a_history_of_before(Engine::Sqlite).await;
+}
+
+#[tokio::test]
+async fn every_step_says_which_builds_work_with_it_also_in_a_history_of_before_on_postgresql() {
+    every_step_says_which_builds_work_with_it_also_in_a_history_of_before(Engine::Postgres).await;
 }
 
 async fn a_step_that_fails_leaves_nothing_and_the_lock_free(engine: Engine) {

@@ -12,6 +12,7 @@ use petspark_core::media::objects::ObjectStore;
 
 use super::billing;
 use crate::check::{Check, Severity, SkipReason, Verdict};
+use crate::commands::migrate::names;
 use crate::context::{Context, Missing};
 
 /// Within the time that a check has.
@@ -66,6 +67,9 @@ pub(super) fn all() -> Vec<Box<dyn Check>> {
         check("db.connect", &["2.1"], "the database answers", error, |cx| Box::pin(connect(cx))),
         check("db.migrations", &["2.2"], "every migration is applied, and none was changed", error, |cx| {
             Box::pin(migrations(cx))
+        }),
+        check("db.migrations.newer", &["2.2"], "no newer release has migrated it", Severity::Warn, |cx| {
+            Box::pin(newer(cx))
         }),
         check("db.schema", &["2.2"], "tables, columns and triggers are what the migrations make", error, |cx| {
             Box::pin(schema(
@@ -150,17 +154,38 @@ async fn migrations(cx: &Context) -> Verdict {
     match current {
         Ok(()) => Verdict::Pass(format!("up to {newest}")),
         Err(MigrationError::Pending { count }) => {
-            fail(format!("{count} pending"), expected, "`migrate run` applies them.")
+            fail(format!("{count} pending"), expected, "`migrate run --backup-first` applies them.")
         }
         Err(error @ MigrationError::Modified { .. }) => {
             fail(error.to_string(), expected, "Use the build that applied it, or find out who changed it.")
         }
-        Err(error @ MigrationError::Newer { .. }) => {
+        Err(error @ (MigrationError::Newer { .. } | MigrationError::TooOld { .. })) => {
             fail(error.to_string(), expected, "Use that release, or the backup from before it.")
+        }
+        Err(error @ MigrationError::NotAllowed(_)) => {
+            fail(error.to_string(), expected, "Grant it what it lacks, or connect as the role that owns the tables.")
         }
         Err(error @ (MigrationError::HalfRestored(_) | MigrationError::HalfCopied)) => {
             fail(error.to_string(), expected, "Run the command that was interrupted again.")
         }
+        Err(error) => Verdict::Broken(chain(&error)),
+    }
+}
+
+async fn newer(cx: &Context) -> Verdict {
+    let database = match open(cx).await {
+        Ok(database) => database,
+        Err(verdict) => return verdict,
+    };
+    let newer = database.migrations().newer().await;
+    database.close().await;
+    match newer {
+        Ok(newer) if newer.is_empty() => Verdict::Pass("none has".to_owned()),
+        Ok(newer) => fail(
+            names(&newer),
+            "exactly the migrations of this build",
+            "Go forward to that release again; until then its own parts of the schema aren't looked at.",
+        ),
         Err(error) => Verdict::Broken(chain(&error)),
     }
 }
@@ -171,9 +196,10 @@ async fn schema(cx: &Context, kinds: &[DifferenceKind]) -> Verdict {
         Err(verdict) => return verdict,
     };
     let migrations = database.migrations();
-    let found = match migrations.require_current().await {
-        Ok(()) => migrations.verify().await.map(Some),
-        Err(_) => Ok(None),
+    // What a newer release added is no mistake, and can't be told from one.
+    let found = match (migrations.require_current().await, migrations.newer().await) {
+        (Ok(()), Ok(newer)) if newer.is_empty() => migrations.verify().await.map(Some),
+        _ => Ok(None),
     };
     database.close().await;
     match found {

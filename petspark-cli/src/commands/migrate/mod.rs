@@ -120,6 +120,11 @@ fn patience(args: &ArgMatches) -> Result<Duration, Failure> {
     Ok(*required(args, "lock-timeout")?)
 }
 
+/// For a sentence.
+pub(super) fn names(states: &[MigrationState]) -> String {
+    states.iter().map(|state| &*state.name).collect::<Vec<_>>().join(", ")
+}
+
 #[derive(Serialize)]
 struct Step {
     version: i64,

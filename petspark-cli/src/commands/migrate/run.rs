@@ -6,7 +6,7 @@ use petspark_core::backup::{BackupMedia, Backups, Manifest, NewBackup};
 use petspark_core::database::{Database, Run, State, TableLock};
 use serde::Serialize;
 
-use super::{COLUMNS, Step, patience};
+use super::{COLUMNS, Step, names, patience};
 use crate::commands::backup::{name_of, watched};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -16,7 +16,8 @@ use crate::output;
 use crate::plugin::Failure;
 
 pub(super) async fn status(database: &Database) -> Result<Outcome, Failure> {
-    let states = database.migrations().status().await?;
+    let migrations = database.migrations();
+    let states = migrations.status().await?;
     let steps: Vec<_> = states.iter().map(Step::of).collect();
     let mut outcome = Outcome::list("petspark.migrate.status/v1", "migrations", &steps, COLUMNS);
     let count = |state| states.iter().filter(|step| step.state == state).count();
@@ -27,14 +28,20 @@ pub(super) async fn status(database: &Database) -> Result<Outcome, Failure> {
             step.name
         ));
     }
-    let newer: Vec<_> = states.iter().filter(|step| step.state == State::Unknown).map(|step| &*step.name).collect();
+    let newer = migrations.newer().await?;
     if !newer.is_empty() {
         outcome = outcome
-            .note(format!("A newer release was here, and applied what this build doesn't have: {}.", newer.join(", ")));
+            .note(format!("A newer release was here, and applied what this build doesn't have: {}.", names(&newer)));
+    }
+    if let Err(MigrationError::TooOld { needed }) = migrations.require_current().await {
+        return Ok(outcome.exit(Exit::Conflict).note(format!(
+            "This build can't work with that any more: use a release that has {needed}, or go back to the backup from \
+             before by `backup restore`."
+        )));
     }
     Ok(match (count(State::Modified), pending) {
         (0, 0) if newer.is_empty() => outcome,
-        (0, 0) => outcome.note("What this build needs is there."),
+        (0, 0) => outcome.note("What this build needs is there, and it can work with what came after."),
         (0, pending) if !newer.is_empty() => outcome.exit(Exit::Conflict).note(format!(
             "{pending} pending: replace this build by that release, or go back to the backup from before it by `backup restore`."
         )),
@@ -49,6 +56,7 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
     let run = Run {
         to: args.get_one::<i64>("to").copied(),
         out_of_order: args.get_flag("allow-out-of-order"),
+        only_new: false,
         by: Some(cx.caller()),
         reason: args.get_one::<String>("reason").cloned(),
     };

@@ -46,6 +46,7 @@ impl Migrations<'_> {
         now: Timestamp,
         patience: Duration,
     ) -> Result<Vec<MigrationState>, MigrationError> {
+        self.require_visible().await?;
         let mut lock = Lock::take(self.0, now, patience).await?;
         let result = self.run_locked(&mut lock.locked(), run, now, patience).await;
         lock.release().await;
@@ -89,6 +90,7 @@ impl Migrations<'_> {
                 applied_at: Some(now),
                 took: Some(took),
                 checksum: step.checksum(self.0),
+                oldest_build: step.oldest_build,
             });
         }
         Ok(applied)
@@ -159,7 +161,7 @@ impl Migrations<'_> {
         }
         on!(tx, connection => { raw_sql(step.sql(self.0).into_sql_str()).execute(connection).await?; });
         let took = started.elapsed();
-        history::record(tx, step.version, step.name, &step.checksum(self.0), now, took).await?;
+        history::record(tx, step, &step.checksum(self.0), now, took).await?;
         if let Some((caller, event)) = audited {
             audit::record(tx, now, caller, event).await?;
         }

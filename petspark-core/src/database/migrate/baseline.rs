@@ -75,8 +75,7 @@ impl Migrations<'_> {
         history::create(self.0).await?;
         let mut tx = lock.begin(self.0).await?;
         for step in &missing {
-            let checksum = step.checksum(self.0);
-            history::record(&mut tx, step.version, step.name, &checksum, now, Duration::ZERO).await?;
+            history::record(&mut tx, step, &step.checksum(self.0), now, Duration::ZERO).await?;
         }
         let names: Vec<_> = missing.iter().map(|step| step.name).collect();
         let event = Event::new(Action::SchemaBaselined).because(reason).detail("migrations", names);

@@ -43,6 +43,17 @@ pub enum MigrationError {
         /// The newest that was applied.
         newest: String,
     },
+    /// A newer release was here, and left a schema that this build can't work with.
+    #[error(
+        "this database was migrated by a newer release, and a build that lacks migration {needed}, as this one does, can't work with it any more: use a release that has it, or go back to the backup from before by `backup restore`"
+    )]
+    TooOld {
+        /// What a build has to have, at least.
+        needed: String,
+    },
+    /// The role doesn't see the schema, or may not read the history.
+    #[error("{0}; grant it that, or connect as the role that owns the tables")]
+    NotAllowed(String),
     /// The schema is not what the migrations of this build make.
     #[error("the schema is not what the migrations make: {}", listed(.0))]
     Differs(Vec<Difference>),
@@ -62,7 +73,7 @@ pub enum MigrationError {
     #[error("this database holds an unfinished copy of another one; let `petspark-cli migrate copy` come to its end")]
     HalfCopied,
     /// The server found migrations to apply, and may not apply them by itself.
-    #[error("{count} migrations are pending; run `petspark-cli migrate run`, or start with --migrate")]
+    #[error("{}; run `petspark-cli migrate run --backup-first`, or start with --migrate", pending(*.count))]
     Pending {
         /// How many.
         count: usize,
@@ -122,9 +133,12 @@ impl Failure for MigrationError {
             | Self::OutOfOrder { .. }
             | Self::HalfRestored(_)
             | Self::Newer { .. }
+            | Self::TooOld { .. }
             | Self::HalfCopied
             | Self::Differs(_) => Kind::Conflict,
             Self::NoSuchVersion(_) => Kind::NotFound,
+            // As of a connection that is refused.
+            Self::NotAllowed(_) => Kind::Unavailable,
             Self::Failed { kind, .. } | Self::Unsettled { kind, .. } => *kind,
             Self::Fault(fault) => fault.kind(),
         }
@@ -141,7 +155,8 @@ impl Failure for MigrationError {
             Self::Unsettled { .. } => "MIGRATION_UNSETTLED",
             Self::Pooled => "MIGRATION_POOLED",
             Self::OutOfOrder { .. } => "MIGRATION_OUT_OF_ORDER",
-            Self::Newer { .. } => "MIGRATION_NEWER",
+            Self::Newer { .. } | Self::TooOld { .. } => "MIGRATION_NEWER",
+            Self::NotAllowed(_) => "DATABASE_NOT_ALLOWED",
             Self::Differs(_) => "SCHEMA_DIFFERS",
             Self::NoSuchVersion(_) => "MIGRATION_UNKNOWN",
             Self::Fault(fault) => fault.code(),
@@ -166,6 +181,10 @@ fn before(applied: &[String]) -> String {
         [] => "nothing was applied".to_owned(),
         applied => format!("what came before it was applied: {}", applied.join(", ")),
     }
+}
+
+fn pending(count: usize) -> String {
+    if count == 1 { "1 migration is pending".to_owned() } else { format!("{count} migrations are pending") }
 }
 
 fn listed(differences: &[Difference]) -> String {

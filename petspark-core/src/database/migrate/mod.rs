@@ -6,14 +6,17 @@
 
 mod apply;
 mod baseline;
+mod current;
 mod error;
 mod steps;
+mod visible;
 
 pub use error::MigrationError;
 pub use steps::Migration;
 
 use std::time::Duration;
 
+use current::{newest, refuse_modified, refuse_too_old};
 use steps::MIGRATIONS;
 
 use super::history::{self, Applied};
@@ -39,6 +42,8 @@ pub struct MigrationState {
     pub took: Option<Duration>,
     /// The SHA-256 of its SQL, in hexadecimal: of what was applied, else of what this build has.
     pub checksum: String,
+    /// The newest migration that a build has to have, at least, to work with the schema since.
+    pub oldest_build: i64,
 }
 
 impl MigrationState {
@@ -56,6 +61,8 @@ pub struct Run {
     pub to: Option<i64>,
     /// Also what is older than something that was applied already.
     pub out_of_order: bool,
+    /// Nothing, if something was applied before: see [`MigrationError::Pending`].
+    pub only_new: bool,
     /// Who asks, for the audit log; the system itself writes nothing down.
     pub by: Option<Caller>,
     /// Why, in their words.
@@ -130,7 +137,11 @@ impl<'a> Migrations<'a> {
 
     async fn read(&self) -> Result<Vec<MigrationState>, MigrationError> {
         self.require_whole().await?;
-        let applied = history::read(self.0).await?;
+        let applied = history::read(self.0).await;
+        if !applied.as_ref().is_ok_and(|rows| !rows.is_empty()) {
+            self.require_visible().await?;
+        }
+        let applied = applied?;
         let mut states: Vec<_> = MIGRATIONS.iter().map(|step| self.state(step, &applied)).collect();
         let unknown = applied.iter().filter(|row| !MIGRATIONS.iter().any(|step| step.version == row.version));
         states.extend(unknown.map(|row| MigrationState {
@@ -140,6 +151,7 @@ impl<'a> Migrations<'a> {
             applied_at: Some(row.applied_at),
             took: Some(row.took()),
             checksum: row.checksum.clone(),
+            oldest_build: row.oldest_build(),
         }));
         states.sort_by_key(|state| state.version);
         Ok(states)
@@ -159,22 +171,7 @@ impl<'a> Migrations<'a> {
             applied_at: row.map(|row| row.applied_at),
             took: row.map(Applied::took),
             checksum: row.map_or(checksum, |row| row.checksum.clone()),
-        }
-    }
-
-    /// Fails unless the database has exactly what this build needs, or more.
-    ///
-    /// # Errors
-    /// [`MigrationError::Pending`], [`MigrationError::Newer`] and [`MigrationError::Modified`].
-    pub async fn require_current(&self) -> Result<(), MigrationError> {
-        let states = self.read().await?;
-        refuse_modified(&states)?;
-        match (states.iter().filter(|state| state.is_pending()).count(), newest(&states)) {
-            (0, _) => Ok(()),
-            (_, Some(newest)) if newest.state == State::Unknown => {
-                Err(MigrationError::Newer { newest: newest.name.clone() })
-            }
-            (count, _) => Err(MigrationError::Pending { count }),
+            oldest_build: step.oldest_build,
         }
     }
 
@@ -182,6 +179,7 @@ impl<'a> Migrations<'a> {
     pub(crate) async fn has(&self, version: i64) -> Result<bool, Fault> {
         Ok(history::read(self.0).await?.iter().any(|row| row.version == version))
     }
+
     /// What [`Migrations::run_as`] would apply, in its order.
     ///
     /// # Errors
@@ -189,6 +187,7 @@ impl<'a> Migrations<'a> {
     pub async fn plan(&self, run: &Run) -> Result<Vec<&'static Migration>, MigrationError> {
         let states = self.read().await?;
         refuse_modified(&states)?;
+        refuse_too_old(&states)?;
         if let Some(to) = run.to.filter(|to| !MIGRATIONS.iter().any(|step| step.version == *to)) {
             return Err(MigrationError::NoSuchVersion(to));
         }
@@ -203,6 +202,9 @@ impl<'a> Migrations<'a> {
                 State::Unknown => MigrationError::Newer { newest: newest_name },
                 _ => MigrationError::OutOfOrder { name: step.name.to_owned(), newest: newest_name },
             });
+        }
+        if run.only_new && !pending.is_empty() && newest(&states).is_some() {
+            return Err(MigrationError::Pending { count: pending.len() });
         }
         Ok(pending)
     }
@@ -237,16 +239,4 @@ impl<'a> Migrations<'a> {
         tx.commit().await?;
         Ok(true)
     }
-}
-
-fn refuse_modified(states: &[MigrationState]) -> Result<(), MigrationError> {
-    match states.iter().find(|state| state.state == State::Modified) {
-        Some(state) => Err(MigrationError::Modified { name: state.name.clone() }),
-        None => Ok(()),
-    }
-}
-
-/// The newest that was applied.
-fn newest(states: &[MigrationState]) -> Option<&MigrationState> {
-    states.iter().rfind(|state| !state.is_pending())
 }

@@ -12,19 +12,32 @@ pub struct Migration {
     pub version: i64,
     /// What the step is about.
     pub name: &'static str,
+    /// The newest migration that a build has to have, at least, to work with the schema from this step on.
+    pub oldest_build: i64,
     pub(in crate::database) sqlite: &'static str,
     pub(in crate::database) postgres: &'static str,
 }
 
+/// A number and a name, and perhaps `for builds since` the [oldest build](Migration::oldest_build).
 macro_rules! migrations {
-    ($($version:literal $name:literal),+ $(,)?) => {
+    ($($version:literal $name:literal $(for builds since $oldest:literal)?),+ $(,)?) => {
         &[$(Migration {
             version: $version,
             name: $name,
+            oldest_build: oldest_build($version, &[$($oldest)?]),
             sqlite: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite/", $name, ".sql")),
             postgres: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/", $name, ".sql")),
         }),+]
     };
+}
+
+/// Unless a step says otherwise, the release before it still works: it only adds. One that takes something away
+/// says its own number, and the second and later ones of a release that of the step before the first.
+const fn oldest_build(version: i64, said: &[i64]) -> i64 {
+    match said {
+        [said, ..] => *said,
+        [] => version - 1,
+    }
 }
 
 pub(super) const MIGRATIONS: &[Migration] = migrations![
@@ -71,6 +84,11 @@ impl Migration {
         }
     }
 
+    /// The number of the newest one in this build.
+    pub(super) fn newest_of_build() -> i64 {
+        MIGRATIONS.last().map_or(0, |step| step.version)
+    }
+
     pub(super) fn checksum(&self, database: &Database) -> String {
         checksum(self.sql(database))
     }
@@ -85,4 +103,17 @@ impl Migration {
 
 fn checksum(sql: &str) -> String {
     hex(&Sha256::digest(sql.replace("\r\n", "\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_before_a_step_works_with_it_unless_the_step_says_otherwise() {
+        let steps: &[Migration] =
+            migrations![24 "0024_billing_held_to_its_account", 25 "0025_refunds_that_failed" for builds since 25];
+        assert_eq!(steps.iter().map(|step| step.oldest_build).collect::<Vec<_>>(), [23, 25]);
+        assert!(Migration::all().iter().all(|step| step.oldest_build <= step.version), "a build has its own steps");
+    }
 }

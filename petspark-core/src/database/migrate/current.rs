@@ -1,0 +1,57 @@
+//! Whether a database is at what this build needs, or beyond it and still of use to it. Whether it is asked that,
+//! and what happens then, is up to whoever opens it.
+
+use super::{Migration, MigrationError, MigrationState, Migrations, State};
+
+impl Migrations<'_> {
+    /// Fails unless the database has exactly what this build needs, or more that lets it work.
+    ///
+    /// # Errors
+    /// [`MigrationError::Pending`], [`MigrationError::Newer`], [`MigrationError::TooOld`] and
+    /// [`MigrationError::Modified`].
+    pub async fn require_current(&self) -> Result<(), MigrationError> {
+        let states = self.read().await?;
+        refuse_modified(&states)?;
+        refuse_too_old(&states)?;
+        match (states.iter().filter(|state| state.is_pending()).count(), newest(&states)) {
+            (0, _) => Ok(()),
+            (_, Some(newest)) if newest.state == State::Unknown => {
+                Err(MigrationError::Newer { newest: newest.name.clone() })
+            }
+            (count, _) => Err(MigrationError::Pending { count }),
+        }
+    }
+
+    /// What newer releases applied that this build doesn't have.
+    ///
+    /// # Errors
+    /// [`MigrationError::Fault`] when the history can't be read.
+    pub async fn newer(&self) -> Result<Vec<MigrationState>, MigrationError> {
+        let mut states = self.read().await?;
+        states.retain(|state| state.state == State::Unknown);
+        Ok(states)
+    }
+}
+
+pub(super) fn refuse_modified(states: &[MigrationState]) -> Result<(), MigrationError> {
+    match states.iter().find(|state| state.state == State::Modified) {
+        Some(state) => Err(MigrationError::Modified { name: state.name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// A step that takes something away, or means something else by it, is nothing that a build of before can work with.
+pub(super) fn refuse_too_old(states: &[MigrationState]) -> Result<(), MigrationError> {
+    let unknown = states.iter().filter(|state| state.state == State::Unknown);
+    let needed = unknown.map(|state| state.oldest_build).max().unwrap_or(0);
+    if needed <= Migration::newest_of_build() {
+        return Ok(());
+    }
+    let name = states.iter().find(|state| state.version == needed).map(|state| state.name.clone());
+    Err(MigrationError::TooOld { needed: name.unwrap_or_else(|| needed.to_string()) })
+}
+
+/// The newest that was applied.
+pub(super) fn newest(states: &[MigrationState]) -> Option<&MigrationState> {
+    states.iter().rfind(|state| !state.is_pending())
+}
