@@ -23,6 +23,7 @@ mod media;
 mod media_hook;
 mod media_once;
 mod media_places;
+mod migration_locks;
 mod migrations;
 mod moderation;
 mod objects;
