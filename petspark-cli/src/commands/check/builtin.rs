@@ -67,12 +67,24 @@ pub(super) fn all() -> Vec<Box<dyn Check>> {
         check("db.migrations", &["2.2"], "every migration is applied, and none was changed", error, |cx| {
             Box::pin(migrations(cx))
         }),
-        check("db.schema", &["2.2"], "tables, columns and triggers are what the migrations make", error, |cx| {
-            Box::pin(schema(
-                cx,
-                &[DifferenceKind::Table, DifferenceKind::Column, DifferenceKind::PrimaryKey, DifferenceKind::Trigger],
-            ))
-        }),
+        check(
+            "db.schema",
+            &["2.2"],
+            "tables, columns, constraints and triggers are what the migrations make",
+            error,
+            |cx| {
+                Box::pin(schema(
+                    cx,
+                    &[
+                        DifferenceKind::Table,
+                        DifferenceKind::Column,
+                        DifferenceKind::PrimaryKey,
+                        DifferenceKind::Constraint,
+                        DifferenceKind::Trigger,
+                    ],
+                ))
+            },
+        ),
         check("db.indexes", &["2.5"], "every index is there and valid", error, |cx| {
             Box::pin(schema(cx, &[DifferenceKind::Index]))
         }),
