@@ -268,6 +268,18 @@ on_both! {
         place.run("migrate status").expect(5).says("pending");
     }
 
+    fn what_is_beyond_the_last_step_that_was_asked_for_is_said(place) {
+        place.ok("migrate run --to 20");
+        let beyond = petspark_core::database::Migration::all().iter().filter(|step| step.version > 20).count();
+        let told = format!("Nothing up to 0020 is pending; {beyond} migrations beyond it are.");
+        let ran = place.ok("migrate run --to 20").says(&told);
+        assert!(!ran.stderr.contains("up to date"), "{ran:#?}");
+        assert_eq!(place.ok("migrate run --to 19 --json").json()["applied"].as_array().unwrap().len(), 0);
+        place.ok("migrate run");
+        place.ok("migrate run --to 20").says("The database is up to date.");
+        place.ok("migrate run").says("The database is up to date.");
+    }
+
     fn a_modified_migration_is_a_conflict(place) {
         place.ok("migrate run");
         edit_history(&place);

@@ -73,6 +73,7 @@ const REWRITES: &str = "rewrites the table while nobody can read it, unless the 
 const NOT_NULL: &str = "fails when there are rows; give a DEFAULT, or add it without, fill it, and require it then";
 const LOSES: &str = "the release before this one still reads it; take it away one release after nobody does";
 const INDEX: &str = "nobody can write to the table while the index is built; fine while it is small";
+const DROP_FIRST: &str = "nobody can read the table, either, while the new index is built: build it first, under another name, then drop the old one and rename it";
 const NOT_VALID: &str = "reads the whole table under a lock; add it NOT VALID, and VALIDATE it in a later step";
 const STRICT: &str = "without STRICT SQLite stores anything in any column";
 const ENGINES: &str = "both engines have the same tables";
@@ -100,6 +101,12 @@ fn lint_step(name: &str, sqlite: &str, postgres: &str) -> Vec<Finding> {
             let rebuilt = |table: &str| renamed.iter().any(|(_, to)| *to == table);
             for (gravity, rule, hint) in lint_statement(engine, text, &created, rebuilt) {
                 findings.push(finding(gravity, rule, name, engine, text, hint));
+            }
+        }
+        // On SQLite reading goes on, by what there was before.
+        for (place, text) in statements.iter().enumerate().filter(|_| engine == "postgres") {
+            if is_replaced(text, &statements[place..]) {
+                findings.push(finding(Gravity::Warning, "drop-first", name, engine, text, DROP_FIRST));
             }
         }
         let is_of_both = |table: &String| !table.ends_with("_NEW");
@@ -168,7 +175,21 @@ fn lint_statement(
     found
 }
 
-pub(super) fn created_table(text: &str) -> Option<String> {
+/// Whether an index is dropped whose place one takes that is built after it: of the same name, or on the
+/// table that its name begins with.
+fn is_replaced(text: &str, after: &[String]) -> bool {
+    let Some(rest) = text.strip_prefix("DROP INDEX ") else { return false };
+    let rest = rest.strip_prefix("IF EXISTS ").unwrap_or(rest);
+    let dropped: Vec<_> = rest.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+    let mut built = after.iter().filter_map(|text| {
+        let rest = text.strip_prefix("CREATE INDEX ").or_else(|| text.strip_prefix("CREATE UNIQUE INDEX "))?;
+        let (name, on) = rest.split_once(" ON ")?;
+        Some((name, format!("{}_", on.split([' ', '(']).next()?)))
+    });
+    built.any(|(name, table)| dropped.iter().any(|it| *it == name || it.starts_with(&table)))
+}
+
+fn created_table(text: &str) -> Option<String> {
     let rest = text.strip_prefix("CREATE TABLE ")?;
     let rest = rest.strip_prefix("IF NOT EXISTS ").unwrap_or(rest);
     rest.split([' ', '(']).next().map(str::to_owned)
@@ -243,6 +264,8 @@ mod tests {
             ("", "ALTER TABLE a\n    ADD COLUMN b text,\n    ADD COLUMN c text NOT NULL;", "not-null"),
             ("", "ALTER TABLE a ALTER COLUMN b TYPE bigint;", "rewrites"),
             ("", "ALTER TABLE a ADD CONSTRAINT b CHECK (c > 0);", "not-valid"),
+            ("", "DROP INDEX a_b_idx; CREATE INDEX a_b_idx ON a (b, c);", "drop-first"),
+            ("", "DROP INDEX IF EXISTS x, a_b_idx; SELECT 1; CREATE UNIQUE INDEX a_b_c_key ON a (b, c);", "drop-first"),
             ("", "-- big?\nCREATE UNIQUE INDEX a_b_key ON a (b);", "index"),
         ] {
             let rules: Vec<_> = lint_step("0001_a", sqlite, postgres).iter().map(|found| found.rule).collect();
@@ -266,6 +289,13 @@ mod tests {
         let findings = Migration::lint().unwrap();
         let errors: Vec<_> = findings.iter().filter(|found| found.gravity == Gravity::Error).collect();
         assert!(errors.is_empty(), "{errors:#?}");
+        let dropped: Vec<_> = findings.iter().filter(|found| found.rule == "drop-first").collect();
+        assert!(
+            dropped.len() == 3 && dropped.iter().all(|it| it.migration == "0019_filters_in_indexes"),
+            "{dropped:#?}"
+        );
+        let other = "CREATE INDEX a_b_c_idx ON a (b, c); DROP INDEX a_b_idx;";
+        assert!(lint_step("0001_a", "", other).iter().all(|found| found.rule != "drop-first"));
         // Or else it would read nothing any more.
         assert!(findings.iter().any(|found| found.rule == "index" && found.migration == "0017_deleted_pets"));
     }

@@ -24,6 +24,7 @@ mod media_hook;
 mod media_once;
 mod media_places;
 mod migrating;
+mod migration_locks;
 mod migrations;
 mod moderation;
 mod objects;

@@ -118,6 +118,35 @@ const ROWS: &[(i64, &str)] = &[
         "INSERT INTO billing_operations (id, user_id, kind, idempotency_key, request_hash, state, created_at, updated_at) \
         VALUES ({16}, {1}, 'checkout', 'k', {bytes}, 'done', {at}, {at})",
     ),
+    // What was paid back: all of it, and its purchase taken back; some of it, and its purchase taken back for
+    // another reason; all of it, and nobody took the purchase back.
+    (
+        21,
+        "INSERT INTO billing_payments (id, customer_id, user_id, quantity, amount, currency, status, refunded, disputed, \
+        created_at, synced_at) VALUES ('pi_2', 'cus_1', {1}, 1, 500, 'eur', 'succeeded', 500, {no}, {at}, {at}), \
+        ('pi_3', 'cus_1', {1}, 1, 500, 'eur', 'succeeded', 200, {no}, {at}, {at}), \
+        ('pi_4', 'cus_1', {1}, 1, 500, 'eur', 'succeeded', 500, {no}, {at}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_grants (id, user_id, source, plan, payment_id, granted_by, revoked_at, created_at) \
+        VALUES ({18}, {1}, 'purchase', 'plus', 'pi_2', 'system', {at}, {at}), \
+        ({19}, {1}, 'purchase', 'plus', 'pi_3', 'system', {at}, {at}), \
+        ({20}, {1}, 'purchase', 'plus', 'pi_4', 'system', NULL, {at}), \
+        ({21}, {1}, 'admin', 'pro', NULL, 'system', {at}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_subscriptions (id, customer_id, user_id, status, quantity, cancel_at_period_end, canceled_at, \
+        ended_at, last_access, created_at, synced_at) \
+        VALUES ('sub_2', 'cus_1', {1}, 'canceled', 1, {no}, {at}, {at}, 'none', {at}, {at})",
+    ),
+    (
+        21,
+        "INSERT INTO billing_operations (id, user_id, kind, idempotency_key, request_hash, state, created_at, updated_at) \
+        VALUES ({22}, {1}, 'refund', 'refund pi_2 0 500', {bytes}, 'done', {at}, {at}), \
+        ({23}, {1}, 'refund', 'refund pi_3 0 200', {bytes}, 'refused', {at}, {at})",
+    ),
     (21, "INSERT INTO billing_turns (object_id, taken, written) VALUES ('sub_1', 1, 1)"),
     (
         22,
@@ -150,11 +179,20 @@ fn statement(text: &str, engine: Engine) -> String {
         .replace("{list}", "'[\"calm\"]'")
         .replace("{bytes}", if sqlite { "X'0102'" } else { "'\\x0102'" })
         .replace("{no}", if sqlite { "0" } else { "false" });
-    for n in 1..=20 {
+    for n in 1..=23 {
         let id = if sqlite { format!("X'{n:032x}'") } else { format!("'{n:032x}'") };
         text = text.replace(&format!("{{{n}}}"), &id);
     }
     text
+}
+
+/// What can be there from this version on, and not before.
+pub(crate) fn rows_since(version: i64, engine: Engine) -> Vec<String> {
+    let before = statements(version - 1, engine);
+    let is_new = |statement: &String| !before.contains(statement);
+    let all = statements(version, engine).into_iter().filter(is_new);
+    // The pets of before got what was new by the migration.
+    all.filter(|statement| version == 3 || !statement.starts_with("INSERT INTO pets ")).collect()
 }
 
 fn statements(version: i64, engine: Engine) -> Vec<String> {
@@ -209,9 +247,48 @@ async fn every_version(engine: Engine) {
             );
         }
         let rows: i64 = before.iter().map(|(_, rows)| rows).sum();
-        assert_eq!(rows, i64::try_from(statements.len()).unwrap(), "from {version}");
+        let inserted: usize = statements.iter().map(|statement| rows_of(statement)).sum();
+        assert_eq!(rows, i64::try_from(inserted).unwrap(), "from {version}");
+        old_rows_are_filled(&settings, version).await;
         services_work(&petspark, version).await;
         petspark.close().await;
+    }
+}
+
+/// How many rows a statement makes: each one's values begin with its key.
+fn rows_of(statement: &str) -> usize {
+    let (_, values) = statement.split_once(" VALUES ").unwrap();
+    1 + values.matches("), (").count()
+}
+
+/// What 0024 and 0025 make of rows that are older.
+async fn old_rows_are_filled(settings: &petspark_core::config::Settings, from: i64) {
+    if from < 21 {
+        return;
+    }
+    let operations =
+        "SELECT idempotency_key || ': ' || coalesce(object_id, 'nothing') FROM billing_operations ORDER BY 1";
+    // A step that had been applied already fills nothing any more.
+    let [first, second] = if from < 24 { ["pi_2", "pi_3"] } else { ["nothing"; 2] };
+    let expected =
+        ["k: nothing".to_owned(), format!("refund pi_2 0 500: {first}"), format!("refund pi_3 0 200: {second}")];
+    assert_eq!(texts(settings, operations).await, expected, "what operations are about, from {from}");
+    let grants = "SELECT coalesce(payment_id, plan) FROM billing_grants WHERE paid_back ORDER BY 1";
+    let expected: &[&str] = if from < 25 { &["pi_2"] } else { &[] };
+    assert_eq!(texts(settings, grants).await, expected, "what was paid back, from {from}");
+    let revoked = "SELECT coalesce(payment_id, plan) FROM billing_grants WHERE revoked_at IS NOT NULL ORDER BY 1";
+    assert_eq!(texts(settings, revoked).await, ["pi_2", "pi_3", "pro"], "what was taken back, from {from}");
+    let ending = "SELECT id FROM billing_subscriptions WHERE ends_with_account";
+    assert_eq!(texts(settings, ending).await, [""; 0], "from {from}");
+    let paid = "SELECT id FROM billing_payments WHERE paid_at IS NOT NULL";
+    assert_eq!(texts(settings, paid).await, [""; 0], "nobody knows when the money came, from {from}");
+}
+
+async fn texts(settings: &petspark_core::config::Settings, sql: &'static str) -> Vec<String> {
+    use crate::sql::{Direct, connect};
+    match connect(settings).await {
+        Direct::Sqlite(mut connection) => sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap(),
+        Direct::Postgres(mut connection) => sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap(),
     }
 }
 

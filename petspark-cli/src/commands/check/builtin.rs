@@ -71,12 +71,24 @@ pub(super) fn all() -> Vec<Box<dyn Check>> {
         check("db.migrations.newer", &["2.2"], "no newer release has migrated it", Severity::Warn, |cx| {
             Box::pin(newer(cx))
         }),
-        check("db.schema", &["2.2"], "tables, columns and triggers are what the migrations make", error, |cx| {
-            Box::pin(schema(
-                cx,
-                &[DifferenceKind::Table, DifferenceKind::Column, DifferenceKind::PrimaryKey, DifferenceKind::Trigger],
-            ))
-        }),
+        check(
+            "db.schema",
+            &["2.2"],
+            "tables, columns, constraints and triggers are what the migrations make",
+            error,
+            |cx| {
+                Box::pin(schema(
+                    cx,
+                    &[
+                        DifferenceKind::Table,
+                        DifferenceKind::Column,
+                        DifferenceKind::PrimaryKey,
+                        DifferenceKind::Constraint,
+                        DifferenceKind::Trigger,
+                    ],
+                ))
+            },
+        ),
         check("db.indexes", &["2.5"], "every index is there and valid", error, |cx| {
             Box::pin(schema(cx, &[DifferenceKind::Index]))
         }),

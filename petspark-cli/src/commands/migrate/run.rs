@@ -80,11 +80,21 @@ pub(super) async fn run(cx: &Context, database: &Database, args: &ArgMatches) ->
     })?;
     let steps: Vec<_> = applied.iter().map(Step::of).collect();
     if steps.is_empty() && cx.format() == Format::Table {
-        return Ok(Outcome::done().note("The database is up to date."));
+        return Ok(Outcome::done().note(nothing(database, run.to).await?));
     }
     let backup = backup.map(|backup| backup.id.to_string());
     let facts: Vec<_> = backup.iter().map(|id| ("backup", id.as_str())).collect();
     Ok(Outcome::list_with("petspark.migrate.run/v1", "applied", &steps, &facts, COLUMNS))
+}
+
+/// What there is to say when nothing was applied.
+async fn nothing(database: &Database, to: Option<i64>) -> Result<String, Failure> {
+    let beyond = database.migrations().status().await?.iter().filter(|step| step.is_pending()).count();
+    Ok(match (to, beyond) {
+        (Some(to), 1) => format!("Nothing up to {to:04} is pending; 1 migration beyond it is."),
+        (Some(to), 2..) => format!("Nothing up to {to:04} is pending; {beyond} migrations beyond it are."),
+        _ => "The database is up to date.".to_owned(),
+    })
 }
 
 /// A backup of what is there, made and read again; `None` if there is nothing to apply, or nothing that

@@ -35,6 +35,8 @@ on_both! {
         assert_eq!(refused.code(), "BACKUP_OCCUPIED", "{refused}");
         assert_eq!(every_row(&settings).await.len(), rows.len());
         let petspark = open(&lab, url.clone()).await;
+        // Written and read again, and in another schema, it is the same to the letter.
+        assert_eq!(petspark.database().migrations().verify().await.unwrap(), []);
         let sessions = petspark.auth().count_sessions(&operator(), &Default::default()).await.unwrap();
         assert_eq!(sessions, 0);
         let (email, password) = ("ada@example.org", petspark_core::auth::Password::new(TestApp::PASSWORD));
@@ -100,6 +102,9 @@ on_both! {
         let back = alone.restore(&operator(), &Restore { id: Some(safety), keep_sessions: true, ..Restore::to(Destination::InPlaceOfDamaged) }, &[]).await.unwrap();
         assert_eq!((back.safety_backup, back.sessions_ended), (None, None));
         assert!(every_row(&lab.settings).await.iter().any(|row| row.contains("Later")));
+        let database = Database::open(&lab.settings.database).await.unwrap();
+        assert_eq!(database.migrations().verify().await.unwrap(), []);
+        database.close().await;
     }
 
     async fn a_backup_that_fails_in_place_leaves_everything_as_it_was(app: TestApp) {
