@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 use petspark_core::Clock;
 use petspark_core::backup::{BackupMedia, Backups, Manifest, NewBackup};
-use petspark_core::database::{Database, Run, State, TableLock};
+use petspark_core::database::{Database, MigrationError, Run, State, TableLock};
 use serde::Serialize;
 
 use super::{COLUMNS, Step, names, patience};
