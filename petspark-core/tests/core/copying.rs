@@ -247,11 +247,11 @@ async fn damage_an_index(settings: &Settings) {
     crate::sql::execute(
         settings,
         "CREATE TABLE fewer (id BLOB NOT NULL PRIMARY KEY) STRICT; \
-         INSERT INTO fewer (rowid, id) SELECT rowid, id FROM jobs WHERE kind <> 'nobody.does'; \
+         INSERT INTO fewer (rowid, id) SELECT rowid, id FROM audit_log WHERE id <> (SELECT min(id) FROM audit_log); \
          PRAGMA writable_schema = ON; \
          UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM sqlite_schema \
-            WHERE name IN ('sqlite_autoindex_fewer_1', 'sqlite_autoindex_jobs_1')) - rootpage \
-            WHERE name IN ('sqlite_autoindex_fewer_1', 'sqlite_autoindex_jobs_1')",
+            WHERE name IN ('sqlite_autoindex_fewer_1', 'sqlite_autoindex_audit_log_1')) - rootpage \
+            WHERE name IN ('sqlite_autoindex_fewer_1', 'sqlite_autoindex_audit_log_1')",
     )
     .await;
 }
@@ -259,7 +259,10 @@ async fn damage_an_index(settings: &Settings) {
 fn require_told(refused: &CopyError) {
     assert!(matches!(refused, CopyError::Damaged { .. }), "{refused}");
     let told = refused.to_string();
-    assert!(told.contains("missing from index sqlite_autoindex_jobs_1") && told.contains("empty database"), "{told}");
+    assert!(
+        told.contains("missing from index sqlite_autoindex_audit_log_1") && told.contains("empty database"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -281,7 +284,7 @@ async fn a_damaged_index_of_the_source_hides_no_row() {
     crate::sql::execute(&at(&everything, &from), "REINDEX").await;
     let copied = copy(&everything, &from, &to).await.unwrap();
     let different: Vec<_> = copied.tables.iter().filter(|it| !it.is_equal()).map(|it| it.table.as_str()).collect();
-    assert_eq!(different, ["jobs"]);
+    assert_eq!(different, ["audit_log"]);
     let refused = everything.open_at(&to).await.err().unwrap();
     assert!(matches!(refused, StartError::Migration(MigrationError::HalfCopied)), "{refused}");
     let to = empty_postgres(&from).await;
