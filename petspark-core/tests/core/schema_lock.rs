@@ -242,8 +242,8 @@ async fn what_is_written_otherwise_is_found_on_sqlite() {
         ),
         (
             "sessions",
-            "ip                  TEXT",
-            "ip TEXT, FOREIGN KEY (user_id) REFERENCES users (id)",
+            "DEFAULT 0)",
+            "DEFAULT 0, FOREIGN KEY (user_id) REFERENCES users (id))",
             ForeignKey,
             "user_id of sessions is to users (id) on delete cascade and to users (id) on delete no action instead of",
         ),

@@ -143,7 +143,7 @@ fn compare(table: &str, expected: &Facts, found: &Facts, into: &mut Vec<Differen
     }
     // That one isn't there was told.
     for (name, fact) in &expected.actions {
-        if let Some(other) = found.actions.get(name) {
+        if let Some(other) = found.actions.get(name).filter(|other| *other != fact) {
             let [fact, other] = facts::apart(fact, other);
             differ(DifferenceKind::Trigger, name, Some(&fact), Some(&other));
         }
