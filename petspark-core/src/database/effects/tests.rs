@@ -115,7 +115,7 @@ async fn no_statement_locks_more_on_postgresql_than_is_told() {
     let app = TestApp::open(testing::Engine::Postgres).await;
     let Engine::Postgres(postgres) = app.petspark.database().engine() else { panic!("this is PostgreSQL") };
     for &sql in STATEMENTS {
-        let step = Migration { version: 9999, name: "9999_x", sqlite: "", postgres: sql };
+        let step = Migration { version: 9999, name: "9999_x", oldest_build: 9998, sqlite: "", postgres: sql };
         let told = app.petspark.database().migrations().locks(&[&step]).await.unwrap().remove(0);
         let mut tx = postgres.pool.begin().await.unwrap();
         let tables: Vec<(i64, String)> = query_as(
