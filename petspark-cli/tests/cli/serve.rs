@@ -131,6 +131,11 @@ fn production_migrates_a_new_file_unasked_and_one_with_data_only_when_told() {
     new.ok("migrate status");
     let older = in_production(Place::sqlite());
     older.ok("migrate run --to 24");
+    crate::check::tamper(
+        &older,
+        "INSERT INTO users (id, email, display_name, role, status, created_at, updated_at) \
+        VALUES (zeroblob(16), 'bob@example.org', 'Bob', 'user', 'active', 0, 0)",
+    );
     let refused = older.run("serve --port 0").expect(5).says("1 migration is pending");
     refused.says("`petspark-cli migrate run --backup-first`").says("--migrate");
     older.run("migrate status").expect(5);

@@ -156,7 +156,6 @@ pub(super) async fn record(
     took: Duration,
 ) -> Result<(), Fault> {
     let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
-    complete(tx).await?;
     on!(tx, connection => {
         query(
             "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms, oldest_build) \
@@ -168,8 +167,8 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Adds what a table of an older release lacks. In the step's own transaction, as that one waits for nobody for long.
-async fn complete(tx: &mut TxOn<'_>) -> Result<(), Fault> {
+/// Adds what a table of an older release lacks. For a moment nobody else may be reading it.
+pub(super) async fn complete(tx: &mut TxOn<'_>) -> Result<(), Fault> {
     let (ask, add) = match tx.connection {
         TxConnection::Sqlite(_) => {
             (HAS_OLDEST_BUILD_SQLITE, "ALTER TABLE petspark_migrations ADD COLUMN oldest_build INTEGER")

@@ -34,7 +34,7 @@ pub(crate) use error::{tells_of_damage, violates, violates_foreign_key};
 pub(crate) use full_text::FullText;
 pub use lint::{Finding, Gravity};
 pub use lock::Holder;
-pub use migrate::{Migration, MigrationError, MigrationState, Migrations, Run, State};
+pub use migrate::{Migration, MigrationError, MigrationState, Migrations, Run, State, Unlocked};
 pub(crate) use postgres_tools::{PostgresTools, ToolFailed, with_database, with_schema};
 pub(crate) use readers::Readers;
 pub use replacing::HalfRestored;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use petspark_core::config::{DatabaseUrl, Settings, Value as _};
-use petspark_core::database::{Database, Migration, MigrationError, Run, State};
+use petspark_core::database::{Database, Migration, MigrationError, Run, State, Unlocked};
 use petspark_core::testing::{Engine, settings};
 use petspark_core::{Caller, Clock, Failure as _, Kind};
 use sqlx::{Connection as _, PgConnection};
@@ -60,7 +60,8 @@ async fn who_ends_the_connection_that_holds_the_lock_ends_the_step() {
     let holder = database.migrations().lock_holder().await.unwrap().unwrap();
     assert!(!holder.is_gone(), "it is this process: {holder}");
     let by = Caller::operator("ada");
-    assert!(!database.migrations().unlock(&holder, &by, Clock::system().now()).await.unwrap());
+    let unlocked = database.migrations().unlock(&holder, &by, Clock::system().now()).await.unwrap();
+    assert_eq!(unlocked, Unlocked::LeftAlone);
     sqlx::query("SELECT pg_terminate_backend($1)").bind(holder.backend).execute(&mut other).await.unwrap();
     let failed = migrating.await.unwrap().unwrap_err();
     assert!(matches!(&failed, MigrationError::Failed { applied, .. } if applied.is_empty()), "{failed}");

@@ -64,10 +64,18 @@ async fn production_migrates_a_new_file_unasked_also_for_ten_at_once_and_never_o
         opened.unwrap().close().await;
     }
     let older = tempfile::tempdir().unwrap();
+    let run = Run { to: Some(3), ..Run::default() };
+    // A first start that was killed in the middle goes on.
+    settings.database.url = DatabaseUrl::Sqlite(older.path().join("killed.db"));
+    let database = Database::open(&settings.database).await.unwrap();
+    database.migrations().run_as(&run, Clock::system().now(), PATIENCE).await.unwrap();
+    PetSpark::open(settings.clone()).await.unwrap().close().await;
     settings.database.url = DatabaseUrl::Sqlite(older.path().join("petspark.db"));
     let database = Database::open(&settings.database).await.unwrap();
-    let run = Run { to: Some(3), ..Run::default() };
     database.migrations().run_as(&run, Clock::system().now(), PATIENCE).await.unwrap();
+    let bob = "INSERT INTO users (id, email, display_name, role, status, created_at, updated_at) \
+        VALUES (zeroblob(16), 'bob@example.org', 'Bob', 'user', 'active', 0, 0)";
+    crate::sql::execute(&settings, bob).await;
     let refused = PetSpark::open(settings.clone()).await.err().unwrap();
     assert!(matches!(refused, StartError::Migration(MigrationError::Pending { count: 4.. })), "{refused}");
     assert!(refused.to_string().contains("migrate run --backup-first"), "{refused}");

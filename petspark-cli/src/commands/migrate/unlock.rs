@@ -2,7 +2,7 @@
 //! process that died back by themselves; what remains is a PostgreSQL that hasn't noticed.
 
 use petspark_core::Clock;
-use petspark_core::database::{Database, Holder};
+use petspark_core::database::{Database, Holder, Unlocked};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -29,21 +29,29 @@ pub(super) async fn unlock(cx: &Context, database: &Database) -> Result<Outcome,
         let report = Report { changed: false, holder: None };
         return Ok(Outcome::record(schema, &report, FIELDS).note("Nobody is migrating; there is nothing to unlock."));
     };
-    let changed = migrations.unlock(&holder, &cx.caller(), Clock::system().now()).await?;
-    let advice = if changed {
-        "That process was gone, and PostgreSQL had not noticed: its connection was ended.".to_owned()
-    } else {
-        why_not(&holder)
+    let (changed, exit, advice) = match migrations.unlock(&holder, &cx.caller(), Clock::system().now()).await? {
+        Unlocked::Ended => (
+            true,
+            Exit::Done,
+            "That process was gone, and PostgreSQL had not noticed: its connection was ended.".to_owned(),
+        ),
+        Unlocked::Told => (
+            true,
+            Exit::Locked,
+            "That process is gone, and its server process was told to end, which takes it a while: look again."
+                .to_owned(),
+        ),
+        Unlocked::LeftAlone => (false, Exit::Locked, why_not(&holder)),
     };
-    let exit = if changed { Exit::Done } else { Exit::Locked };
     Ok(Outcome::record(schema, &Report { changed, holder: Some(holder) }, FIELDS).exit(exit).note(advice))
 }
 
 fn why_not(holder: &Holder) -> String {
     match holder.backend {
         Some(backend) => format!(
-            "It can't be seen from here whether that process is gone, so it is left alone. If you know that it is, end its \
-             connection: SELECT pg_terminate_backend({backend}). A migration that is under way is undone by that."
+            "It can't be seen from here whether that process is gone, so it is left alone. If it isn't, wait for it, or end \
+             it: a migration that is under way is undone by that. If you know that it is gone, end its connection: \
+             SELECT pg_terminate_backend({backend})."
         ),
         None => {
             "That process is alive: the operating system gives its lock back when it ends. Wait for it, or end it; a \

@@ -67,7 +67,7 @@ impl Migrations<'_> {
         if pending.is_empty() {
             return Ok(Vec::new());
         }
-        history::create(self.0).await?;
+        self.prepare_history(lock, patience).await?;
         let has_log = history::exists(self.0, "audit_log").await?;
         let (mut applied, mut unaudited) = (Vec::new(), Vec::new());
         for step in &pending {
@@ -94,6 +94,26 @@ impl Migrations<'_> {
             });
         }
         Ok(applied)
+    }
+
+    /// Makes the history, or what one of an older release lacks: before any step, as those that took long would be
+    /// undone for that by whoever reads the history for long, such as a dump.
+    pub(super) async fn prepare_history(&self, lock: &mut Locked<'_>, patience: Duration) -> Result<(), Fault> {
+        history::create(self.0).await?;
+        let started = Instant::now();
+        loop {
+            let mut tx = lock.begin(self.0).await?;
+            wait_briefly(&mut tx).await?;
+            match history::complete(&mut tx).await {
+                Err(fault) if is_lock_timeout(&fault) && started.elapsed() < patience => {
+                    tracing::warn!("somebody else has the history of migrations: trying again");
+                }
+                completed => {
+                    completed?;
+                    return tx.commit().await;
+                }
+            }
+        }
     }
 
     /// Applies a step. Whoever reads a table for long, such as a dump, is waited for, but never with everybody else
@@ -150,15 +170,7 @@ impl Migrations<'_> {
         now: Timestamp,
         started: Instant,
     ) -> Result<Duration, Fault> {
-        if let TxConnection::Postgres(tx) = &mut tx.connection {
-            // A long step is fine; queueing behind a long query, with everybody else behind us, is not. A
-            // connection that copies rows commits these faster than is good for a schema.
-            raw_sql(
-                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; SET LOCAL synchronous_commit = on",
-            )
-            .execute(&mut **tx)
-            .await?;
-        }
+        wait_briefly(tx).await?;
         on!(tx, connection => { raw_sql(step.sql(self.0).into_sql_str()).execute(connection).await?; });
         let took = started.elapsed();
         history::record(tx, step, &step.checksum(self.0), now, took).await?;
@@ -172,13 +184,23 @@ impl Migrations<'_> {
     /// is committing it any more.
     async fn settled(&self, error: MigrationError, now: Timestamp) -> MigrationError {
         let MigrationError::Unsettled { version, name, reason, kind, mut applied, .. } = error else { return error };
-        let looked = async {
-            let lock = Lock::take(self.0, now, SETTLING).await?;
-            let has = self.has(version).await;
-            lock.release().await;
-            Ok::<_, MigrationError>(has?)
+        let started = Instant::now();
+        let looked = loop {
+            let looked = async {
+                let lock = Lock::take(self.0, now, SETTLING).await?;
+                let has = self.has(version).await;
+                lock.release().await;
+                Ok::<_, MigrationError>(has?)
+            };
+            match looked.await {
+                // It may be starting again.
+                Err(MigrationError::Fault(_)) if started.elapsed() < SETTLING => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                looked => break looked,
+            }
         };
-        match looked.await {
+        match looked {
             Ok(false) => MigrationError::Failed { name, reason, kind, applied },
             Ok(true) => {
                 applied.push(name.clone());
@@ -187,6 +209,17 @@ impl Migrations<'_> {
             Err(_) => MigrationError::Unsettled { version, name, reason, kind, is_applied: false, applied },
         }
     }
+}
+
+/// A long step is fine; queueing behind a long query, with everybody else behind us, is not. A connection that
+/// copies rows commits them faster than is good for a schema.
+async fn wait_briefly(tx: &mut TxOn<'_>) -> Result<(), Fault> {
+    if let TxConnection::Postgres(tx) = &mut tx.connection {
+        raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; SET LOCAL synchronous_commit = on")
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
 }
 
 fn failed(step: &Migration, error: StepError, applied: &[MigrationState]) -> MigrationError {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::steps::MIGRATIONS;
-use super::{MigrationError, MigrationState, Migrations, refuse_modified};
+use super::{MigrationError, MigrationState, Migrations, refuse_modified, refuse_too_old};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
@@ -47,7 +47,7 @@ impl Migrations<'_> {
         patience: Duration,
     ) -> Result<Vec<MigrationState>, MigrationError> {
         let mut lock = Lock::take(self.0, now, patience).await?;
-        let result = self.baseline_locked(&mut lock.locked(), by, reason, now).await;
+        let result = self.baseline_locked(&mut lock.locked(), by, reason, now, patience).await;
         lock.release().await;
         result
     }
@@ -58,9 +58,11 @@ impl Migrations<'_> {
         by: &Caller,
         reason: Option<&str>,
         now: Timestamp,
+        patience: Duration,
     ) -> Result<Vec<MigrationState>, MigrationError> {
         let states = self.read().await?;
         refuse_modified(&states)?;
+        refuse_too_old(&states)?;
         let differences = self.verify().await?;
         if !differences.is_empty() {
             return Err(MigrationError::Differs(differences));
@@ -72,7 +74,7 @@ impl Migrations<'_> {
         if missing.is_empty() {
             return Ok(Vec::new());
         }
-        history::create(self.0).await?;
+        self.prepare_history(lock, patience).await?;
         let mut tx = lock.begin(self.0).await?;
         for step in &missing {
             history::record(&mut tx, step, &step.checksum(self.0), now, Duration::ZERO).await?;

@@ -1,7 +1,11 @@
 //! Whether a database is at what this build needs, or beyond it and still of use to it. Whether it is asked that,
 //! and what happens then, is up to whoever opens it.
 
+use sqlx::query_scalar;
+
 use super::{Migration, MigrationError, MigrationState, Migrations, State};
+use crate::database::{history, on_reader};
+use crate::error::Fault;
 
 impl Migrations<'_> {
     /// Fails unless the database has exactly what this build needs, or more that lets it work.
@@ -33,6 +37,18 @@ impl Migrations<'_> {
     }
 }
 
+impl Migrations<'_> {
+    /// Whether nobody has an account yet: there is nothing to lose, whatever is applied.
+    pub(super) async fn is_unused(&self) -> Result<bool, Fault> {
+        if !history::exists(self.0, "users").await? {
+            return Ok(true);
+        }
+        let used: bool =
+            on_reader!(self.0, conn => query_scalar("SELECT EXISTS (SELECT 1 FROM users)").fetch_one(conn).await)?;
+        Ok(!used)
+    }
+}
+
 pub(super) fn refuse_modified(states: &[MigrationState]) -> Result<(), MigrationError> {
     match states.iter().find(|state| state.state == State::Modified) {
         Some(state) => Err(MigrationError::Modified { name: state.name.clone() }),
@@ -44,7 +60,9 @@ pub(super) fn refuse_modified(states: &[MigrationState]) -> Result<(), Migration
 pub(super) fn refuse_too_old(states: &[MigrationState]) -> Result<(), MigrationError> {
     let unknown = states.iter().filter(|state| state.state == State::Unknown);
     let needed = unknown.map(|state| state.oldest_build).max().unwrap_or(0);
-    if needed <= Migration::newest_of_build() {
+    // A build of another branch may have a higher number, and not that step.
+    let lacks_it = states.iter().any(|state| state.version == needed && state.state == State::Unknown);
+    if needed <= Migration::newest_of_build() && !lacks_it {
         return Ok(());
     }
     let name = states.iter().find(|state| state.version == needed).map(|state| state.name.clone());

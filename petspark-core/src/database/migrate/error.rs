@@ -170,7 +170,7 @@ fn told(holder: &Option<Holder>) -> String {
 
 fn found(is_applied: bool) -> &'static str {
     if is_applied {
-        "it was applied; what comes behind it was not, `petspark-cli migrate run` goes on"
+        "it was applied; `petspark-cli migrate run` goes on with what comes behind it, if anything does"
     } else {
         "it was applied or undone as a whole, `petspark-cli migrate status` tells which once the database answers"
     }

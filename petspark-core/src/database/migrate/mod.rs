@@ -54,6 +54,17 @@ impl MigrationState {
     }
 }
 
+/// What became of the holder of a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlocked {
+    /// Nothing: it can't be proven to be gone, or is no longer the holder.
+    LeftAlone,
+    /// Its server process was told to end, and hasn't yet.
+    Told,
+    /// Its connection was ended, and the lock is free.
+    Ended,
+}
+
 /// What to apply.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
@@ -61,7 +72,8 @@ pub struct Run {
     pub to: Option<i64>,
     /// Also what is older than something that was applied already.
     pub out_of_order: bool,
-    /// Nothing, if something was applied before: see [`MigrationError::Pending`].
+    /// Nothing, if something was applied before and somebody has an account: see [`MigrationError::Pending`]. A first
+    /// start that was killed goes on.
     pub only_new: bool,
     /// Who asks, for the audit log; the system itself writes nothing down.
     pub by: Option<Caller>,
@@ -203,7 +215,7 @@ impl<'a> Migrations<'a> {
                 _ => MigrationError::OutOfOrder { name: step.name.to_owned(), newest: newest_name },
             });
         }
-        if run.only_new && !pending.is_empty() && newest(&states).is_some() {
+        if run.only_new && !pending.is_empty() && newest(&states).is_some() && !self.is_unused().await? {
             return Err(MigrationError::Pending { count: pending.len() });
         }
         Ok(pending)
@@ -218,25 +230,22 @@ impl<'a> Migrations<'a> {
     }
 
     /// Ends the connection of a holder who [is gone](Holder::is_gone), and with it the lock and what was
-    /// under way, when the server hasn't noticed yet. Whoever may be at work is left alone: says whether it
-    /// ended.
+    /// under way, when the server hasn't noticed yet. Whoever may be at work is left alone.
     ///
     /// # Errors
     /// [`MigrationError::Fault`] when PostgreSQL doesn't let us.
-    pub async fn unlock(&self, holder: &Holder, by: &Caller, now: Timestamp) -> Result<bool, MigrationError> {
+    pub async fn unlock(&self, holder: &Holder, by: &Caller, now: Timestamp) -> Result<Unlocked, MigrationError> {
         if !holder.is_gone() {
-            return Ok(false);
+            return Ok(Unlocked::LeftAlone);
         }
         let has_log = history::exists(self.0, "audit_log").await?;
         let mut tx = self.0.begin().await?;
-        if !Lock::end(&mut tx, holder).await? {
-            return Ok(false);
-        }
+        let Some(ended) = Lock::end(&mut tx, holder).await? else { return Ok(Unlocked::LeftAlone) };
         if has_log {
             let event = Event::new(Action::MigrationUnlocked).detail("holder", holder.to_string());
             audit::record(&mut tx, now, by, event).await?;
         }
         tx.commit().await?;
-        Ok(true)
+        Ok(if ended { Unlocked::Ended } else { Unlocked::Told })
     }
 }

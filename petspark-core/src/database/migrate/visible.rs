@@ -6,8 +6,8 @@ use sqlx::query_as;
 use super::{MigrationError, Migrations};
 use crate::database::Engine;
 
-/// The role, its search path, its schema, one of the search path that has a history and is closed to it, and
-/// whether it may read the history of its own.
+/// The role, its search path, its schema, one before that in the search path that has a history and is closed to it,
+/// and whether it may read the history of its own.
 type Sight = (String, String, Option<String>, Option<String>, Option<bool>);
 
 impl Migrations<'_> {
@@ -19,10 +19,11 @@ impl Migrations<'_> {
                 SELECT c.oid, n.oid AS schema, n.nspname::text AS name \
                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'petspark_migrations'), \
              path AS ( \
-                SELECT trim('\"' FROM trim(replace(part, '\"$user\"', current_user::text))) AS name \
-                FROM regexp_split_to_table(current_setting('search_path'), ',') part) \
+                SELECT trim('\"' FROM trim(replace(part, '\"$user\"', current_user::text))) AS name, place \
+                FROM regexp_split_to_table(current_setting('search_path'), ',') WITH ORDINALITY AS p (part, place)) \
              SELECT current_user::text, current_setting('search_path'), current_schema()::text, \
-                (SELECT min(name) FROM history JOIN path USING (name) WHERE NOT has_schema_privilege(schema, 'USAGE')), \
+                (SELECT min(name) FROM history JOIN path USING (name) WHERE NOT has_schema_privilege(schema, 'USAGE') \
+                    AND NOT EXISTS (SELECT FROM path here WHERE here.name = current_schema()::text AND here.place < path.place)), \
                 (SELECT has_table_privilege(oid, 'SELECT') FROM history WHERE name = current_schema()::text)",
         )
         .fetch_one(&postgres.pool)
