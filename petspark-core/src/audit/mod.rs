@@ -117,6 +117,11 @@ pub(crate) async fn last_restored(db: &Database) -> Result<Option<(Timestamp, Ti
     Ok(Some((at, moment.unwrap_or(at))))
 }
 
+/// Whether anything is in the log, which has to be there.
+pub(crate) async fn is_begun(db: &Database) -> Result<bool, Fault> {
+    store::is_begun(db).await
+}
+
 /// How often that happened since then.
 pub(crate) async fn count_since(db: &Database, action: Action, since: Timestamp) -> Result<u64, Fault> {
     store::count_since(db, action, since).await

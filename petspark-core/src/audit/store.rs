@@ -101,6 +101,11 @@ pub(super) async fn count_since(db: &Database, action: Action, since: Timestamp)
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
+/// Whether there is an entry.
+pub(super) async fn is_begun(db: &Database) -> Result<bool, Fault> {
+    Ok(on_reader!(db, pool => query_scalar("SELECT EXISTS (SELECT 1 FROM audit_log)").fetch_one(pool).await)?)
+}
+
 /// The last entry of that kind: when, and its details.
 pub(super) async fn last(db: &Database, action: Action) -> Result<Option<(Timestamp, Value)>, Fault> {
     let last: Option<(Timestamp, Json<Value>)> = on_reader!(db, pool => query_as(

@@ -160,17 +160,27 @@ async fn a_run_that_fails_leaves_an_audit_row_for_each_step_it_applied(engine: E
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(engine, &folder).await;
     let database = Database::open(&settings.database).await.unwrap();
-    // The seventh step can't make its table: something else has the name.
-    crate::sql::execute(&settings, "CREATE TABLE one_time_tokens (id INTEGER)").await;
-    let run = Run { by: Some(Caller::operator("ada")), reason: Some("release 2".to_owned()), ..Run::default() };
-    let failed = database.migrations().run_as(&run, Clock::system().now(), PATIENCE).await.unwrap_err();
-    assert!(matches!(&failed, MigrationError::Failed { applied, .. } if applied.len() == 6), "{failed}");
-    let written: Vec<_> = crate::sql::every_row(&settings).await;
-    let written: Vec<_> = written.iter().filter(|row| row.contains("release 2")).collect();
-    // The log is there from the fifth on, and its first row tells of those before it, too.
-    assert_eq!(written.len(), 2, "{written:#?}");
-    assert!(written.iter().any(|row| row.contains("0001_users") && row.contains("0005_audit_log")), "{written:#?}");
-    assert!(written.iter().any(|row| row.contains("0006_accounts") && !row.contains("0005")), "{written:#?}");
+    let run = |to, reason: &str| Run {
+        to,
+        by: Some(Caller::operator("ada")),
+        reason: Some(reason.to_owned()),
+        ..Run::default()
+    };
+    database.migrations().run_as(&run(Some(6), "release 1"), Clock::system().now(), PATIENCE).await.unwrap();
+    // The ninth step can't make its table: something else has the name.
+    crate::sql::execute(&settings, "CREATE TABLE throttles (id INTEGER)").await;
+    let failed =
+        database.migrations().run_as(&run(None, "release 2"), Clock::system().now(), PATIENCE).await.unwrap_err();
+    assert!(matches!(&failed, MigrationError::Failed { applied, .. } if applied.len() == 2), "{failed}");
+    let rows = crate::sql::every_row(&settings).await;
+    let written = |reason: &str| rows.iter().filter(|row| row.contains(reason)).cloned().collect::<Vec<_>>();
+    // A new log begins with one for all.
+    let (first, then) = (written("release 1"), written("release 2"));
+    assert_eq!((first.len(), then.len()), (1, 2), "{first:#?} {then:#?}");
+    assert!(first[0].contains("0001_users") && first[0].contains("0006_accounts"), "{first:#?}");
+    for (name, other) in [("0007_one_time_tokens", "0008"), ("0008_second_factor", "0007")] {
+        assert!(then.iter().any(|row| row.contains(name) && !row.contains(other)), "{then:#?}");
+    }
 }
 
 #[tokio::test]

@@ -68,13 +68,14 @@ impl Migrations<'_> {
             return Ok(Vec::new());
         }
         self.prepare_history(lock, patience).await?;
-        let has_log = history::exists(self.0, "audit_log").await?;
+        // A new log begins with one row for all of them, in the last one's transaction.
+        let has_begun = history::exists(self.0, "audit_log").await? && audit::is_begun(self.0).await?;
+        let last = pending.last().map(|step| step.version).filter(|version| *version >= audit::SINCE);
         let (mut applied, mut unaudited) = (Vec::new(), Vec::new());
         for step in &pending {
             unaudited.push(step.name);
             let audited = match &run.by {
-                Some(caller) if has_log || step.version >= audit::SINCE => {
-                    // With those that came before there was a log.
+                Some(caller) if has_begun || Some(step.version) == last => {
                     let names = std::mem::take(&mut unaudited);
                     let event = Event::new(Action::SchemaMigrated).because(run.reason.as_deref());
                     Some((caller, event.detail("migrations", names)))
