@@ -167,8 +167,9 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Adds what a table of an older release lacks. For a moment nobody else may be reading it.
-pub(super) async fn complete(tx: &mut TxOn<'_>) -> Result<(), Fault> {
+/// Adds what a table of an older release lacks. For a moment nobody else may be reading it. Says
+/// whether it lacked something.
+pub(super) async fn complete(tx: &mut TxOn<'_>) -> Result<bool, Fault> {
     let (ask, add) = match tx.connection {
         TxConnection::Sqlite(_) => {
             (HAS_OLDEST_BUILD_SQLITE, "ALTER TABLE petspark_migrations ADD COLUMN oldest_build INTEGER")
@@ -181,5 +182,5 @@ pub(super) async fn complete(tx: &mut TxOn<'_>) -> Result<(), Fault> {
     if !has_oldest_build {
         on!(tx, connection => raw_sql(add).execute(connection).await.map(drop))?;
     }
-    Ok(())
+    Ok(!has_oldest_build)
 }

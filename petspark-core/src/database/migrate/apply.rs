@@ -109,10 +109,9 @@ impl Migrations<'_> {
                 Err(fault) if is_lock_timeout(&fault) && started.elapsed() < patience => {
                     tracing::warn!("somebody else has the history of migrations: trying again");
                 }
-                completed => {
-                    completed?;
-                    return tx.commit().await;
-                }
+                Ok(false) => return Ok(()),
+                Ok(true) => return tx.commit().await,
+                Err(fault) => return Err(fault),
             }
         }
     }
