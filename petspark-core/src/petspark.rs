@@ -126,9 +126,10 @@ const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file is the only copy of what is in it: in production nothing but a new one is migrated unasked.
 async fn migrate_embedded(database: &Database, settings: &Settings, clock: &Clock) -> Result<(), MigrationError> {
-    let run = Run { only_new: settings.environment == Environment::Production, ..Run::default() };
+    let is_development = settings.environment != Environment::Production;
+    let run = Run { only_new: !is_development, ..Run::default() };
     let applied = database.migrations().run_as(&run, clock.now(), MIGRATION_PATIENCE).await?;
-    if !applied.is_empty() && applied.len() < Migration::all().len() {
+    if is_development && !applied.is_empty() && applied.len() < Migration::all().len() {
         tracing::info!(
             count = applied.len(),
             "migrated without being asked, because this is development; production wants `migrate run --backup-first`"

@@ -161,32 +161,45 @@ pub async fn new_postgres_schema() -> String {
     format!("{url}{separator}options=-csearch_path%3D{schema}")
 }
 
-/// Declares tests that run on both engines, as `name::sqlite` and `name::postgres`.
+/// Declares tests that run on both engines, as `name::sqlite` and `name::postgres`: with an app, or with the engine
+/// alone for those that open, migrate or tamper by themselves.
 ///
 /// ```text
 /// on_both! {
 ///     async fn a_pet_has_an_owner(app: TestApp) { /* ... */ }
 /// }
+/// on_both! {
+///     async fn a_new_database_is_migrated(engine: Engine) { /* ... */ }
+/// }
 /// ```
 #[macro_export]
 macro_rules! on_both {
     ($($(#[$attribute:meta])* async fn $name:ident($app:ident: TestApp) $body:block)+) => { $(
+        $crate::on_both! { @of $name, [$(#[$attribute])*], $app: $crate::testing::TestApp, $body,
+            engine => $crate::testing::TestApp::open(engine).await }
+    )+ };
+    ($($(#[$attribute:meta])* async fn $name:ident($engine:ident: Engine) $body:block)+) => { $(
+        $crate::on_both! { @of $name, [$(#[$attribute])*], $engine: $crate::testing::Engine, $body, engine => engine }
+    )+ };
+    (@of $name:ident, [$($attribute:tt)*], $argument:ident: $kind:ty, $body:block, $on:ident => $given:expr) => {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            $(#[$attribute])*
-            async fn test($app: $crate::testing::TestApp) $body
+            $($attribute)*
+            async fn test($argument: $kind) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                test($crate::testing::TestApp::open($crate::testing::Engine::Sqlite).await).await;
+                let $on = $crate::testing::Engine::Sqlite;
+                test($given).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                test($crate::testing::TestApp::open($crate::testing::Engine::Postgres).await).await;
+                let $on = $crate::testing::Engine::Postgres;
+                test($given).await;
             }
         }
-    )+ };
+    };
 }

@@ -9,12 +9,14 @@ use super::{Database, Engine, Migration, TxConnection, TxOn, on, on_reader, on_w
 use crate::clock::Timestamp;
 use crate::error::Fault;
 
-/// By the statement that made the table: `pragma_table_info` tells what this connection saw last, and not what
-/// another one changed since.
+/// Whether the history has that column; no row if there is no history. On SQLite by the statement that made the
+/// table: `pragma_table_info` tells what this connection saw last, and not what another one changed since.
 const HAS_OLDEST_BUILD_SQLITE: &str =
-    "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'petspark_migrations' AND instr(sql, 'oldest_build') > 0";
-const HAS_OLDEST_BUILD_POSTGRES: &str = "SELECT count(*) > 0 FROM pg_attribute \
-     WHERE attrelid = to_regclass('petspark_migrations') AND attname = 'oldest_build' AND NOT attisdropped";
+    "SELECT instr(sql, 'oldest_build') > 0 FROM sqlite_schema WHERE type = 'table' AND name = 'petspark_migrations'";
+const HAS_OLDEST_BUILD_POSTGRES: &str = "SELECT EXISTS (SELECT FROM pg_attribute a \
+        WHERE a.attrelid = t.oid AND a.attname = 'oldest_build' AND NOT a.attisdropped) \
+     FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace \
+     WHERE n.nspname = current_schema() AND t.relname = 'petspark_migrations' AND t.relkind IN ('r', 'p')";
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Applied {
@@ -41,19 +43,19 @@ impl Applied {
 
 /// What has been applied; nothing, if there is no history yet.
 pub(super) async fn read(db: &Database) -> Result<Vec<Applied>, Fault> {
-    if !exists(db, "petspark_migrations").await? {
-        return Ok(Vec::new());
-    }
     let ask = match db.engine() {
         Engine::Sqlite(_) => HAS_OLDEST_BUILD_SQLITE,
         Engine::Postgres(_) => HAS_OLDEST_BUILD_POSTGRES,
     };
-    let has_oldest_build: bool = on_reader!(db, conn => query_scalar(ask).fetch_one(conn).await)?;
+    // The writer is asked: a reader can't open a file that has nothing in it yet.
+    let has_oldest_build: Option<bool> = on_writer!(db, pool => query_scalar(ask).fetch_optional(pool).await)?;
     // No `*`: a newer release may add the column between preparing and reading, which sqlx panics of on SQLite.
-    let sql = if has_oldest_build {
-        "SELECT version, name, checksum, applied_at, took_ms, oldest_build FROM petspark_migrations ORDER BY version"
-    } else {
-        "SELECT version, name, checksum, applied_at, took_ms FROM petspark_migrations ORDER BY version"
+    let sql = match has_oldest_build {
+        None => return Ok(Vec::new()),
+        Some(true) => {
+            "SELECT version, name, checksum, applied_at, took_ms, oldest_build FROM petspark_migrations ORDER BY version"
+        }
+        Some(false) => "SELECT version, name, checksum, applied_at, took_ms FROM petspark_migrations ORDER BY version",
     };
     Ok(on_reader!(db, conn => query_as(sql).fetch_all(conn).await)?)
 }
@@ -148,23 +150,31 @@ pub(super) async fn ended(db: &Database, version: i64) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Writes down that a step was applied, and gives what [`read`] will.
 pub(super) async fn record(
     tx: &mut TxOn<'_>,
     step: &Migration,
-    checksum: &str,
+    checksum: String,
     now: Timestamp,
     took: Duration,
-) -> Result<(), Fault> {
-    let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+) -> Result<Applied, Fault> {
+    let row = Applied {
+        version: step.version,
+        name: step.name.to_owned(),
+        checksum,
+        applied_at: now,
+        took_ms: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+        oldest_build: Some(step.oldest_build),
+    };
     on!(tx, connection => {
         query(
             "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms, oldest_build) \
              VALUES ($1, $2, $3, $4, $5, $6)",
         )
-        .bind(step.version).bind(step.name).bind(checksum).bind(now).bind(took_ms).bind(step.oldest_build)
-        .execute(connection).await?;
+        .bind(row.version).bind(&row.name).bind(&row.checksum).bind(row.applied_at).bind(row.took_ms)
+        .bind(row.oldest_build).execute(connection).await?;
     });
-    Ok(())
+    Ok(row)
 }
 
 /// Adds what a table of an older release lacks. For a moment nobody else may be reading it. Says
@@ -178,9 +188,10 @@ pub(super) async fn complete(tx: &mut TxOn<'_>) -> Result<bool, Fault> {
             (HAS_OLDEST_BUILD_POSTGRES, "ALTER TABLE petspark_migrations ADD COLUMN oldest_build bigint")
         }
     };
-    let has_oldest_build: bool = on!(tx, connection => query_scalar(ask).fetch_one(connection).await)?;
-    if !has_oldest_build {
+    let has_oldest_build: Option<bool> = on!(tx, connection => query_scalar(ask).fetch_optional(connection).await)?;
+    let is_older = has_oldest_build == Some(false);
+    if is_older {
         on!(tx, connection => raw_sql(add).execute(connection).await.map(drop))?;
     }
-    Ok(!has_oldest_build)
+    Ok(is_older)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use petspark_core::config::{DatabaseUrl, Settings, Value as _};
 use petspark_core::database::{Database, Migration, MigrationError, Run, State, Unlocked};
-use petspark_core::testing::{Engine, settings};
+use petspark_core::testing::{Engine, on_both, settings};
 use petspark_core::{Caller, Clock, Failure as _, Kind};
 use sqlx::{Connection as _, PgConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -156,39 +156,31 @@ async fn a_step_that_can_not_be_committed_is_undone_and_said_to_be() {
     assert_eq!(newest_state(&database).await, State::Pending);
 }
 
-async fn a_run_that_fails_leaves_an_audit_row_for_each_step_it_applied(engine: Engine) {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = settings(engine, &folder).await;
-    let database = Database::open(&settings.database).await.unwrap();
-    let run = |to, reason: &str| Run {
-        to,
-        by: Some(Caller::operator("ada")),
-        reason: Some(reason.to_owned()),
-        ..Run::default()
-    };
-    database.migrations().run_as(&run(Some(6), "release 1"), Clock::system().now(), PATIENCE).await.unwrap();
-    // The ninth step can't make its table: something else has the name.
-    crate::sql::execute(&settings, "CREATE TABLE throttles (id INTEGER)").await;
-    let failed =
-        database.migrations().run_as(&run(None, "release 2"), Clock::system().now(), PATIENCE).await.unwrap_err();
-    assert!(matches!(&failed, MigrationError::Failed { applied, .. } if applied.len() == 2), "{failed}");
-    let rows = crate::sql::every_row(&settings).await;
-    let written = |reason: &str| rows.iter().filter(|row| row.contains(reason)).cloned().collect::<Vec<_>>();
-    // A new log begins with one for all.
-    let (first, then) = (written("release 1"), written("release 2"));
-    assert_eq!((first.len(), then.len()), (1, 2), "{first:#?} {then:#?}");
-    assert!(first[0].contains("0001_users") && first[0].contains("0006_accounts"), "{first:#?}");
-    for (name, other) in [("0007_one_time_tokens", "0008"), ("0008_second_factor", "0007")] {
-        assert!(then.iter().any(|row| row.contains(name) && !row.contains(other)), "{then:#?}");
+on_both! {
+    async fn a_run_that_fails_leaves_an_audit_row_for_each_step_it_applied(engine: Engine) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(engine, &folder).await;
+        let database = Database::open(&settings.database).await.unwrap();
+        let run = |to, reason: &str| Run {
+            to,
+            by: Some(Caller::operator("ada")),
+            reason: Some(reason.to_owned()),
+            ..Run::default()
+        };
+        database.migrations().run_as(&run(Some(6), "release 1"), Clock::system().now(), PATIENCE).await.unwrap();
+        // The ninth step can't make its table: something else has the name.
+        crate::sql::execute(&settings, "CREATE TABLE throttles (id INTEGER)").await;
+        let failed =
+            database.migrations().run_as(&run(None, "release 2"), Clock::system().now(), PATIENCE).await.unwrap_err();
+        assert!(matches!(&failed, MigrationError::Failed { applied, .. } if applied.len() == 2), "{failed}");
+        let rows = crate::sql::every_row(&settings).await;
+        let written = |reason: &str| rows.iter().filter(|row| row.contains(reason)).cloned().collect::<Vec<_>>();
+        // A new log begins with one for all.
+        let (first, then) = (written("release 1"), written("release 2"));
+        assert_eq!((first.len(), then.len()), (1, 2), "{first:#?} {then:#?}");
+        assert!(first[0].contains("0001_users") && first[0].contains("0006_accounts"), "{first:#?}");
+        for (name, other) in [("0007_one_time_tokens", "0008"), ("0008_second_factor", "0007")] {
+            assert!(then.iter().any(|row| row.contains(name) && !row.contains(other)), "{then:#?}");
+        }
     }
-}
-
-#[tokio::test]
-async fn a_run_that_fails_leaves_an_audit_row_for_each_step_it_applied_on_sqlite() {
-    a_run_that_fails_leaves_an_audit_row_for_each_step_it_applied(Engine::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_run_that_fails_leaves_an_audit_row_for_each_step_it_applied_on_postgresql() {
-    a_run_that_fails_leaves_an_audit_row_for_each_step_it_applied(Engine::Postgres).await;
 }

@@ -7,12 +7,13 @@ mod statement;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, FromRow, query_as, query_scalar};
+use sqlx::{AssertSqlSafe, query_as, query_scalar};
 use statement::{Locked, Made};
 
 use super::lint::statements;
 use super::migrate::{Migration, Migrations};
-use super::{Engine, text_enum};
+use super::schema::Schema;
+use super::{Engine, history, text_enum};
 use crate::error::Fault;
 
 text_enum! {
@@ -115,7 +116,7 @@ impl Migrations<'_> {
                     .fetch_all(&sqlite.writer)
                     .await?,
                 // Every lock there is one of the whole database.
-                foreign_keys: Vec::new(),
+                schema: Schema::default(),
             },
             Engine::Postgres(postgres) => Live {
                 indexes: query_as(
@@ -124,17 +125,7 @@ impl Migrations<'_> {
                 )
                 .fetch_all(&postgres.pool)
                 .await?,
-                foreign_keys: query_as(
-                    "SELECT upper(t.relname) AS table_name, upper(c.conname) AS name, upper(a.attname) AS column_name, \
-                        upper(r.relname) AS referenced_table, upper(b.attname) AS referenced_column \
-                     FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class r ON r.oid = c.confrelid \
-                     CROSS JOIN unnest(c.conkey, c.confkey) AS k(here, there) \
-                     JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.here \
-                     JOIN pg_attribute b ON b.attrelid = r.oid AND b.attnum = k.there \
-                     WHERE c.contype = 'f' AND t.relnamespace = current_schema()::regnamespace",
-                )
-                .fetch_all(&postgres.pool)
-                .await?,
+                schema: Schema::read(self.database()).await?,
             },
         })
     }
@@ -142,12 +133,7 @@ impl Migrations<'_> {
     async fn rows(&self, table: &str) -> Result<Option<u64>, Fault> {
         let rows: Option<i64> = match self.database().engine() {
             Engine::Sqlite(sqlite) => {
-                let is_there: i64 =
-                    query_scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $1")
-                        .bind(table)
-                        .fetch_one(&sqlite.writer)
-                        .await?;
-                if is_there == 0 {
+                if !history::exists(self.database(), table).await? {
                     return Ok(None);
                 }
                 let name = table.replace('"', "\"\"");
@@ -168,45 +154,40 @@ impl Migrations<'_> {
     }
 }
 
-/// What is in the database, in capitals.
+/// What is in the database.
 struct Live {
-    /// Indexes and their tables.
+    /// Indexes and their tables, in capitals.
     indexes: Vec<(String, String)>,
-    foreign_keys: Vec<ForeignKey>,
-}
-
-/// One column of a foreign key.
-#[derive(FromRow)]
-struct ForeignKey {
-    table_name: String,
-    name: String,
-    column_name: String,
-    referenced_table: String,
-    referenced_column: String,
+    /// For its foreign keys.
+    schema: Schema,
 }
 
 impl Live {
+    /// Of what a statement locks, in capitals as that is, the tables.
     fn resolve(&self, locked: &Locked) -> Vec<(String, LockClass)> {
-        let keys = |is: &dyn Fn(&&ForeignKey) -> bool| self.foreign_keys.iter().filter(is).collect::<Vec<_>>();
+        let tables = self.schema.tables.iter();
+        let keys = tables.flat_map(|(name, table)| table.foreign_keys.iter().map(move |key| (name, key)));
+        let is = |name: &String, wanted: &String| name.to_uppercase() == *wanted;
         match locked {
             Locked::Table(table, lock) => vec![(table.clone(), *lock)],
             Locked::TableOf(index, lock) => {
                 let tables = self.indexes.iter().filter(|(name, _)| name == index);
                 tables.map(|(_, table)| (table.clone(), *lock)).collect()
             }
-            Locked::ReferredBy(table, part, lock) => {
-                let is_it = |part: &String, key: &ForeignKey| *part == key.name || *part == key.column_name;
-                keys(&|key| key.table_name == *table && part.as_ref().is_none_or(|part| is_it(part, key)))
-                    .into_iter()
-                    .map(|key| (key.referenced_table.clone(), *lock))
-                    .collect()
-            }
-            Locked::Referring(table, column, lock) => keys(&|key| {
-                key.referenced_table == *table && column.as_ref().is_none_or(|column| *column == key.referenced_column)
-            })
-            .into_iter()
-            .map(|key| (key.table_name.clone(), *lock))
-            .collect(),
+            Locked::ReferredBy(table, part, lock) => keys
+                .filter(|(name, key)| {
+                    let mut parts = key.columns.iter().chain([&key.name]);
+                    is(name, table) && part.as_ref().is_none_or(|part| parts.any(|it| is(it, part)))
+                })
+                .map(|(_, key)| (key.table.to_uppercase(), *lock))
+                .collect(),
+            Locked::Referring(table, column, lock) => keys
+                .filter(|(_, key)| {
+                    let mut columns = key.referenced.iter();
+                    is(&key.table, table) && column.as_ref().is_none_or(|column| columns.any(|it| is(it, column)))
+                })
+                .map(|(name, _)| (name.to_uppercase(), *lock))
+                .collect(),
         }
     }
 }

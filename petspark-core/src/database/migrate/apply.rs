@@ -5,17 +5,26 @@ use std::time::{Duration, Instant};
 
 use sqlx::{SqlSafeStr, raw_sql};
 
-use super::{Migration, MigrationError, MigrationState, Migrations, Run, State};
+use super::{Migration, MigrationError, MigrationState, Migrations, Run};
 use crate::audit::{self, Action, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::error::is_lock_timeout;
+use crate::database::history::{self, Applied};
 use crate::database::lock::{Lock, Locked};
-use crate::database::{TxConnection, TxOn, history, on};
+use crate::database::{TxConnection, TxOn, on};
 use crate::error::{Failure as _, Fault};
 
 /// How long the server process of a lost connection may hold the lock: until then it may be committing.
 const SETTLING: Duration = Duration::from_secs(10);
+
+/// A step to apply.
+struct Due<'a> {
+    step: &'static Migration,
+    /// By whom and as what it is written down with it.
+    audited: Option<(&'a Caller, Event)>,
+    now: Timestamp,
+}
 
 /// Why a step is not known to be applied.
 enum StepError {
@@ -23,6 +32,12 @@ enum StepError {
     Undone(Fault),
     /// Of its COMMIT came something else than that it is done.
     Unsettled(Fault),
+}
+
+impl From<Fault> for StepError {
+    fn from(fault: Fault) -> Self {
+        Self::Undone(fault)
+    }
 }
 
 impl Migrations<'_> {
@@ -72,7 +87,7 @@ impl Migrations<'_> {
         let has_begun = history::exists(self.0, "audit_log").await? && audit::is_begun(self.0).await?;
         let last = pending.last().map(|step| step.version).filter(|version| *version >= audit::SINCE);
         let (mut applied, mut unaudited) = (Vec::new(), Vec::new());
-        for step in &pending {
+        for step in pending {
             unaudited.push(step.name);
             let audited = match &run.by {
                 Some(caller) if has_begun || Some(step.version) == last => {
@@ -82,17 +97,9 @@ impl Migrations<'_> {
                 }
                 _ => None,
             };
-            let took = self.apply_patiently(lock, step, audited, now, patience).await;
-            let took = took.map_err(|error| failed(step, error, &applied))?;
-            applied.push(MigrationState {
-                version: step.version,
-                name: step.name.to_owned(),
-                state: State::Applied,
-                applied_at: Some(now),
-                took: Some(took),
-                checksum: step.checksum(self.0),
-                oldest_build: step.oldest_build,
-            });
+            let row = self.apply_patiently(lock, &Due { step, audited, now }, patience).await;
+            let row = row.map_err(|error| failed(step, error, &applied))?;
+            applied.push(self.state(step, &[row]));
         }
         Ok(applied)
     }
@@ -121,63 +128,54 @@ impl Migrations<'_> {
     async fn apply_patiently(
         &self,
         lock: &mut Locked<'_>,
-        step: &Migration,
-        audited: Option<(&Caller, Event)>,
-        now: Timestamp,
+        due: &Due<'_>,
         patience: Duration,
-    ) -> Result<Duration, StepError> {
+    ) -> Result<Applied, StepError> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(500);
-        history::begin(self.0, step.version, now).await.map_err(StepError::Undone)?;
+        history::begin(self.0, due.step.version, due.now).await?;
         let result = loop {
-            let result = self.apply(lock, step, audited.clone(), now).await;
+            let result = self.apply(lock, due).await;
             match &result {
                 Err(StepError::Undone(fault)) if is_lock_timeout(fault) && started.elapsed() + pause < patience => {
-                    tracing::warn!(step = step.name, "somebody else has a table that is to be migrated: trying again");
+                    tracing::warn!(
+                        step = due.step.name,
+                        "somebody else has a table that is to be migrated: trying again"
+                    );
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(8));
                 }
                 _ => break result,
             }
         };
-        if let Err(fault) = history::ended(self.0, step.version).await {
+        if let Err(fault) = history::ended(self.0, due.step.version).await {
             // What became of the step is more important, and of one that was applied nobody asks whether it began.
-            tracing::warn!(step = step.name, reason = fault.chain(), "that a migration ended can't be written down");
+            tracing::warn!(
+                step = due.step.name,
+                reason = fault.chain(),
+                "that a migration ended can't be written down"
+            );
         }
         result
     }
 
-    async fn apply(
-        &self,
-        lock: &mut Locked<'_>,
-        step: &Migration,
-        audited: Option<(&Caller, Event)>,
-        now: Timestamp,
-    ) -> Result<Duration, StepError> {
+    async fn apply(&self, lock: &mut Locked<'_>, due: &Due<'_>) -> Result<Applied, StepError> {
         let started = Instant::now();
-        let mut tx = lock.begin(self.0).await.map_err(StepError::Undone)?;
-        let took = self.write(&mut tx, step, audited, now, started).await.map_err(StepError::Undone)?;
+        let mut tx = lock.begin(self.0).await?;
+        let row = self.write(&mut tx, due, started).await?;
         tx.commit().await.map_err(StepError::Unsettled)?;
-        tracing::info!(migration = step.name, took_ms = started.elapsed().as_millis(), "migration applied");
-        Ok(took)
+        tracing::info!(migration = due.step.name, took_ms = started.elapsed().as_millis(), "migration applied");
+        Ok(row)
     }
 
-    async fn write(
-        &self,
-        tx: &mut TxOn<'_>,
-        step: &Migration,
-        audited: Option<(&Caller, Event)>,
-        now: Timestamp,
-        started: Instant,
-    ) -> Result<Duration, Fault> {
+    async fn write(&self, tx: &mut TxOn<'_>, due: &Due<'_>, started: Instant) -> Result<Applied, Fault> {
         wait_briefly(tx).await?;
-        on!(tx, connection => { raw_sql(step.sql(self.0).into_sql_str()).execute(connection).await?; });
-        let took = started.elapsed();
-        history::record(tx, step, &step.checksum(self.0), now, took).await?;
-        if let Some((caller, event)) = audited {
-            audit::record(tx, now, caller, event).await?;
+        on!(tx, connection => { raw_sql(due.step.sql(self.0).into_sql_str()).execute(connection).await?; });
+        let row = history::record(tx, due.step, due.step.checksum(self.0), due.now, started.elapsed()).await?;
+        if let Some((caller, event)) = &due.audited {
+            audit::record(tx, due.now, caller, event.clone()).await?;
         }
-        Ok(took)
+        Ok(row)
     }
 
     /// Finds out what became of a step whose COMMIT was not answered: when the lock can be had again, nobody

@@ -76,14 +76,14 @@ impl Migrations<'_> {
         }
         self.prepare_history(lock, patience).await?;
         let mut tx = lock.begin(self.0).await?;
+        let mut written = Vec::new();
         for step in &missing {
-            history::record(&mut tx, step, &step.checksum(self.0), now, Duration::ZERO).await?;
+            written.push(history::record(&mut tx, step, step.checksum(self.0), now, Duration::ZERO).await?);
         }
         let names: Vec<_> = missing.iter().map(|step| step.name).collect();
         let event = Event::new(Action::SchemaBaselined).because(reason).detail("migrations", names);
         audit::record(&mut tx, now, by, event).await?;
         tx.commit().await?;
-        let applied = history::read(self.0).await?;
-        Ok(missing.into_iter().map(|step| self.state(step, &applied)).collect())
+        Ok(missing.into_iter().map(|step| self.state(step, &written)).collect())
     }
 }

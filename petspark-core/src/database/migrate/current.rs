@@ -35,9 +35,7 @@ impl Migrations<'_> {
         states.retain(|state| state.state == State::Unknown);
         Ok(states)
     }
-}
 
-impl Migrations<'_> {
     /// Whether nobody has an account yet: there is nothing to lose, whatever is applied.
     pub(super) async fn is_unused(&self) -> Result<bool, Fault> {
         if !history::exists(self.0, "users").await? {
@@ -58,15 +56,14 @@ pub(super) fn refuse_modified(states: &[MigrationState]) -> Result<(), Migration
 
 /// A step that takes something away, or means something else by it, is nothing that a build of before can work with.
 pub(super) fn refuse_too_old(states: &[MigrationState]) -> Result<(), MigrationError> {
-    let unknown = states.iter().filter(|state| state.state == State::Unknown);
-    let needed = unknown.map(|state| state.oldest_build).max().unwrap_or(0);
-    // A build of another branch may have a higher number, and not that step.
-    let lacks_it = states.iter().any(|state| state.version == needed && state.state == State::Unknown);
-    if needed <= Migration::newest_of_build() && !lacks_it {
-        return Ok(());
+    let unknown = || states.iter().filter(|state| state.state == State::Unknown);
+    let needed = unknown().map(|state| state.oldest_build).max().unwrap_or(0);
+    match unknown().find(|state| state.version == needed) {
+        // Also if this is a build of another branch, which has a higher number and not that step.
+        Some(step) => Err(MigrationError::TooOld { needed: step.name.clone() }),
+        None if needed > Migration::newest_of_build() => Err(MigrationError::TooOld { needed: needed.to_string() }),
+        None => Ok(()),
     }
-    let name = states.iter().find(|state| state.version == needed).map(|state| state.name.clone());
-    Err(MigrationError::TooOld { needed: name.unwrap_or_else(|| needed.to_string()) })
 }
 
 /// The newest that was applied.

@@ -3,6 +3,7 @@
 
 use sqlx::FromRow;
 
+use super::{Column, Trigger};
 use crate::database::Engine;
 
 #[derive(FromRow)]
@@ -17,13 +18,8 @@ pub(super) struct TableRow {
 #[derive(FromRow)]
 pub(super) struct ColumnRow {
     pub(super) table_name: String,
-    pub(super) name: String,
-    pub(super) kind: String,
-    pub(super) required: bool,
-    pub(super) generated: bool,
-    pub(super) identity: bool,
-    /// What PostgreSQL has to add.
-    pub(super) details: String,
+    #[sqlx(flatten)]
+    pub(super) column: Column,
     /// From 1; 0 for none.
     pub(super) place_in_key: i64,
 }
@@ -72,10 +68,8 @@ pub(super) struct ConstraintRow {
 pub(super) struct TriggerRow {
     pub(super) table_name: String,
     pub(super) name: String,
-    pub(super) fires: bool,
-    pub(super) definition: String,
-    /// What it runs on PostgreSQL.
-    pub(super) body: String,
+    #[sqlx(flatten)]
+    pub(super) trigger: Trigger,
 }
 
 pub(super) struct Catalogue {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use catalogue::{Catalogue, ColumnRow, ConstraintRow, ForeignKeyRow, IndexRow, TableRow, TriggerRow};
 use declared::Declared;
-use sqlx::query_as;
+use sqlx::{FromRow, query_as};
 
 use super::{Database, Engine, on_writer};
 use crate::error::Fault;
@@ -37,7 +37,7 @@ pub(super) struct Table {
     pub(super) options: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) kind: String,
@@ -46,7 +46,7 @@ pub(super) struct Column {
     pub(super) generated: bool,
     /// PostgreSQL counts it up.
     pub(super) identity: bool,
-    /// Its default, collation and the like, in words.
+    /// Its default, collation and the like, in words. SQLite has them in the SQL of its tables.
     pub(super) details: String,
 }
 
@@ -63,6 +63,8 @@ pub(super) struct Index {
 
 #[derive(Debug)]
 pub(super) struct ForeignKey {
+    /// On SQLite a number.
+    pub(super) name: String,
     pub(super) columns: Vec<String>,
     pub(super) table: String,
     pub(super) referenced: Vec<String>,
@@ -72,7 +74,7 @@ pub(super) struct ForeignKey {
     pub(super) valid: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub(super) struct Trigger {
     pub(super) fires: bool,
     /// When it fires and, on PostgreSQL, the function that it runs.
@@ -104,11 +106,14 @@ impl Schema {
         let triggers: Vec<TriggerRow> = on_writer!(db, pool => query_as(catalogue.triggers).fetch_all(pool).await)?;
         for row in triggers {
             let Some(table) = schema.tables.get_mut(&row.table_name) else { continue };
-            let (definition, body) = match is_sqlite {
-                true => declared::trigger(&row.definition),
-                false => (behind_name(&row), row.body),
-            };
-            table.triggers.insert(row.name, Trigger { fires: row.fires, definition, body });
+            let TriggerRow { name, mut trigger, .. } = row;
+            if is_sqlite {
+                (trigger.definition, trigger.body) = declared::trigger(&trigger.definition);
+            } else if let Some(rest) = trigger.definition.strip_prefix(&format!("CREATE TRIGGER {name} ")) {
+                // Without what says that it is one, and its name.
+                trigger.definition = rest.to_owned();
+            }
+            table.triggers.insert(name, trigger);
         }
         if let Some(constraints) = catalogue.constraints {
             let rows: Vec<ConstraintRow> = on_writer!(db, pool => query_as(constraints).fetch_all(pool).await)?;
@@ -126,12 +131,14 @@ impl Schema {
         for row in rows {
             let Some(table) = self.tables.get_mut(&row.table_name) else { continue };
             let columns = declared.get(&row.table_name);
+            let mut column = row.column;
             if row.place_in_key > 0 {
-                keys.entry(row.table_name).or_default().insert(row.place_in_key, row.name.clone());
+                keys.entry(row.table_name).or_default().insert(row.place_in_key, column.name.clone());
             }
-            let ColumnRow { name, kind, required, generated, identity, details, .. } = row;
-            let details = columns.and_then(|columns| columns.get(&name.to_lowercase())).cloned().unwrap_or(details);
-            table.columns.push(Column { name, kind, required, generated, identity, details });
+            if let Some(details) = columns.and_then(|columns| columns.get(&column.name.to_lowercase())) {
+                column.details.clone_from(details);
+            }
+            table.columns.push(column);
         }
         for (name, key) in keys {
             if let Some(table) = self.tables.get_mut(&name) {
@@ -167,12 +174,11 @@ impl Schema {
     }
 
     fn add_foreign_keys(&mut self, rows: Vec<ForeignKeyRow>) {
-        let mut last = (String::new(), String::new());
         for row in rows {
             let Some(table) = self.tables.get_mut(&row.table_name) else { continue };
-            let this = (row.table_name, row.name);
-            if this != last {
+            if table.foreign_keys.last().is_none_or(|key| key.name != row.name) {
                 table.foreign_keys.push(ForeignKey {
+                    name: row.name,
                     columns: Vec::new(),
                     table: row.referenced_table,
                     referenced: Vec::new(),
@@ -180,7 +186,6 @@ impl Schema {
                     options: row.options,
                     valid: row.valid,
                 });
-                last = this;
             }
             if let Some(key) = table.foreign_keys.last_mut() {
                 key.columns.push(row.column_name);
@@ -208,10 +213,4 @@ impl Schema {
         }
         found
     }
-}
-
-/// A trigger's definition without what says that it is one, and its name.
-fn behind_name(row: &TriggerRow) -> String {
-    let beginning = format!("CREATE TRIGGER {} ", row.name);
-    row.definition.strip_prefix(&beginning).unwrap_or(&row.definition).to_owned()
 }
