@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use petspark_core::config::{DatabaseUrl, Environment, Loader, Problems, Settings, Sources, Value as _};
-use petspark_core::database::{Database, Migration, MigrationError};
+use petspark_core::database::{Database, MigrationError, Run};
 use petspark_core::{Caller, Clock, Migrate, PetSpark, StartError};
 use tokio::sync::OnceCell;
 
@@ -113,8 +113,9 @@ impl Context {
         self.petspark.get_or_try_init(|| self.open(Missing::Refuse)).await
     }
 
-    /// The same for a command that writes the first data there is: an embedded database that isn't there, or is
-    /// empty, is made. One with data that lacks migrations is refused here, too, and so is a PostgreSQL.
+    /// The same for a command that writes the first data there is: an embedded database that isn't there, or that
+    /// nobody has an account in, is made ready. Any other that lacks migrations is refused here, too, and so is a
+    /// PostgreSQL.
     ///
     /// # Errors
     /// As [`Context::petspark`], but for a missing database.
@@ -130,12 +131,16 @@ impl Context {
         if embedded && (missing == Missing::Refuse || is_there) {
             // Before anything else is opened, because that would make a signing key.
             let database = self.database(missing).await?;
-            let current = database.migrations().require_current().await;
+            let lacking = match missing {
+                Missing::Refuse => database.migrations().require_current().await.map(|()| 0),
+                // One that somebody uses is migrated by whoever says so, after a backup; any other is as good as none.
+                Missing::Make => {
+                    let only_new = Run { only_new: true, ..Run::default() };
+                    database.migrations().plan(&only_new).await.map(|steps| steps.len())
+                }
+            };
             database.close().await;
-            // A database with data is migrated by whoever says so, after a backup; an empty one is as good as none.
-            let is_empty = matches!(current, Err(MigrationError::Pending { count }) if count == Migration::all().len());
-            if missing == Missing::Refuse || !is_empty {
-                current.map_err(|error| self.unmigrated(error))?;
+            if lacking.map_err(|error| self.unmigrated(error))? == 0 {
                 migrate = Migrate::Never;
             }
         }

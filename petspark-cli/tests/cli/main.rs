@@ -33,6 +33,7 @@ mod logs;
 mod media;
 mod mfa;
 mod migrate;
+mod migrate_lock;
 mod moderation;
 mod output;
 mod pet;

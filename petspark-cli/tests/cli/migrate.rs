@@ -1,7 +1,5 @@
-use std::process::Stdio;
-
-use crate::check::in_production;
-use crate::support::{Place, Ran, block_on, on_both};
+use crate::check::{in_production, tamper};
+use crate::support::{Place, on_both};
 
 /// The number of the newest migration that this build has.
 pub(crate) fn newest() -> i64 {
@@ -14,59 +12,11 @@ pub(crate) fn apply_future(place: &Place, version: i64, oldest_build: i64) {
         "INSERT INTO petspark_migrations (version, name, checksum, applied_at, took_ms, oldest_build) \
          SELECT {version}, '00{version}_future', 'x', applied_at, 0, {oldest_build} FROM petspark_migrations WHERE version = 1"
     );
-    crate::check::tamper(place, sql.leak());
-}
-
-/// Keeps others from migrating until it is dropped.
-enum Held {
-    Sqlite(#[expect(dead_code, reason = "held, not used")] std::fs::File),
-    Postgres(tokio::runtime::Runtime, #[expect(dead_code, reason = "held, not used")] sqlx::PgConnection),
-}
-
-impl Held {
-    fn at(place: &Place) -> Self {
-        Self::by(place, "petspark 4711/1/0@db1")
-    }
-
-    /// By a process that calls itself so.
-    fn by(place: &Place, name: &str) -> Self {
-        match place.database_url() {
-            None => {
-                let path = place.path().join("petspark-data/petspark.db.migrate.lock");
-                std::fs::write(&path, format!("{name}\n1795384178123456\n")).unwrap();
-                let file = std::fs::File::open(path).unwrap();
-                file.lock().unwrap();
-                Self::Sqlite(file)
-            }
-            Some(url) => {
-                let runtime = tokio::runtime::Runtime::new().unwrap();
-                let connection = runtime.block_on(async {
-                    let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
-                    let options = options.application_name(name);
-                    let connecting = <sqlx::PgConnection as sqlx::Connection>::connect_with(&options);
-                    let mut connection = connecting.await.unwrap();
-                    let lock =
-                        sqlx::query("SELECT pg_advisory_lock($1, hashtext(current_schema()))").bind(0x7065_7473_i32);
-                    lock.execute(&mut connection).await.unwrap();
-                    connection
-                });
-                Self::Postgres(runtime, connection)
-            }
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Self::Postgres(runtime, _) = self {
-            // Dropping the connection within its runtime closes it.
-            let _guard = runtime.enter();
-        }
-    }
+    tamper(place, sql.leak());
 }
 
 /// As a first start leaves it that was ended before it could migrate.
-fn make_empty(place: &Place) {
+pub(crate) fn make_empty(place: &Place) {
     if place.database_url().is_none() {
         place.write("petspark-data/petspark.db", "");
     }
@@ -91,28 +41,6 @@ on_both! {
         }
     }
 
-    fn ten_processes_at_once_migrate_once(place) {
-        let children: Vec<_> = (0..10).map(|_| place.start("migrate run --json", Stdio::null())).collect();
-        let ran: Vec<Ran> = children.into_iter().map(|child| Ran::of(child.wait_with_output().unwrap()).expect(0)).collect();
-        let applied: Vec<usize> = ran.iter().map(|ran| ran.json()["applied"].as_array().unwrap().len()).collect();
-        assert_eq!(applied.iter().filter(|count| **count > 0).count(), 1, "{applied:?}");
-        place.ok("migrate status");
-    }
-
-    fn a_lock_that_another_process_holds_is_waited_for_and_no_longer_than_told(place) {
-        make_empty(&place);
-        place.run("migrate status").expect(5);
-        let held = Held::at(&place);
-        place.run("migrate run --lock-timeout 50ms").expect(8).says("another process").says("process 4711 on db1");
-        let unlock = place.run("migrate unlock --json").expect(8).json();
-        assert_eq!((&unlock["changed"], &unlock["holder"]["process"]), (&false.into(), &"petspark 4711/1/0@db1".into()));
-        place.run("migrate run --lock-timeout 0s").expect(8);
-        place.run("migrate status").expect(5);
-        drop(held);
-        place.ok("migrate unlock").says("nothing to unlock");
-        place.ok("migrate run --lock-timeout 10s");
-    }
-
     fn a_schema_is_verified_and_can_be_written_down(place) {
         place.ok("migrate run --to 24");
         place.run("migrate verify").expect(5).says("1 migration is pending");
@@ -120,7 +48,7 @@ on_both! {
         assert_eq!(place.ok("migrate verify --json").json()["differences"].as_array().unwrap().len(), 0);
         let audit = place.ok("audit list --action sys_schema_migrated --json").json();
         assert_eq!(audit["entries"][0]["reason"], "release");
-        crate::check::tamper(&place, "DROP TABLE petspark_migrations");
+        tamper(&place, "DROP TABLE petspark_migrations");
         let planned = place.ok("migrate baseline --dry-run --json").json();
         assert!(planned["recorded"].as_array().unwrap().len() >= 20);
         place.run("migrate baseline").expect(6).says("--yes");
@@ -128,24 +56,40 @@ on_both! {
         place.ok("migrate baseline --yes --reason restored");
         place.ok("migrate status");
         place.ok("migrate baseline").says("already");
-        crate::check::tamper(&place, "DROP INDEX users_email_key");
+        tamper(&place, "DROP INDEX users_email_key");
         let found = place.run("migrate verify --json").expect(5).json();
         assert_eq!((&found["differences"][0]["kind"], &found["differences"][0]["table"]), (&"index".into(), &"users".into()));
-        crate::check::tamper(&place, "DROP TABLE petspark_migrations");
+        tamper(&place, "DROP TABLE petspark_migrations");
         place.run("migrate baseline --yes").expect(5).says("users_email_key");
     }
 
     fn no_command_migrates_a_database_with_data_on_its_way(place) {
-        place.ok("migrate run --to 24");
+        place.ok("migrate run");
+        place.ok("user create eda@example.org --generate");
+        // As if this release had one more.
+        tamper(&place, "DELETE FROM petspark_migrations WHERE version = 25");
         for line in ["user create ada@example.org --generate", "user invite bob@example.org --name Bob", "admin bootstrap --email eve@example.org", "seed --yes"] {
             place.run(line).expect(5).says("1 migration is pending");
         }
         place.run("migrate status").expect(5);
     }
 
+    // As a first start leaves it that was killed in the middle: `serve` goes on with it, too.
+    fn a_file_in_which_nobody_has_an_account_is_made_ready_by_what_writes_the_first_data(place) {
+        place.ok("migrate run --to 24");
+        place.run("user list").expect(5).says("1 migration is pending");
+        let created = place.run("user create ada@example.org --generate");
+        if place.database_url().is_some() {
+            created.expect(5).says("1 migration is pending");
+        } else {
+            created.expect(0);
+            place.ok("migrate status");
+        }
+    }
+
     fn what_is_older_than_something_applied_wants_to_be_allowed(place) {
         place.ok("migrate run");
-        crate::check::tamper(&place, "DELETE FROM petspark_migrations WHERE version = 17; DROP INDEX pets_deleted_at_idx");
+        tamper(&place, "DELETE FROM petspark_migrations WHERE version = 17; DROP INDEX pets_deleted_at_idx");
         for line in ["migrate run", "migrate run --dry-run"] {
             place.run(line).expect(5).says("0017_deleted_pets").says("--allow-out-of-order");
         }
@@ -241,10 +185,10 @@ on_both! {
     fn which_builds_work_with_a_schema_is_in_its_backups(place) {
         place.ok("migrate run");
         place.ok("backup create");
-        crate::check::tamper(&place, "UPDATE petspark_migrations SET oldest_build = NULL");
+        tamper(&place, "UPDATE petspark_migrations SET oldest_build = NULL");
         place.ok(&format!("backup restore latest --in-place --confirm {} --reason test", crate::backup::name(&place)));
         // A row that says nothing would be there twice.
-        crate::check::tamper(&place, "INSERT INTO petspark_migrations SELECT * FROM petspark_migrations WHERE oldest_build IS NULL");
+        tamper(&place, "INSERT INTO petspark_migrations SELECT * FROM petspark_migrations WHERE oldest_build IS NULL");
     }
 
     fn without_a_good_backup_nothing_is_applied(place) {
@@ -282,33 +226,13 @@ on_both! {
 
     fn a_modified_migration_is_a_conflict(place) {
         place.ok("migrate run");
-        edit_history(&place);
+        tamper(&place, "UPDATE petspark_migrations SET checksum = 'x' WHERE version = 1");
         let status = place.run("migrate status --json").expect(5).json();
         assert_eq!(status["migrations"][0]["state"], "modified");
         place.run("migrate run").expect(5).says("0001_users");
         place.run("user list").expect(5).says("0001_users");
     }
-}
 
-fn edit_history(place: &Place) {
-    const EDIT: &str = "UPDATE petspark_migrations SET checksum = 'x' WHERE version = 1";
-    block_on(async {
-        match place.database_url() {
-            Some(url) => {
-                let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
-                sqlx::query(EDIT).execute(&mut connection).await.unwrap();
-            }
-            None => {
-                let file = place.path().join("petspark-data/petspark.db");
-                let url = format!("sqlite://{}", file.display());
-                let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
-                sqlx::query(EDIT).execute(&mut connection).await.unwrap();
-            }
-        }
-    });
-}
-
-on_both! {
     fn who_only_looks_is_refused_until_the_database_is_migrated(place) {
         make_empty(&place);
         for line in ["user list", "user show ada@example.org", "user set-role ada@example.org admin", "seed --dry-run"] {
@@ -343,7 +267,7 @@ fn a_role_that_may_not_look_into_the_schema_is_told_so_and_not_that_everything_i
         let url = format!("postgres://{role}:hunter2@{place}search_path%3D{schema}");
         Place::sqlite().with("DATABASE_URL", &url)
     };
-    let do_as_owner = |sql: String| crate::check::tamper(&owner, sql.leak());
+    let do_as_owner = |sql: String| tamper(&owner, sql.leak());
     do_as_owner(format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2'"));
     let blind = by(address, schema);
     for line in ["migrate status", "migrate run", "migrate run --dry-run", "user list"] {
@@ -357,11 +281,6 @@ fn a_role_that_may_not_look_into_the_schema_is_told_so_and_not_that_everything_i
     do_as_owner(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"));
     blind.ok("migrate status");
     do_as_owner(format!("DROP OWNED BY {role}; DROP ROLE {role}"));
-}
-
-#[test]
-fn a_lock_timeout_has_a_unit() {
-    Place::sqlite().run("migrate run --lock-timeout 5").expect(2).says("must be a duration with its unit, such as");
 }
 
 #[test]
@@ -388,68 +307,6 @@ fn who_writes_first_makes_the_embedded_database_and_migrates_it() {
         place.ok(line);
         place.ok("migrate status");
     }
-}
-
-/// A name as this machine's processes have them.
-fn name_of(pid: u32) -> String {
-    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
-    let namespace = namespace.to_str().unwrap().trim_start_matches("pid:[").trim_end_matches(']').to_owned();
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().replace('-', "");
-    format!("petspark {pid}/{namespace}/{}@db1", &boot[..12])
-}
-
-/// A PostgreSQL that hasn't noticed that the client of a connection is gone keeps its lock.
-#[test]
-fn the_lock_of_a_process_that_is_provably_gone_is_ended() {
-    let place = Place::postgres();
-    place.ok("migrate run");
-    // No process has a number above 2^22.
-    let held = Held::by(&place, &name_of(4_194_305));
-    place.run("migrate run --lock-timeout 0s").expect(8).says("process 4194305");
-    place.ok("migrate unlock").says("had not noticed");
-    // It has ended by now.
-    place.ok("migrate run --lock-timeout 0s");
-    assert_eq!(
-        place.ok("audit list --action sys_migration_unlocked --json").json()["entries"].as_array().unwrap().len(),
-        1
-    );
-    drop(held);
-    let held = Held::by(&place, &name_of(std::process::id()));
-    place.run("migrate unlock").expect(8).says("left alone");
-    drop(held);
-}
-
-/// The server ends what it does for a client who is gone, and gives its lock back.
-#[test]
-fn a_step_ends_soon_after_its_process_was_killed_and_is_told_as_interrupted() {
-    let place = Place::postgres();
-    place.ok("migrate run --to 24");
-    crate::check::tamper(
-        &place,
-        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); RETURN NEW; END'; \
-         CREATE TRIGGER slow BEFORE INSERT ON petspark_migrations FOR EACH ROW EXECUTE FUNCTION slow()",
-    );
-    let mut child = place.start("migrate run", Stdio::null());
-    let sleeps = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND pid IN \
-         (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid::bigint = \
-             hashtext(current_schema())::bigint & 4294967295))";
-    let is_so = |wanted| {
-        block_on(async {
-            let url = place.database_url().unwrap();
-            let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
-            while sqlx::query_scalar::<_, bool>(sleeps).fetch_one(&mut connection).await.unwrap() != wanted {}
-        });
-    };
-    is_so(true);
-    place.run("migrate status").expect(5).says("pending");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    is_so(false);
-    place.ok("migrate unlock").says("nothing to unlock");
-    place.run("migrate status").expect(5).says("was begun by a process that died over it");
-    crate::check::tamper(&place, "DROP TRIGGER slow ON petspark_migrations");
-    place.ok("migrate run --lock-timeout 0s");
-    place.ok("migrate status");
 }
 
 #[test]

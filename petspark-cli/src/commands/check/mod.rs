@@ -3,6 +3,7 @@
 
 mod billing;
 mod builtin;
+mod database;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
