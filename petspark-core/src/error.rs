@@ -1,12 +1,16 @@
 //! What every service error has in common: a [`Kind`], a stable code, and [`Fault`] for what
 //! the caller can do nothing about. Which status or exit code follows is decided by the front doors.
 
+mod variants;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
+
+pub(crate) use variants::failure;
 
 /// The class of an error: HTTP chooses the status by it, the command line its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

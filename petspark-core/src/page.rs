@@ -54,6 +54,18 @@ impl InvalidPage {
     }
 }
 
+/// Makes a page that nobody can have one of the invalid fields of a service's error.
+macro_rules! invalid_page {
+    ($error:ty) => {
+        impl From<$crate::page::InvalidPage> for $error {
+            fn from(page: $crate::page::InvalidPage) -> Self {
+                Self::Invalid($crate::error::FieldErrors::one(page.field(), page.to_string()))
+            }
+        }
+    };
+}
+pub(crate) use invalid_page;
+
 impl PageRequest {
     /// Rows in a page when nothing is said.
     pub const DEFAULT_LIMIT: u32 = 20;

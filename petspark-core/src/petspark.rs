@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{DatabaseUrl, Environment, Settings};
 use crate::dashboard::{Dashboard, Fold};
 use crate::database::{Database, Migration, MigrationError, OpenError, Run};
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, failure};
 use crate::idempotency;
 use crate::jobs::{Jobs, RemoveDead};
 use crate::mail::{Mailer, OldMails};
@@ -91,34 +91,17 @@ pub enum StartError {
     Mail(String),
 }
 
-impl Failure for StartError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Database(error) => error.kind(),
-            Self::Migration(error) => error.kind(),
-            Self::SigningSecret(_)
-            | Self::DamagedSecret(_)
-            | Self::Mail(_)
-            | Self::Objects(_)
-            | Self::Billing(_)
-            | Self::Backups(_) => Kind::Invalid,
-            Self::Auth(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Database(error) => error.code(),
-            Self::Migration(error) => error.code(),
-            Self::SigningSecret(_)
-            | Self::DamagedSecret(_)
-            | Self::Mail(_)
-            | Self::Objects(_)
-            | Self::Billing(_)
-            | Self::Backups(_) => "CONFIG_INVALID",
-            Self::Auth(fault) => fault.code(),
-        }
-    }
+failure! {
+    StartError,
+    own {
+        SigningSecret(_) => (Kind::Invalid, "CONFIG_INVALID"),
+        DamagedSecret(_) => (Kind::Invalid, "CONFIG_INVALID"),
+        Mail(_) => (Kind::Invalid, "CONFIG_INVALID"),
+        Objects(_) => (Kind::Invalid, "CONFIG_INVALID"),
+        Billing(_) => (Kind::Invalid, "CONFIG_INVALID"),
+        Backups(_) => (Kind::Invalid, "CONFIG_INVALID"),
+    },
+    asks { Database(error), Migration(error), Auth(fault) }
 }
 
 /// How long a starting process waits for another one that is migrating.

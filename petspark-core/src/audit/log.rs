@@ -12,9 +12,9 @@ use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::{Clock, Timestamp};
 use crate::database::Database;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::id::{AuditId, UserId};
-use crate::page::{Cursors, InvalidPage, Key, Page, PageRequest};
+use crate::page::{Cursors, Key, Page, PageRequest, invalid_page};
 
 /// Something that happened, as it was written down.
 #[derive(Clone, Debug, Serialize, sqlx::FromRow)]
@@ -80,43 +80,15 @@ pub enum AuditError {
     Fault(#[from] Fault),
 }
 
-impl Failure for AuditError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) => Kind::Invalid,
-            Self::Denied(denied) => denied.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::Denied(denied) => denied.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    AuditError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+    },
+    asks { Denied(denied), Fault(fault) }
 }
 
-impl From<InvalidPage> for AuditError {
-    fn from(error: InvalidPage) -> Self {
-        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
-    }
-}
+invalid_page!(AuditError);
 
 /// The audit log; see the [module](super). Cheap to clone.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::hash_pool::Busy;
 use super::permission::Denied;
 use super::signing_keys::KeyProblem;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::secret::Secret;
 
 /// Why an account operation was refused.
@@ -123,97 +123,49 @@ impl AuthError {
     }
 }
 
-impl Failure for AuthError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) => Kind::Invalid,
-            Self::WrongCredentials
-            | Self::RefreshMissing
-            | Self::RefreshInvalid
-            | Self::RefreshExpired
-            | Self::RefreshReused
-            | Self::SecondFactorNeeded { .. }
-            | Self::Unauthenticated => Kind::Unauthenticated,
-            Self::Suspended
-            | Self::NotVerified
-            | Self::StepUpRequired
-            | Self::SecondFactorRequired
-            | Self::WrongPassword
-            | Self::Forbidden => Kind::Forbidden,
-            Self::OneTimeTokenInvalid | Self::WrongCode | Self::NoToken => Kind::Invalid,
-            Self::UserNotFound | Self::SessionNotFound | Self::ApiKeyNotFound | Self::KeyNotFound => Kind::NotFound,
-            Self::TooMany { .. } => Kind::RateLimited,
-            Self::Key(KeyProblem::ShortOverlap(_)) => Kind::Invalid,
-            Self::Outdated => Kind::Outdated,
-            Self::EmailTaken
-            | Self::LastAdmin
-            | Self::AdminExists
-            | Self::ApiKeyNameTaken
-            | Self::Key(_)
-            | Self::SecondFactorExists
-            | Self::NoSecondFactor => Kind::Conflict,
-            Self::Busy => Kind::Unavailable,
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::WrongCredentials => "AUTH_001",
-            Self::EmailTaken => "AUTH_002",
-            Self::RefreshMissing => "AUTH_003",
-            Self::RefreshInvalid => "AUTH_004",
-            Self::RefreshExpired => "AUTH_005",
-            Self::Unauthenticated => "AUTH_006",
-            Self::UserNotFound => "AUTH_007",
-            Self::RefreshReused => "AUTH_008",
-            Self::OneTimeTokenInvalid => "AUTH_009",
-            Self::SecondFactorNeeded { .. } => "AUTH_010",
-            Self::NotVerified => "AUTH_011",
-            Self::Suspended => "AUTH_012",
-            Self::StepUpRequired => "AUTH_013",
-            Self::SecondFactorRequired => "AUTH_014",
-            Self::SessionNotFound => "AUTH_015",
-            Self::ApiKeyNotFound => "AUTH_016",
-            Self::ApiKeyNameTaken => "ADMIN_003",
-            Self::WrongPassword => "AUTH_017",
-            Self::WrongCode => "AUTH_018",
-            Self::KeyNotFound => "AUTH_019",
-            Self::Key(_) => "AUTH_020",
-            Self::SecondFactorExists => "AUTH_021",
-            Self::NoSecondFactor => "AUTH_022",
-            Self::NoToken => "AUTH_023",
-            Self::TooMany { .. } => "RATE_LIMITED",
-            Self::Forbidden => "ADMIN_001",
-            Self::Outdated => "PRECONDITION_FAILED",
-            Self::LastAdmin => "ADMIN_002",
-            Self::AdminExists => "ADMIN_004",
-            Self::Busy => "UNAVAILABLE",
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::SecondFactorNeeded { mfa_token } => Some(serde_json::json!({ "mfaToken": mfa_token.expose() })),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::TooMany { retry_after } => Some(*retry_after),
-            Self::Busy => Some(Duration::from_secs(1)),
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
+failure! {
+    AuthError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+        WrongCredentials => (Kind::Unauthenticated, "AUTH_001"),
+        EmailTaken => (Kind::Conflict, "AUTH_002"),
+        RefreshMissing => (Kind::Unauthenticated, "AUTH_003"),
+        RefreshInvalid => (Kind::Unauthenticated, "AUTH_004"),
+        RefreshExpired => (Kind::Unauthenticated, "AUTH_005"),
+        Unauthenticated => (Kind::Unauthenticated, "AUTH_006"),
+        UserNotFound => (Kind::NotFound, "AUTH_007"),
+        RefreshReused => (Kind::Unauthenticated, "AUTH_008"),
+        OneTimeTokenInvalid => (Kind::Invalid, "AUTH_009"),
+        SecondFactorNeeded { .. } => (Kind::Unauthenticated, "AUTH_010"),
+        NotVerified => (Kind::Forbidden, "AUTH_011"),
+        Suspended => (Kind::Forbidden, "AUTH_012"),
+        StepUpRequired => (Kind::Forbidden, "AUTH_013"),
+        SecondFactorRequired => (Kind::Forbidden, "AUTH_014"),
+        SessionNotFound => (Kind::NotFound, "AUTH_015"),
+        ApiKeyNotFound => (Kind::NotFound, "AUTH_016"),
+        ApiKeyNameTaken => (Kind::Conflict, "ADMIN_003"),
+        WrongPassword => (Kind::Forbidden, "AUTH_017"),
+        WrongCode => (Kind::Invalid, "AUTH_018"),
+        KeyNotFound => (Kind::NotFound, "AUTH_019"),
+        Key(KeyProblem::ShortOverlap(_)) => (Kind::Invalid, "AUTH_020"),
+        Key(_) => (Kind::Conflict, "AUTH_020"),
+        SecondFactorExists => (Kind::Conflict, "AUTH_021"),
+        NoSecondFactor => (Kind::Conflict, "AUTH_022"),
+        NoToken => (Kind::Invalid, "AUTH_023"),
+        TooMany { retry_after } => (Kind::RateLimited, "RATE_LIMITED", retry_after: *retry_after),
+        Forbidden => (Kind::Forbidden, "ADMIN_001"),
+        Outdated => (Kind::Outdated, "PRECONDITION_FAILED"),
+        LastAdmin => (Kind::Conflict, "ADMIN_002"),
+        AdminExists => (Kind::Conflict, "ADMIN_004"),
+        Busy => (Kind::Unavailable, "UNAVAILABLE", retry_after: Duration::from_secs(1)),
+    },
+    asks { Fault(fault) },
+    {
+        fn details(&self) -> Option<serde_json::Value> {
+            match self {
+                Self::SecondFactorNeeded { mfa_token } => Some(serde_json::json!({ "mfaToken": mfa_token.expose() })),
+                _ => None,
+            }
         }
     }
 }

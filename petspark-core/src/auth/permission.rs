@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::user::Role;
 use crate::database::text_enum;
-use crate::error::{Failure, Kind};
+use crate::error::failure;
 
 text_enum! {
     /// Something that not everybody may do. The word is also the name of the scope that lets an
@@ -152,21 +152,14 @@ pub enum Denied {
     SecondFactorRequired,
 }
 
-impl Failure for Denied {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Unauthenticated => Kind::Unauthenticated,
-            Self::Forbidden | Self::SecondFactorRequired => Kind::Forbidden,
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unauthenticated => "AUTH_006",
-            Self::Forbidden => "ADMIN_001",
-            Self::SecondFactorRequired => "AUTH_014",
-        }
-    }
+failure! {
+    Denied,
+    own {
+        Unauthenticated => (Kind::Unauthenticated, "AUTH_006"),
+        Forbidden => (Kind::Forbidden, "ADMIN_001"),
+        SecondFactorRequired => (Kind::Forbidden, "AUTH_014"),
+    },
+    asks {}
 }
 
 #[cfg(test)]

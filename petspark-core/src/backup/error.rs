@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::auth::Denied;
 use crate::config::ByteSize;
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, failure};
 use crate::id::BackupId;
 use crate::media::objects::ObjectError;
 use crate::{
@@ -135,44 +135,24 @@ impl From<ObjectError> for BackupError {
     }
 }
 
-impl Failure for BackupError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound => Kind::NotFound,
-            Self::Settings(_) | Self::Key(_) | Self::NoKey(_) => Kind::Invalid,
-            Self::Locked
-            | Self::Newer { .. }
-            | Self::Occupied(_)
-            | Self::InUse(_)
-            | Self::NotOwner { .. }
-            | Self::WithoutFiles { .. } => Kind::Conflict,
-            Self::Damaged { .. } | Self::Source(_) => Kind::Unprocessable,
-            Self::Tools(_) | Self::NoSpace { .. } | Self::NotCopied { .. } => Kind::Unavailable,
-            Self::Denied(denied) => denied.kind(),
-            Self::Migration(error) => error.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "BACKUP_NOT_FOUND",
-            Self::Locked => "BACKUP_LOCKED",
-            Self::NoSpace { .. } => "BACKUP_NO_SPACE",
-            Self::Tools(_) => "BACKUP_TOOLS",
-            Self::Settings(_) => "BACKUP_SETTINGS",
-            Self::Damaged { .. } | Self::Source(_) => "BACKUP_DAMAGED",
-            Self::Key(_) => "BACKUP_KEY",
-            Self::NoKey(_) => "BACKUP_NO_KEY",
-            Self::Newer { .. } => "BACKUP_NEWER",
-            Self::Occupied(_) => "BACKUP_OCCUPIED",
-            Self::InUse(_) => "BACKUP_IN_USE",
-            Self::NotCopied { .. } => "BACKUP_NOT_COPIED",
-            Self::NotOwner { .. } => "BACKUP_NOT_OWNER",
-            Self::WithoutFiles { .. } => "BACKUP_WITHOUT_FILES",
-            Self::Denied(denied) => denied.code(),
-            Self::Migration(error) => error.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
+failure! {
+    BackupError,
+    own {
+        NotFound => (Kind::NotFound, "BACKUP_NOT_FOUND"),
+        Locked => (Kind::Conflict, "BACKUP_LOCKED"),
+        NoSpace { .. } => (Kind::Unavailable, "BACKUP_NO_SPACE"),
+        Tools(_) => (Kind::Unavailable, "BACKUP_TOOLS"),
+        Settings(_) => (Kind::Invalid, "BACKUP_SETTINGS"),
+        Damaged { .. } => (Kind::Unprocessable, "BACKUP_DAMAGED"),
+        Source(_) => (Kind::Unprocessable, "BACKUP_DAMAGED"),
+        Key(_) => (Kind::Invalid, "BACKUP_KEY"),
+        NoKey(_) => (Kind::Invalid, "BACKUP_NO_KEY"),
+        Newer { .. } => (Kind::Conflict, "BACKUP_NEWER"),
+        Occupied(_) => (Kind::Conflict, "BACKUP_OCCUPIED"),
+        InUse(_) => (Kind::Conflict, "BACKUP_IN_USE"),
+        NotCopied { .. } => (Kind::Unavailable, "BACKUP_NOT_COPIED"),
+        NotOwner { .. } => (Kind::Conflict, "BACKUP_NOT_OWNER"),
+        WithoutFiles { .. } => (Kind::Conflict, "BACKUP_WITHOUT_FILES"),
+    },
+    asks { Denied(denied), Migration(error), Fault(fault) }
 }

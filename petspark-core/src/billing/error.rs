@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::remote::RemoteError;
 use crate::auth::Denied;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::idempotency::IdempotencyError;
-use crate::page::InvalidPage;
+use crate::page::invalid_page;
 
 /// Why something about payments was refused.
 #[derive(Debug, thiserror::Error)]
@@ -84,74 +84,41 @@ pub enum BillingError {
     Fault(#[from] Fault),
 }
 
-impl Failure for BillingError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } | Self::KeyRefused { .. } => {
-                Kind::Unavailable
+failure! {
+    BillingError,
+    own {
+        NotConfigured => (Kind::Unavailable, "PAY_000"),
+        Unavailable { .. } => (Kind::Unavailable, "PAY_000", retry_after: Duration::from_secs(10)),
+        OtherAccount { .. } => (Kind::Unavailable, "PAY_000"),
+        KeyRefused { .. } => (Kind::Unavailable, "PAY_000"),
+        NotFound(_) => (Kind::NotFound, "PAY_001"),
+        NotYours(_) => (Kind::Forbidden, "PAY_002"),
+        NotAdmin => (Kind::Forbidden, "PAY_003"),
+        BadPrice(_) => (Kind::Invalid, "PAY_004"),
+        BadWebhook { .. } => (Kind::Invalid, "PAY_005"),
+        AlreadySubscribed => (Kind::Conflict, "PAY_006"),
+        Refused { .. } => (Kind::Unprocessable, "PAY_007"),
+        Conflict(_) => (Kind::Conflict, "PAY_008"),
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+    },
+    asks { Idempotency(error), Denied(denied), Fault(fault) },
+    {
+        fn details(&self) -> Option<serde_json::Value> {
+            match self {
+                Self::Refused { code: Some(code), .. } => Some(json!({ "reason": code })),
+                _ => None,
             }
-            Self::NotFound(_) => Kind::NotFound,
-            Self::NotYours(_) | Self::NotAdmin => Kind::Forbidden,
-            Self::BadPrice(_) | Self::BadWebhook { .. } | Self::Invalid(_) => Kind::Invalid,
-            Self::AlreadySubscribed | Self::Conflict(_) => Kind::Conflict,
-            Self::Refused { .. } => Kind::Unprocessable,
-            Self::Idempotency(error) => error.kind(),
-            Self::Denied(denied) => denied.kind(),
-            Self::Fault(fault) => fault.kind(),
         }
-    }
 
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotConfigured | Self::Unavailable { .. } | Self::OtherAccount { .. } | Self::KeyRefused { .. } => {
-                "PAY_000"
+        fn for_operators(&self) -> Option<String> {
+            match self {
+                Self::KeyRefused { cause } => Some(format!(
+                    "Stripe refuses STRIPE_SECRET_KEY (billing.stripe.secret_key), and `check` tells more: {cause}"
+                )),
+                // The command line has its own way with these.
+                Self::Fault(_) => None,
+                error => error.cause(),
             }
-            Self::NotFound(_) => "PAY_001",
-            Self::NotYours(_) => "PAY_002",
-            Self::NotAdmin => "PAY_003",
-            Self::BadPrice(_) => "PAY_004",
-            Self::BadWebhook { .. } => "PAY_005",
-            Self::AlreadySubscribed => "PAY_006",
-            Self::Refused { .. } => "PAY_007",
-            Self::Conflict(_) => "PAY_008",
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::Idempotency(error) => error.code(),
-            Self::Denied(denied) => denied.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn details(&self) -> Option<serde_json::Value> {
-        match self {
-            Self::Refused { code: Some(code), .. } => Some(json!({ "reason": code })),
-            _ => None,
-        }
-    }
-
-    fn for_operators(&self) -> Option<String> {
-        match self {
-            Self::KeyRefused { cause } => Some(format!(
-                "Stripe refuses STRIPE_SECRET_KEY (billing.stripe.secret_key), and `check` tells more: {cause}"
-            )),
-            // The command line has its own way with these.
-            Self::Fault(_) => None,
-            error => error.cause(),
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Unavailable { .. } => Some(Duration::from_secs(10)),
-            Self::Idempotency(error) => error.retry_after(),
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
         }
     }
 }
@@ -194,11 +161,7 @@ impl From<Denied> for BillingError {
     }
 }
 
-impl From<InvalidPage> for BillingError {
-    fn from(error: InvalidPage) -> Self {
-        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
-    }
-}
+invalid_page!(BillingError);
 
 impl From<RemoteError> for BillingError {
     fn from(error: RemoteError) -> Self {

@@ -7,13 +7,12 @@ mod store;
 pub(crate) use fold::Fold;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::{Clock, Timestamp};
 use crate::database::Database;
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, failure};
 
 /// How many there are of everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,27 +94,10 @@ pub enum DashboardError {
     Fault(#[from] Fault),
 }
 
-impl Failure for DashboardError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Denied(denied) => denied.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Denied(denied) => denied.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Denied(_) => None,
-            Self::Fault(fault) => fault.retry_after(),
-        }
-    }
+failure! {
+    DashboardError,
+    own {},
+    asks { Denied(denied), Fault(fault) }
 }
 
 /// The dashboard service; see the [module](self). Cheap to clone.

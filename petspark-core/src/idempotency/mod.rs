@@ -14,7 +14,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::DAY;
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, failure};
 
 /// How long a key and its result are kept; then the key is free again. As long as Stripe keeps theirs
 /// (<https://docs.stripe.com/api/idempotent_requests>).
@@ -86,27 +86,12 @@ pub enum IdempotencyError {
     Fault(#[from] Fault),
 }
 
-impl Failure for IdempotencyError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Reused => Kind::Conflict,
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Reused => "IDEMPOTENCY_KEY_REUSED",
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Reused => None,
-            Self::Fault(fault) => fault.retry_after(),
-        }
-    }
+failure! {
+    IdempotencyError,
+    own {
+        Reused => (Kind::Conflict, "IDEMPOTENCY_KEY_REUSED"),
+    },
+    asks { Fault(fault) }
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use crate::auth::{Denied, Permission};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::{Tx, text_enum};
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::id::JobId;
-use crate::page::{InvalidPage, Key, Page, PageRequest};
+use crate::page::{Key, Page, PageRequest, invalid_page};
 
 text_enum! {
     /// Where a job is on its way. Finished ones are nowhere any more.
@@ -92,48 +92,18 @@ pub enum JobError {
     Fault(#[from] Fault),
 }
 
-impl Failure for JobError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) => Kind::Invalid,
-            Self::Denied(denied) => denied.kind(),
-            Self::NotFound => Kind::NotFound,
-            Self::Running | Self::Scheduled => Kind::Conflict,
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::Denied(denied) => denied.code(),
-            Self::NotFound => "JOB_001",
-            Self::Running => "JOB_002",
-            Self::Scheduled => "JOB_003",
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    JobError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+        NotFound => (Kind::NotFound, "JOB_001"),
+        Running => (Kind::Conflict, "JOB_002"),
+        Scheduled => (Kind::Conflict, "JOB_003"),
+    },
+    asks { Denied(denied), Fault(fault) }
 }
 
-impl From<InvalidPage> for JobError {
-    fn from(error: InvalidPage) -> Self {
-        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
-    }
-}
+invalid_page!(JobError);
 
 /// A due job that waited longer than this says that nobody is at work.
 const TOO_LONG: Duration = Duration::from_secs(300);

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::{Mailer, Template, Undelivered, in_words};
 use crate::audit::{self, Action, Event};
 use crate::auth::{Denied, Email, Permission};
 use crate::caller::Caller;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::id::JobId;
 
 /// Where a mail went.
@@ -39,38 +38,13 @@ pub enum TestMailError {
     Fault(#[from] Fault),
 }
 
-impl Failure for TestMailError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) => Kind::Invalid,
-            Self::Denied(denied) => denied.kind(),
-            Self::NotSent(_) => Kind::Unavailable,
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::Denied(denied) => denied.code(),
-            Self::NotSent(_) => "MAIL_001",
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    TestMailError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+        NotSent(_) => (Kind::Unavailable, "MAIL_001"),
+    },
+    asks { Denied(denied), Fault(fault) }
 }
 
 impl Mailer {

@@ -1,11 +1,9 @@
 //! Why an upload, or something that is asked of one, was refused.
 
-use std::time::Duration;
-
 use crate::auth::Denied;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::idempotency::IdempotencyError;
-use crate::page::InvalidPage;
+use crate::page::invalid_page;
 use crate::pets::PetError;
 
 /// Why an upload, or something that is asked of one, was refused.
@@ -76,59 +74,24 @@ pub enum MediaError {
     Fault(#[from] Fault),
 }
 
-impl Failure for MediaError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) | Self::Incomplete => Kind::Invalid,
-            Self::NotYourPet | Self::NotYourPhoto | Self::BadLink => Kind::Forbidden,
-            Self::TooLarge { .. } => Kind::TooLarge,
-            Self::LimitReached(_) | Self::NotUploaded | Self::TooManyLeftovers { .. } => Kind::Conflict,
-            Self::AlreadyUploaded => Kind::Outdated,
-            Self::UploadNotFound | Self::PhotoNotFound => Kind::NotFound,
-            Self::NotAsDeclared(_) => Kind::Unprocessable,
-            Self::Pet(error) => error.kind(),
-            Self::Idempotency(error) => error.kind(),
-            Self::Denied(denied) => denied.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) | Self::Incomplete => "UPLOAD_001",
-            Self::NotYourPet => "UPLOAD_002",
-            Self::UploadNotFound => "UPLOAD_003",
-            Self::NotUploaded => "UPLOAD_004",
-            Self::NotAsDeclared(_) => "UPLOAD_005",
-            Self::LimitReached(_) => "UPLOAD_006",
-            Self::BadLink => "UPLOAD_007",
-            Self::AlreadyUploaded => "UPLOAD_008",
-            Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
-            Self::TooManyLeftovers { .. } => "MEDIA_TOO_MANY_LEFTOVERS",
-            Self::PhotoNotFound => "PHOTO_001",
-            Self::NotYourPhoto => "PHOTO_002",
-            Self::Pet(error) => error.code(),
-            Self::Idempotency(error) => error.code(),
-            Self::Denied(denied) => denied.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Pet(error) => error.retry_after(),
-            Self::Idempotency(error) => error.retry_after(),
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    MediaError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "UPLOAD_001", fields: fields),
+        Incomplete => (Kind::Invalid, "UPLOAD_001"),
+        NotYourPet => (Kind::Forbidden, "UPLOAD_002"),
+        UploadNotFound => (Kind::NotFound, "UPLOAD_003"),
+        NotUploaded => (Kind::Conflict, "UPLOAD_004"),
+        NotAsDeclared(_) => (Kind::Unprocessable, "UPLOAD_005"),
+        LimitReached(_) => (Kind::Conflict, "UPLOAD_006"),
+        BadLink => (Kind::Forbidden, "UPLOAD_007"),
+        AlreadyUploaded => (Kind::Outdated, "UPLOAD_008"),
+        TooLarge { .. } => (Kind::TooLarge, "PAYLOAD_TOO_LARGE"),
+        TooManyLeftovers { .. } => (Kind::Conflict, "MEDIA_TOO_MANY_LEFTOVERS"),
+        PhotoNotFound => (Kind::NotFound, "PHOTO_001"),
+        NotYourPhoto => (Kind::Forbidden, "PHOTO_002"),
+    },
+    asks { Pet(error), Idempotency(error), Denied(denied), Fault(fault) }
 }
 
 impl MediaError {
@@ -141,11 +104,7 @@ impl MediaError {
     }
 }
 
-impl From<InvalidPage> for MediaError {
-    fn from(error: InvalidPage) -> Self {
-        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
-    }
-}
+invalid_page!(MediaError);
 
 /// A pet that the caller may not see has no photos that they may see.
 impl From<PetError> for MediaError {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::auth::Denied;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::idempotency::IdempotencyError;
-use crate::page::InvalidPage;
+use crate::page::invalid_page;
 use crate::pets::PetError;
 
 /// Why something about moderation was refused.
@@ -53,59 +53,19 @@ pub enum ModerationError {
     Fault(#[from] Fault),
 }
 
-impl Failure for ModerationError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) => Kind::Invalid,
-            Self::NotFound => Kind::NotFound,
-            Self::TakenByOther | Self::NotTaken | Self::Decided | Self::AlreadyReported => Kind::Conflict,
-            Self::OwnPet => Kind::Forbidden,
-            Self::TooMany { .. } => Kind::RateLimited,
-            Self::Pet(error) => error.kind(),
-            Self::Idempotency(error) => error.kind(),
-            Self::Denied(denied) => denied.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::NotFound => "MOD_001",
-            Self::TakenByOther => "MOD_002",
-            Self::NotTaken => "MOD_003",
-            Self::Decided => "MOD_004",
-            Self::AlreadyReported => "MOD_005",
-            Self::OwnPet => "MOD_006",
-            Self::TooMany { .. } => "RATE_LIMITED",
-            Self::Pet(error) => error.code(),
-            Self::Idempotency(error) => error.code(),
-            Self::Denied(denied) => denied.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            Self::Pet(error) => error.fields(),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::TooMany { retry_after } => Some(*retry_after),
-            Self::Pet(error) => error.retry_after(),
-            Self::Idempotency(error) => error.retry_after(),
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    ModerationError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+        NotFound => (Kind::NotFound, "MOD_001"),
+        TakenByOther => (Kind::Conflict, "MOD_002"),
+        NotTaken => (Kind::Conflict, "MOD_003"),
+        Decided => (Kind::Conflict, "MOD_004"),
+        AlreadyReported => (Kind::Conflict, "MOD_005"),
+        OwnPet => (Kind::Forbidden, "MOD_006"),
+        TooMany { retry_after } => (Kind::RateLimited, "RATE_LIMITED", retry_after: *retry_after),
+    },
+    asks { Pet(error), Idempotency(error), Denied(denied), Fault(fault) }
 }
 
-impl From<InvalidPage> for ModerationError {
-    fn from(error: InvalidPage) -> Self {
-        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
-    }
-}
+invalid_page!(ModerationError);

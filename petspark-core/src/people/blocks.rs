@@ -1,15 +1,13 @@
 //! Who doesn't want to meet whom. Neither of two people with a block between them sees the
 //! other's pets, from the moment that it is there; that they don't, `pets` sees to.
 
-use std::time::Duration;
-
 use super::{People, store};
 use crate::auth::Denied;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::id::UserId;
-use crate::page::{InvalidPage, Key, Page, PageRequest};
+use crate::page::{Key, Page, PageRequest, invalid_page};
 
 /// Somebody whom the caller blocks.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -43,47 +41,17 @@ pub enum BlockError {
     Fault(#[from] Fault),
 }
 
-impl Failure for BlockError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) => Kind::Invalid,
-            Self::NotFound => Kind::NotFound,
-            Self::TooMany => Kind::Conflict,
-            Self::Denied(denied) => denied.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::NotFound => "AUTH_007",
-            Self::TooMany => "USER_001",
-            Self::Denied(denied) => denied.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    BlockError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+        NotFound => (Kind::NotFound, "AUTH_007"),
+        TooMany => (Kind::Conflict, "USER_001"),
+    },
+    asks { Denied(denied), Fault(fault) }
 }
 
-impl From<InvalidPage> for BlockError {
-    fn from(error: InvalidPage) -> Self {
-        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
-    }
-}
+invalid_page!(BlockError);
 
 impl People {
     /// Most people whom one user can block. Some more get through if they are blocked at the

@@ -1,11 +1,9 @@
 //! Why an operation on a pet was refused.
 
-use std::time::Duration;
-
 use crate::auth::Denied;
-use crate::error::{Failure, Fault, FieldErrors, Kind};
+use crate::error::{Fault, FieldErrors, failure};
 use crate::idempotency::IdempotencyError;
-use crate::page::InvalidPage;
+use crate::page::invalid_page;
 
 /// Why an operation on a pet was refused.
 #[derive(Debug, thiserror::Error)]
@@ -46,53 +44,18 @@ pub enum PetError {
     Fault(#[from] Fault),
 }
 
-impl Failure for PetError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Invalid(_) => Kind::Invalid,
-            Self::NotFound => Kind::NotFound,
-            Self::NotOwner | Self::Banned => Kind::Forbidden,
-            Self::Denied(denied) => denied.kind(),
-            Self::Outdated => Kind::Outdated,
-            Self::Contended | Self::LimitReached { .. } => Kind::Conflict,
-            Self::Idempotency(error) => error.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "VALIDATION_FAILED",
-            Self::NotFound => "PET_001",
-            Self::NotOwner => "PET_002",
-            Self::Banned => "PET_003",
-            Self::Denied(denied) => denied.code(),
-            Self::Outdated => "PRECONDITION_FAILED",
-            Self::Contended => "PET_004",
-            Self::LimitReached { .. } => "PET_005",
-            Self::Idempotency(error) => error.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn fields(&self) -> Option<&FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Idempotency(error) => error.retry_after(),
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    PetError,
+    own {
+        Invalid(fields) => (Kind::Invalid, "VALIDATION_FAILED", fields: fields),
+        NotFound => (Kind::NotFound, "PET_001"),
+        NotOwner => (Kind::Forbidden, "PET_002"),
+        Banned => (Kind::Forbidden, "PET_003"),
+        Outdated => (Kind::Outdated, "PRECONDITION_FAILED"),
+        Contended => (Kind::Conflict, "PET_004"),
+        LimitReached { .. } => (Kind::Conflict, "PET_005"),
+    },
+    asks { Denied(denied), Idempotency(error), Fault(fault) }
 }
 
-impl From<InvalidPage> for PetError {
-    fn from(error: InvalidPage) -> Self {
-        Self::Invalid(FieldErrors::one(error.field(), error.to_string()))
-    }
-}
+invalid_page!(PetError);

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use crate::auth::{AuthError, Password, Permission, store as users};
 use crate::caller::Caller;
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, failure};
 use crate::pets::store as pets;
 use crate::petspark::PetSpark;
 
@@ -61,22 +61,12 @@ pub enum SeedError {
     Fault(#[from] Fault),
 }
 
-impl Failure for SeedError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Impossible => Kind::Invalid,
-            Self::Auth(error) => error.kind(),
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Impossible => "SEED_IMPOSSIBLE",
-            Self::Auth(error) => error.code(),
-            Self::Fault(fault) => fault.code(),
-        }
-    }
+failure! {
+    SeedError,
+    own {
+        Impossible => (Kind::Invalid, "SEED_IMPOSSIBLE"),
+    },
+    asks { Auth(error), Fault(fault) }
 }
 
 /// Rows in a statement and a transaction: far from the 32,766 parameters that SQLite allows.

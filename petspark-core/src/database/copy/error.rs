@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::clock::Timestamp;
 use crate::database::{Database, MigrationError, OpenError};
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, failure};
 
 /// Copying can't be begun, or can't go on. What was copied stays, and a new call goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -113,46 +113,23 @@ pub enum CopyError {
     },
 }
 
-impl Failure for CopyError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Engines => Kind::Invalid,
-            Self::NoSource(_) => Kind::NotFound,
-            Self::Damaged { .. } => Kind::Unprocessable,
-            Self::Open(error) => error.kind(),
-            Self::Migration { error, .. } => error.kind(),
-            Self::SourceInUse(_)
-            | Self::NotEmpty { .. }
-            | Self::TargetInUse { .. }
-            | Self::NoSchema
-            | Self::NotOwner { .. }
-            | Self::OtherSource
-            | Self::SourceChanged { .. }
-            | Self::Unfitting { .. }
-            | Self::Row { .. } => Kind::Conflict,
-            Self::Fault { fault, .. } => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Engines => "COPY_ENGINES",
-            Self::NoSource(_) => "COPY_NO_SOURCE",
-            Self::SourceInUse(_) => "COPY_SOURCE_IN_USE",
-            Self::Damaged { .. } => "COPY_DAMAGED",
-            Self::Open(error) => error.code(),
-            Self::Migration { error, .. } => error.code(),
-            Self::NotEmpty { .. } => "COPY_NOT_EMPTY",
-            Self::TargetInUse { .. } => "COPY_TARGET_IN_USE",
-            Self::NoSchema => "COPY_NO_SCHEMA",
-            Self::NotOwner { .. } => "COPY_NOT_OWNER",
-            Self::OtherSource => "COPY_OTHER_SOURCE",
-            Self::SourceChanged { .. } => "COPY_SOURCE_CHANGED",
-            Self::Unfitting { .. } => "COPY_UNFITTING",
-            Self::Row { .. } => "COPY_ROW",
-            Self::Fault { fault, .. } => fault.code(),
-        }
-    }
+failure! {
+    CopyError,
+    own {
+        Engines => (Kind::Invalid, "COPY_ENGINES"),
+        NoSource(_) => (Kind::NotFound, "COPY_NO_SOURCE"),
+        SourceInUse(_) => (Kind::Conflict, "COPY_SOURCE_IN_USE"),
+        Damaged { .. } => (Kind::Unprocessable, "COPY_DAMAGED"),
+        NotEmpty { .. } => (Kind::Conflict, "COPY_NOT_EMPTY"),
+        TargetInUse { .. } => (Kind::Conflict, "COPY_TARGET_IN_USE"),
+        NoSchema => (Kind::Conflict, "COPY_NO_SCHEMA"),
+        NotOwner { .. } => (Kind::Conflict, "COPY_NOT_OWNER"),
+        OtherSource => (Kind::Conflict, "COPY_OTHER_SOURCE"),
+        SourceChanged { .. } => (Kind::Conflict, "COPY_SOURCE_CHANGED"),
+        Unfitting { .. } => (Kind::Conflict, "COPY_UNFITTING"),
+        Row { .. } => (Kind::Conflict, "COPY_ROW"),
+    },
+    asks { Open(error), Migration { error, .. }, Fault { fault, .. } }
 }
 
 /// `migrate run` acts on the database of the settings, which need not be this one.

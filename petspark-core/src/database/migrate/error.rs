@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::database::HalfRestored;
 use crate::database::lock::{Holder, NotTaken};
 use crate::database::schema_lock::Difference;
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, Kind, failure};
 
 /// Migrating can't be done or went wrong. What was applied before stays; the failing step left nothing.
 #[derive(Debug, thiserror::Error)]
@@ -123,45 +123,26 @@ impl MigrationError {
     }
 }
 
-impl Failure for MigrationError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Locked { .. }
-            | Self::Modified { .. }
-            | Self::Pending { .. }
-            | Self::Pooled
-            | Self::OutOfOrder { .. }
-            | Self::HalfRestored(_)
-            | Self::Newer { .. }
-            | Self::TooOld { .. }
-            | Self::HalfCopied
-            | Self::Differs(_) => Kind::Conflict,
-            Self::NoSuchVersion(_) => Kind::NotFound,
-            // As of a connection that is refused.
-            Self::NotAllowed(_) => Kind::Unavailable,
-            Self::Failed { kind, .. } | Self::Unsettled { kind, .. } => *kind,
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Locked { .. } => "MIGRATION_LOCKED",
-            Self::Modified { .. } => "MIGRATION_MODIFIED",
-            Self::HalfRestored(_) => "DATABASE_HALF_RESTORED",
-            Self::HalfCopied => "DATABASE_HALF_COPIED",
-            Self::Pending { .. } => "MIGRATION_PENDING",
-            Self::Failed { .. } => "MIGRATION_FAILED",
-            Self::Unsettled { .. } => "MIGRATION_UNSETTLED",
-            Self::Pooled => "MIGRATION_POOLED",
-            Self::OutOfOrder { .. } => "MIGRATION_OUT_OF_ORDER",
-            Self::Newer { .. } | Self::TooOld { .. } => "MIGRATION_NEWER",
-            Self::NotAllowed(_) => "DATABASE_NOT_ALLOWED",
-            Self::Differs(_) => "SCHEMA_DIFFERS",
-            Self::NoSuchVersion(_) => "MIGRATION_UNKNOWN",
-            Self::Fault(fault) => fault.code(),
-        }
-    }
+failure! {
+    MigrationError,
+    own {
+        Locked { .. } => (Kind::Conflict, "MIGRATION_LOCKED"),
+        Modified { .. } => (Kind::Conflict, "MIGRATION_MODIFIED"),
+        HalfRestored(_) => (Kind::Conflict, "DATABASE_HALF_RESTORED"),
+        HalfCopied => (Kind::Conflict, "DATABASE_HALF_COPIED"),
+        Pending { .. } => (Kind::Conflict, "MIGRATION_PENDING"),
+        Failed { kind, .. } => (*kind, "MIGRATION_FAILED"),
+        Unsettled { kind, .. } => (*kind, "MIGRATION_UNSETTLED"),
+        Pooled => (Kind::Conflict, "MIGRATION_POOLED"),
+        OutOfOrder { .. } => (Kind::Conflict, "MIGRATION_OUT_OF_ORDER"),
+        Newer { .. } => (Kind::Conflict, "MIGRATION_NEWER"),
+        TooOld { .. } => (Kind::Conflict, "MIGRATION_NEWER"),
+        // As of a connection that is refused.
+        NotAllowed(_) => (Kind::Unavailable, "DATABASE_NOT_ALLOWED"),
+        Differs(_) => (Kind::Conflict, "SCHEMA_DIFFERS"),
+        NoSuchVersion(_) => (Kind::NotFound, "MIGRATION_UNKNOWN"),
+    },
+    asks { Fault(fault) }
 }
 
 fn told(holder: &Option<Holder>) -> String {

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
-use crate::error::{Failure, Fault, Kind};
+use crate::error::{Fault, failure};
 
 /// Why something couldn't be done with an object.
 #[derive(Debug, thiserror::Error)]
@@ -58,32 +57,15 @@ impl ObjectError {
     }
 }
 
-impl Failure for ObjectError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound => Kind::NotFound,
-            Self::AlreadyThere => Kind::Conflict,
-            Self::Mismatch(_) | Self::TooLarge | Self::OutOfRange | Self::Sender(_) => Kind::Invalid,
-            Self::Fault(fault) => fault.kind(),
-        }
-    }
-
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound => "OBJECT_NOT_FOUND",
-            Self::AlreadyThere => "OBJECT_EXISTS",
-            Self::Mismatch(_) => "OBJECT_MISMATCH",
-            Self::TooLarge => "OBJECT_TOO_LARGE",
-            Self::OutOfRange => "OBJECT_RANGE",
-            Self::Sender(_) => "OBJECT_INCOMPLETE",
-            Self::Fault(fault) => fault.code(),
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Fault(fault) => fault.retry_after(),
-            _ => None,
-        }
-    }
+failure! {
+    ObjectError,
+    own {
+        NotFound => (Kind::NotFound, "OBJECT_NOT_FOUND"),
+        AlreadyThere => (Kind::Conflict, "OBJECT_EXISTS"),
+        Mismatch(_) => (Kind::Invalid, "OBJECT_MISMATCH"),
+        TooLarge => (Kind::Invalid, "OBJECT_TOO_LARGE"),
+        OutOfRange => (Kind::Invalid, "OBJECT_RANGE"),
+        Sender(_) => (Kind::Invalid, "OBJECT_INCOMPLETE"),
+    },
+    asks { Fault(fault) }
 }
