@@ -113,14 +113,16 @@ impl Context {
         self.petspark.get_or_try_init(|| self.open(Missing::Refuse)).await
     }
 
-    /// The same for a command that writes the first data there is: an embedded database that isn't there, or that
-    /// nobody has an account in, is made ready. Any other that lacks migrations is refused here, too, and so is a
-    /// PostgreSQL.
+    /// The same for a command that writes the first data there is: in development, an embedded database that isn't
+    /// there, or that nobody has an account in, is made ready. Any other that lacks migrations is refused here, too,
+    /// and so is a PostgreSQL.
     ///
     /// # Errors
     /// As [`Context::petspark`], but for a missing database.
     pub async fn petspark_or_new(&self) -> Result<&PetSpark, Failure> {
-        self.petspark.get_or_try_init(|| self.open(Missing::Make)).await
+        // In production it would be made in the wrong folder sooner than in a new one.
+        let missing = if self.environment() == Environment::Production { Missing::Refuse } else { Missing::Make };
+        self.petspark.get_or_try_init(|| self.open(missing)).await
     }
 
     async fn open(&self, missing: Missing) -> Result<PetSpark, Failure> {

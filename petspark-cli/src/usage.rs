@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use clap::Command;
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::exit::Exit;
 
@@ -31,7 +31,7 @@ pub(crate) fn refuse(root: &Command, args: &[OsString], error: &clap::Error) -> 
     // What nearly is the name of something we have is no secret.
     let is_typo =
         [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand].iter().any(|kind| error.get(*kind).is_some());
-    let repeats = kinds.contains(&error.kind()) && !is_typo;
+    let repeats = kinds.contains(&error.kind()) && !is_typo && !is_flag_of_ours(root, error);
     match repeats.then(|| meant(root, args)).filter(takes_secrets) {
         Some(mut command) => print(&command.error(
             error.kind(),
@@ -40,6 +40,18 @@ pub(crate) fn refuse(root: &Command, args: &[OsString], error: &clap::Error) -> 
         )),
         None => print(error),
     }
+}
+
+/// Whether what is refused is an option that another command has, and no more than that.
+fn is_flag_of_ours(root: &Command, error: &clap::Error) -> bool {
+    let Some(ContextValue::String(refused)) = error.get(ContextKind::InvalidArg) else { return false };
+    // Of one that has no value clap would tell the value.
+    error.kind() == ErrorKind::UnknownArgument && refused.strip_prefix("--").is_some_and(|name| has_option(root, name))
+}
+
+fn has_option(command: &Command, name: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_long() == Some(name))
+        || command.get_subcommands().any(|inner| has_option(inner, name))
 }
 
 /// Prints clap's message: to standard output what was asked for, to standard error what is wrong.

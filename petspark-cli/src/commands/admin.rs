@@ -3,6 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::UserId;
+use petspark_core::config::Environment;
 use petspark_core::mail::Template;
 use serde::Serialize;
 
@@ -64,5 +65,11 @@ async fn bootstrap(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> 
     let fields: &[Column<Made>] = &[("email", |made| made.email.clone()), ("link", |made| made.link.clone())];
     let outcome =
         Outcome::record("petspark.admin.bootstrap/v1", &Made { id: user.id, email: user.email, link }, fields);
-    Ok(outcome.note("The link is shown this once only, and counts once."))
+    let outcome = outcome.note("The link is shown this once only, and counts once.");
+    let core = petspark.settings();
+    Ok(match (core.environment, &core.public_web_url) {
+        (Environment::Production, None) => outcome
+            .note("PUBLIC_WEB_URL is not set, so that the link leads nowhere; the token that it ends with counts."),
+        _ => outcome,
+    })
 }

@@ -10,7 +10,7 @@ use petspark_core::config::Value as _;
 use petspark_core::{ApiKeyId, Timestamp};
 use serde::Serialize;
 
-use crate::commands::args::{duration, flag, one_of, page, page_options};
+use crate::commands::args::{duration, flag, one_of, page, page_options, why, why_given};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -84,6 +84,7 @@ impl Plugin for ApiKeys {
                 Command::new("revoke")
                     .about("End a key at once")
                     .arg(selector())
+                    .arg(why())
                     .arg(flag("yes", "Don't ask"))
                     .arg(flag("dry-run", "Only say what would be ended")),
             )
@@ -235,7 +236,7 @@ async fn revoke(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
         let last = key.last_used_at.map_or("was never used".to_owned(), |at| format!("was last used at {at}"));
         cx.confirm(&format!("The key {} {last}.", key.name), "--yes", args.get_flag("yes"))?;
     }
-    let changed = !dry_run && petspark.auth().revoke_api_key(&caller, key.id).await?;
+    let changed = !dry_run && petspark.auth().revoke_api_key(&caller, key.id, why_given(args)).await?;
     let revoked = Revoked { changed, dry_run, id: key.id, name: key.name, last_used_at: key.last_used_at };
     let outcome = Outcome::record(
         "petspark.apikey.revoke/v1",

@@ -22,6 +22,16 @@ pub(super) fn reason() -> Arg {
     Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log; needed in production")
 }
 
+/// `--reason` of a command that asks for none.
+pub(super) fn why() -> Arg {
+    Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log")
+}
+
+/// What that says.
+pub(super) fn why_given(args: &ArgMatches) -> Option<&str> {
+    args.get_one::<String>("reason").map(String::as_str)
+}
+
 /// What `--reason` says. In production nothing is done without it; `question` is what is asked then.
 pub(super) fn reason_given(cx: &Context, args: &ArgMatches, question: &str) -> Result<Option<String>, Failure> {
     let reason = args.get_one::<String>("reason").filter(|reason| !reason.trim().is_empty()).cloned();

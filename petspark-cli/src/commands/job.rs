@@ -45,7 +45,7 @@ impl Plugin for Job {
             .subcommand(Command::new("show").about("Show a job").arg(id().required(true)))
             .subcommand(
                 Command::new("retry")
-                    .about("Have a job done now, with all its attempts, dead or not")
+                    .about("Have a job done now, with all its attempts, dead or not; or all dead ones by --all-dead")
                     .arg(id().required_unless_present("all-dead").conflicts_with("all-dead"))
                     .arg(flag("all-dead", "All that have failed for good"))
                     .arg(flag("dry-run", "Only say what would be tried again").requires("all-dead")),
@@ -182,7 +182,7 @@ async fn drop_job(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (jobs, id, dry_run) = (cx.petspark().await?.jobs(), job_id(args)?, args.get_flag("dry-run"));
     let plan = jobs.preview_drop(&cx.caller(), id).await?;
     if !dry_run {
-        let what = format!("Remove the {} job {id} ({}) undone", plan.state(), plan.kind);
+        let what = format!("Remove the {} job {id} ({}) undone.", plan.state(), plan.kind);
         cx.confirm(&what, "--yes", args.get_flag("yes"))?;
         jobs.drop(&cx.caller(), id).await?;
     }

@@ -64,7 +64,10 @@ impl Plugin for Key {
             )
             .subcommand(
                 Command::new("rotate")
-                    .about("Do what is due: promote the published key, publish the next one, retire old ones")
+                    .about(
+                        "Do what is due: promote the published key, publish the next one, retire old ones, and seal anew \
+                         what an older secret sealed; without a key, make the first one",
+                    )
                     .arg(
                         Arg::new("what")
                             .value_name("WHAT")

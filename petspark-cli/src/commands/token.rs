@@ -7,11 +7,11 @@ use std::path::Path;
 use clap::{Arg, ArgMatches, Command};
 use futures_util::future::BoxFuture;
 use petspark_core::auth::{AuthError, SessionSelection, TokenHolder, TokenKind, TokenReport, Verdict};
-use petspark_core::{Secret, SessionId};
+use petspark_core::{Secret, SessionId, UserId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::commands::args::flag;
+use crate::commands::args::{flag, why, why_given};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -44,7 +44,7 @@ impl Plugin for Token {
                 Command::new("revoke")
                     .about("End the session that an access or a refresh token belongs to")
                     .arg(file())
-                    .arg(Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log"))
+                    .arg(why())
                     .arg(flag("yes", "Don't ask"))
                     .arg(flag("dry-run", "Only say which session it is")),
             )
@@ -75,7 +75,11 @@ fn read(args: &ArgMatches) -> Result<Secret, Failure> {
         let place = if file == "-" { "standard input".to_owned() } else { prompt::named(Path::new(file)) };
         Failure::new(Exit::Usage, format!("can't read a token from {place}: {error}"))
     })?;
-    Ok(Secret::new(bare(&text)))
+    match bare(&text) {
+        // Whatever should have brought it has failed, and that says nothing about the token.
+        "" => Err(Failure::new(Exit::Usage, "there is no token: what was read is empty")),
+        token => Ok(Secret::new(token)),
+    }
 }
 
 /// A token without what is copied along with it: a header's name, the scheme, quotes.
@@ -93,6 +97,8 @@ struct Report {
     kind: TokenKind,
     accepted: bool,
     api_key: Option<String>,
+    session: Option<SessionId>,
+    user: Option<UserId>,
     header: Map<String, Value>,
     claims: Map<String, Value>,
     rules: Vec<Rule>,
@@ -116,6 +122,7 @@ const FIELDS: &[Column<Report>] = &[
     ("kind", |report| report.kind.to_string()),
     ("accepted", |report| if report.accepted { "yes" } else { "no" }.to_owned()),
     ("api key", |report| report.api_key.clone().unwrap_or_default()),
+    ("user", |report| report.user.map(|user| user.to_string()).unwrap_or_default()),
     ("form", |report| report.of("form")),
     ("type", |report| report.of("type")),
     ("key", |report| report.of("key")),
@@ -134,16 +141,20 @@ const FIELDS: &[Column<Report>] = &[
 
 async fn inspect(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let token = read(args)?;
-    let TokenReport { kind, accepted, api_key, header, claims, rules } =
+    let TokenReport { kind, accepted, api_key, holder, header, claims, rules } =
         cx.petspark().await?.auth().inspect_token(&cx.caller(), token.expose()).await?;
     let rule = |of: petspark_core::auth::RuleVerdict| Rule { rule: of.rule, verdict: of.verdict, found: of.found };
-    let report = Report { kind, accepted, api_key, header, claims, rules: rules.into_iter().map(rule).collect() };
+    let (session, user) = holder.unzip();
+    let rules = rules.into_iter().map(rule).collect();
+    let report = Report { kind, accepted, api_key, session, user, header, claims, rules };
     let is_told = |(title, text): &&Column<Report>| *title == "accepted" || !text(&report).is_empty();
     let fields: Vec<_> = FIELDS.iter().filter(is_told).copied().collect();
     let outcome = Outcome::record("petspark.token.inspect/v1", &report, &fields);
     let outcome = match (kind, &report.api_key) {
-        (TokenKind::Refresh, _) => outcome.note("It is for renewing a session, which `token revoke` ends."),
-        (TokenKind::ApiKey, Some(name)) => outcome.note(format!("`apikey revoke {name}` ends it.")),
+        (TokenKind::Refresh, _) if session.is_some() => {
+            outcome.note("It is for renewing a session, which `token revoke` ends.")
+        }
+        (TokenKind::ApiKey, Some(name)) if accepted => outcome.note(format!("`apikey revoke {name}` ends it.")),
         _ => outcome,
     };
     Ok(if accepted { outcome } else { outcome.exit(Exit::Conflict) })
@@ -154,6 +165,7 @@ struct Revoked {
     changed: bool,
     dry_run: bool,
     session: SessionId,
+    user: Option<UserId>,
 }
 
 async fn revoke(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
@@ -167,17 +179,20 @@ async fn revoke(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
             return Err(Failure::new(Exit::Usage, message));
         }
     };
+    let user = auth.inspect_token(&caller, token.expose()).await?.holder.map(|(_, user)| user);
     let which = SessionSelection { id: Some(session), ..SessionSelection::default() };
     if auth.count_sessions(&caller, &which).await? == 0 {
         return Err(AuthError::SessionNotFound.into());
     }
     if !dry_run {
         cx.confirm(&format!("This ends the session {session}."), "--yes", args.get_flag("yes"))?;
-        let why = args.get_one::<String>("reason").map(String::as_str);
-        auth.revoke_sessions(&caller, &which, why).await?;
+        auth.revoke_sessions(&caller, &which, why_given(args)).await?;
     }
-    let revoked = Revoked { changed: !dry_run, dry_run, session };
-    let fields: &[Column<Revoked>] = &[("session", |revoked| revoked.session.to_string())];
+    let revoked = Revoked { changed: !dry_run, dry_run, session, user };
+    let fields: &[Column<Revoked>] = &[
+        ("session", |revoked| revoked.session.to_string()),
+        ("user", |revoked| revoked.user.map(|user| user.to_string()).unwrap_or_default()),
+    ];
     let outcome = Outcome::record("petspark.token.revoke/v1", &revoked, fields);
     Ok(outcome.note(if dry_run {
         "This is what would end; nothing was changed."

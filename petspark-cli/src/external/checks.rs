@@ -78,6 +78,8 @@ pub(crate) fn checkers(cx: &Context) -> Vec<Checker> {
             Answer::Description(description) => return description.checks.then(|| Checker::of(program, None)),
             Answer::Late if had_checks == Some(false) => return None,
             Answer::Late => format!("it doesn't say within {} s whether it has checks", PATIENCE.as_secs()),
+            Answer::Broken(why) if had_checks != Some(false) => why,
+            Answer::Broken(_) => return None,
             Answer::Unknown if had_checks == Some(true) => {
                 "it said that it has checks, and doesn't answer --petspark-describe any more".to_owned()
             }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Program;
 use super::remembered::Remembered;
+use crate::exit::Exit;
+use crate::plugin::Failure;
 
 /// The answer to `--petspark-describe`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -42,13 +44,15 @@ pub(super) enum Answer {
     Late,
     /// Nothing that could be understood: it doesn't know the question.
     Unknown,
+    /// It can't be run, or what it says is nearly an answer; why.
+    Broken(String),
 }
 
 impl Answer {
     pub(super) fn description(self) -> Option<Description> {
         match self {
             Self::Description(description) => Some(description),
-            Self::Late | Self::Unknown => None,
+            Self::Late | Self::Unknown | Self::Broken(_) => None,
         }
     }
 }
@@ -70,8 +74,8 @@ pub(super) fn describe(tool: &str, programs: &[&Program], limit: Duration) -> Ve
         .zip(programs)
         .map(|(known, program)| match known {
             Known::Already(description) => Answer::Description(description),
-            Known::Asked(None) => Answer::Unknown,
-            Known::Asked(Some(asked)) => {
+            Known::Asked(Err(failure)) => Answer::Broken(failure.message().to_owned()),
+            Known::Asked(Ok(asked)) => {
                 let answer = asked.answer(limit.saturating_sub(started.elapsed()));
                 if let Answer::Description(description) = &answer {
                     remembered.set(&program.path, description);
@@ -86,12 +90,12 @@ pub(super) fn describe(tool: &str, programs: &[&Program], limit: Duration) -> Ve
 
 enum Known {
     Already(Description),
-    Asked(Option<Asked>),
+    Asked(Result<Asked, Failure>),
 }
 
 /// Asks one program, whatever it said before, and with more patience.
 pub(crate) fn ask_one(tool: &str, program: &Program) -> Option<Description> {
-    let description = Asked::ask(program)?.answer(PATIENCE).description()?;
+    let description = Asked::ask(program).ok()?.answer(PATIENCE).description()?;
     let mut remembered = Remembered::read(tool);
     remembered.set(&program.path, &description);
     remembered.write();
@@ -105,7 +109,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn ask(program: &Program) -> Option<Self> {
+    fn ask(program: &Program) -> Result<Self, Failure> {
         // Nothing of our environment but how to find an interpreter: describing needs no more.
         let mut process = program.process();
         process.arg("--petspark-describe").env_clear();
@@ -113,8 +117,8 @@ impl Asked {
             process.env("PATH", path);
         }
         process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = program.start(&mut process).ok()?;
-        let mut stdout = child.stdout.take()?;
+        let mut child = program.start(&mut process)?;
+        let mut stdout = child.stdout.take().ok_or_else(|| Failure::new(Exit::NotExecutable, "it has no output"))?;
         let (tell, told) = std::sync::mpsc::channel();
         // A thread of its own, because a program that doesn't answer may also not end.
         std::thread::spawn(move || {
@@ -123,30 +127,64 @@ impl Asked {
             // Nobody waits any more after the limit.
             let _ = tell.send(read.map(|_| text));
         });
-        Some(Self { child, told })
+        Ok(Self { child, told })
     }
 
     fn answer(mut self, limit: Duration) -> Answer {
-        let told = self.told.recv_timeout(limit);
+        let started = Instant::now();
+        let answer = match self.told.recv_timeout(limit) {
+            Ok(text) => match text.unwrap_or_default() {
+                // Whoever can't run it says so by how it ends.
+                text if text.is_empty() => self.ended(limit.saturating_sub(started.elapsed())),
+                text => understood(&text),
+            },
+            Err(_) => Answer::Late,
+        };
         // It has said what it had to, or is too late.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        match told {
-            Ok(text) => text.ok().and_then(|text| understood(&text)).map_or(Answer::Unknown, Answer::Description),
-            Err(_) => Answer::Late,
+        answer
+    }
+
+    /// What its end says of a program that says nothing, if it ends within `limit`.
+    fn ended(&mut self, limit: Duration) -> Answer {
+        let started = Instant::now();
+        loop {
+            match self.child.try_wait().map(|status| status.map(|status| status.code())) {
+                Ok(Some(Some(code @ (CANNOT_RUN | NOT_FOUND)))) => {
+                    return Answer::Broken(format!("it can't be run: it ended with {code} at once"));
+                }
+                Ok(None) if started.elapsed() < limit => std::thread::sleep(Duration::from_millis(2)),
+                _ => return Answer::Unknown,
+            }
         }
     }
 }
 
-fn understood(text: &[u8]) -> Option<Description> {
-    let description: Description = serde_json::from_slice(text).ok()?;
-    (description.api == 1).then(|| description.without_controls())
+/// How shells and `env` end for what they find and can't run, and for what they don't find.
+const CANNOT_RUN: i32 = 126;
+const NOT_FOUND: i32 = 127;
+
+fn understood(text: &[u8]) -> Answer {
+    match serde_json::from_slice::<Description>(text) {
+        Ok(description) if description.api == 1 => Answer::Description(description.without_controls()),
+        Ok(_) => Answer::Broken("it is for another release of the interface".to_owned()),
+        Err(error) if text.trim_ascii_start().starts_with(b"{") => {
+            Answer::Broken(format!("its answer to --petspark-describe isn't what it should be: {error}"))
+        }
+        Err(_) => Answer::Unknown,
+    }
+}
+
+/// Whether it moves the cursor, or turns what follows around.
+fn moves(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Description {
     /// As a terminal may have it: a line each, without anything that moves the cursor.
     pub(super) fn without_controls(self) -> Self {
-        let line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+        let line = |text: &str| text.chars().map(|c| if moves(c) { ' ' } else { c }).take(200).collect();
         Self { about: line(&self.about), version: line(&self.version), usage: line(&self.usage), ..self }
     }
 }

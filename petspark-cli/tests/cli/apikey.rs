@@ -26,10 +26,12 @@ on_both! {
         assert_eq!(place.ok("apikey revoke billing --dry-run --json").json()["changed"], false);
         place.run("apikey revoke billing").expect(6).says("--yes");
         assert_eq!(place.ok("apikey list --json").json()["apikeys"].as_array().unwrap().len(), 1);
-        assert_eq!(place.ok("apikey revoke billing --yes --json").json()["changed"], true);
+        assert_eq!(place.ok("apikey revoke billing --yes --reason leaked --json").json()["changed"], true);
         assert_eq!(place.ok("apikey list --json").json()["apikeys"].as_array().unwrap().len(), 0);
         assert_eq!(place.ok("apikey list --all --json").json()["apikeys"][0]["state"], "revoked");
         place.run("apikey rotate billing").expect(4);
+        let audited = place.ok("audit list --action authn_token_revoked --json").json();
+        assert_eq!(audited["entries"][0]["reason"], "leaked", "{audited}");
         let again = format!("apikey revoke {} --yes --json", made["id"].as_str().unwrap());
         assert_eq!(place.ok(&again).json()["changed"], false);
     }

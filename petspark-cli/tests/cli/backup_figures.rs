@@ -40,6 +40,8 @@ on_both! {
         // Not even root makes files there.
         let made = place.run("backup create --metrics-file /proc/backup.prom --json").expect(7).says("/proc/backup.prom");
         let id = made.json()["id"].as_str().unwrap().to_owned();
+        place.run("backup check --metrics-file folder/backup.prom").expect(21).says("folder");
+        assert!(!place.path().join("folder").exists(), "nobody would look there");
         let checked = place.run("backup check --metrics-file /proc/backup.prom --json").expect(21).says("/proc/backup.prom");
         assert!(!checked.json()["findings"].as_array().unwrap().is_empty());
         let drill = place.run("backup verify --metrics-file /proc/backup.prom --json").expect(7).says("/proc/backup.prom");

@@ -95,3 +95,17 @@ fn the_template_as_it_is_changes_nothing() {
     place.write(".env", &place.ok("config template").stdout);
     assert_eq!(place.ok("config show").stdout, before);
 }
+
+#[test]
+fn folders_of_backups_that_are_also_something_else_are_refused() {
+    let place = Place::sqlite().with("PETSPARK__BACKUP__WORK_FOLDER", "petspark-data/../petspark-data/backups");
+    std::fs::create_dir_all(place.path().join("petspark-data/backups")).unwrap();
+    place.run("migrate status").expect(3).says("backup.work_folder").says("is the folder of backups");
+    let place = Place::sqlite().with("PETSPARK__BACKUP__FOLDER", "./petspark-data");
+    place.run("migrate status").expect(3).says("backup.folder").says("uploads");
+}
+
+#[test]
+fn a_settings_file_without_an_end_is_refused() {
+    Place::sqlite().run("-c /dev/zero migrate status").expect(3).says("larger than a megabyte");
+}

@@ -598,6 +598,25 @@ fn checks_are_never_lost_without_a_word() {
 }
 
 #[test]
+fn a_program_that_can_not_be_asked_may_have_checks() {
+    let place = place().with("XDG_CACHE_HOME", "/nowhere");
+    let file = place.path().join("bin/petspark-cli-clinic");
+    for (text, why) in [
+        ("#!/usr/bin/env nowhere-to-be-found\n", "ended with 127"),
+        ("#!/nowhere/to/be/found\n", "can't run"),
+        ("no program at all", "can't run"),
+        ("#!/bin/sh\necho '{\"api\":1,'\n", "isn't what it should be"),
+        ("#!/bin/sh\necho '{\"api\":2,\"about\":\"\"}'\n", "another release"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        mode(&file, 0o755);
+        let ran = place.run("check --only x.* --json").expect(12).json();
+        assert_eq!(ran["checks"][0]["id"], "x.clinic.answer", "{text}");
+        assert!(ran["checks"][0]["observed"].as_str().unwrap().contains(why), "{text}: {ran}");
+    }
+}
+
+#[test]
 fn a_program_that_never_said_that_it_has_checks_has_none() {
     let place = place();
     std::fs::create_dir(place.path().join("cache")).unwrap();

@@ -301,6 +301,18 @@ fn who_only_looks_makes_nothing() {
 }
 
 #[test]
+fn in_production_who_writes_first_makes_no_database_in_what_may_be_the_wrong_folder() {
+    let place = in_production(Place::sqlite());
+    for line in ["user create ada@example.org --generate", "admin bootstrap --email ada@example.org"] {
+        place.run(line).expect(4).says("there is no database at ./petspark-data/petspark.db");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    place.ok("migrate run");
+    place.ok("admin bootstrap --email ada@example.org").says("PUBLIC_WEB_URL is not set");
+    place.ok("backup create").says("It is not encrypted");
+}
+
+#[test]
 fn who_writes_first_makes_the_embedded_database_and_migrates_it() {
     for line in ["migrate run", "user create ada@example.org --generate", "seed --users 1"] {
         let place = Place::sqlite();

@@ -11,6 +11,9 @@ on_both! {
         let token = register(&address, "ada");
         let plan = place.run_with_input("token revoke --dry-run --json", &format!("Bearer {token}\n")).expect(0).json();
         assert_eq!((&plan["changed"], &plan["dry_run"]), (&false.into(), &true.into()));
+        let user = place.ok("user show ada@example.org --json").json()["id"].clone();
+        let report = place.run_with_input("token inspect --json", &token).expect(0).json();
+        assert_eq!((&plan["user"], &report["user"], &report["session"]), (&user, &user, &plan["session"]));
         place.run_with_input("token revoke", &format!("authorization: bearer {token}\r\n")).expect(6).says("--yes");
         place.run_with_input("token revoke", &format!("\"{token}\"")).expect(6).says("--yes");
         assert_eq!(me(&address, &token), 200, "nothing was done so far");
@@ -31,7 +34,8 @@ on_both! {
         let report = place.run_with_input("token inspect --json", key).expect(0).json();
         assert_eq!((&report["kind"], &report["api_key"], &report["accepted"]), (&"api_key".into(), &"clinic".into(), &true.into()));
         place.ok("apikey revoke clinic --yes");
-        place.run_with_input("token inspect", key).expect(5).says("apikey revoke clinic");
+        let ended = place.run_with_input("token inspect", key).expect(5);
+        assert!(!ended.stderr.contains("apikey revoke"), "{ended:#?}");
     }
 
     fn what_is_no_token_ends_nothing(place) {
@@ -40,6 +44,11 @@ on_both! {
             place.run_with_input("token revoke --yes", nonsense).expect(2).says("no token");
         }
         place.run("token revoke nowhere --yes").expect(2).says("can't read a token");
+        // Whatever should have brought one says nothing about it.
+        place.run_with_input("token inspect", "\n").expect(2).says("no token");
+        for (token, kind) in [("psr_AAAA", "refresh"), ("psk_AAAA", "api_key"), ("a.b.c", "access")] {
+            assert_eq!(place.run_with_input("token inspect --json", token).expect(5).json()["kind"], kind);
+        }
     }
 }
 
@@ -68,6 +77,7 @@ fn a_secret_that_is_given_as_an_argument_is_not_repeated() {
     // What is no secret is, and what was meant is told.
     place.run("token inspct").expect(2).says("'inspct'").says("'inspect'");
     place.run("user create ada@example.org --genrate").expect(2).says("'--genrate'").says("'--generate'");
+    place.run("token inspect --keep-sessions").expect(2).says("'--keep-sessions'");
     place.run("user show ada@example.org hunter").expect(2).says("'hunter'");
     let unreadable = place.path().to_str().unwrap();
     place.run(&format!("token inspect {unreadable}")).expect(2).says(unreadable);

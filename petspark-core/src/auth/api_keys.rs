@@ -113,7 +113,7 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::ApiKeyNotFound`]; [`AuthError::Forbidden`] unless an administrator asks.
-    pub async fn revoke_api_key(&self, caller: &Caller, id: ApiKeyId) -> Result<bool, AuthError> {
+    pub async fn revoke_api_key(&self, caller: &Caller, id: ApiKeyId, why: Option<&str>) -> Result<bool, AuthError> {
         // Without step-up: taking power away must not be hard.
         caller.require(Permission::ManageApiKeys)?;
         let now = self.0.clock.now();
@@ -125,7 +125,7 @@ impl Auth {
                 None => Err(AuthError::ApiKeyNotFound),
             };
         }
-        let event = Event::new(Action::ApiKeyRevoked).on(Subject::ApiKey(id));
+        let event = Event::new(Action::ApiKeyRevoked).on(Subject::ApiKey(id)).because(why);
         audit::record(&mut tx, now, caller, event).await?;
         tx.commit().await?;
         self.0.api_keys.forget_all();

@@ -10,7 +10,7 @@ use super::signer::Signer;
 use crate::error::Fault;
 use crate::id::SessionId;
 
-const PREFIX: &str = "psr_";
+pub(super) const PREFIX: &str = "psr_";
 const VERSION: u8 = 1;
 /// Version, key id, session, generation.
 const BODY_LEN: usize = 1 + KEY_ID_LEN + 16 + 8;

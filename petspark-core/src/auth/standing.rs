@@ -144,12 +144,12 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::UserNotFound`]; [`AuthError::Forbidden`] as for [`Auth::change_user`].
-    pub async fn end_sessions(&self, caller: &Caller, user: UserId) -> Result<u64, AuthError> {
+    pub async fn end_sessions(&self, caller: &Caller, user: UserId, why: Option<&str>) -> Result<u64, AuthError> {
         caller.require(Permission::ManageUsers)?;
         let found = store::find_user(&self.0.db, user).await?.ok_or(AuthError::UserNotFound)?;
         require_staff_manager(caller, found.role)?;
         let which = SessionSelection { user: Some(user), ..SessionSelection::default() };
-        self.revoke(caller, &which, "revoked_by_admin", None).await
+        self.revoke(caller, &which, "revoked_by_admin", why).await
     }
 
     /// Makes the change in a transaction that is yet to be committed.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::access_token::{AUDIENCE, ISSUER, LEEWAY, MAX_BYTES, TYPE};
 use super::session::SessionState;
 use super::signing_keys::KeyRing;
-use super::{ApiKeyState, Auth, AuthError, Permission, api_key, store};
+use super::{ApiKeyState, Auth, AuthError, Permission, api_key, refresh_token, store};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::database::text_enum;
@@ -63,6 +63,8 @@ pub struct TokenReport {
     pub accepted: bool,
     /// The API key's name.
     pub api_key: Option<String>,
+    /// The session that it is of, and whose that is; of an access token only if the signature is right.
+    pub holder: Option<(SessionId, UserId)>,
     /// The header, as far as it can be read.
     pub header: Map<String, Value>,
     /// The claims, as far as they can be read; believed only if the signature is right.
@@ -84,6 +86,12 @@ impl Auth {
         if let Some(presented) = self.0.refresh.verify(token) {
             return self.report_refresh(presented).await;
         }
+        // One that nothing of ours signed, or a secret that isn't set any more.
+        for (prefix, kind) in [(refresh_token::PREFIX, TokenKind::Refresh), (api_key::PREFIX, TokenKind::ApiKey)] {
+            if token.starts_with(prefix) {
+                return Ok(TokenReport::of_nobody(kind));
+            }
+        }
         let now = self.0.clock.now();
         let ring = self.key_ring_with_news().await?;
         let mut parts = token.splitn(3, '.');
@@ -98,8 +106,10 @@ impl Auth {
         rules.push(rule("audience", claims.get("aud") == Some(&AUDIENCE.into()), shown(&claims, "aud")));
         rules.extend(by_time(&claims, now));
         rules.push(self.by_session(&claims).await?);
+        let is_signed = rules.iter().any(|rule| rule.rule == "signature" && rule.verdict == Verdict::Pass);
+        let holder = if is_signed { session_and_user(&claims) } else { None };
         let accepted = self.lets_in(token).await?;
-        Ok(TokenReport { kind: TokenKind::Access, accepted, api_key: None, header, claims, rules })
+        Ok(TokenReport { kind: TokenKind::Access, accepted, api_key: None, holder, header, claims, rules })
     }
 
     async fn lets_in(&self, token: &str) -> Result<bool, AuthError> {
@@ -124,20 +134,29 @@ impl Auth {
         }
         let api_key = key.map(|key| key.name);
         let (header, claims) = (Map::new(), Map::new());
-        Ok(TokenReport { kind: TokenKind::ApiKey, accepted, api_key, header, claims, rules })
+        Ok(TokenReport { kind: TokenKind::ApiKey, accepted, api_key, holder: None, header, claims, rules })
     }
 
     async fn by_session(&self, claims: &Map<String, Value>) -> Result<RuleVerdict, AuthError> {
-        let id = |name| claims.get(name).and_then(Value::as_str);
-        let ids = id("sid")
-            .and_then(|id| id.parse::<SessionId>().ok())
-            .zip(id("sub").and_then(|id| id.parse::<UserId>().ok()));
-        let Some((session, user)) = ids else {
+        let Some((session, user)) = session_and_user(claims) else {
             return Ok(rule("session", false, "the token names none".to_owned()));
         };
         let version = claims.get("sv").and_then(Value::as_i64).unwrap_or(-1);
         Ok(by_state(store::find_session_state(&self.0.db, session).await?, user, version))
     }
+}
+
+impl TokenReport {
+    fn of_nobody(kind: TokenKind) -> Self {
+        let found = "not signed by any secret that is set";
+        let rules = vec![rule("signature", false, found.to_owned())];
+        Self { kind, accepted: false, api_key: None, holder: None, header: Map::new(), claims: Map::new(), rules }
+    }
+}
+
+fn session_and_user(claims: &Map<String, Value>) -> Option<(SessionId, UserId)> {
+    let id = |name| claims.get(name).and_then(Value::as_str);
+    Some((id("sid")?.parse().ok()?, id("sub")?.parse().ok()?))
 }
 
 /// Whether a session lets somebody in; an access token says as whom, and in which version of theirs.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::manifest::{self, Manifest};
 use super::owner::require_owner;
-use super::scratch::Scratch;
+use super::scratch::{COPY, Scratch};
 use super::settings::BackupMedia;
 use super::target::{PARTIAL, Target, sync_folder, write_whole};
 use super::{BackupError, Backups};
@@ -91,7 +91,7 @@ impl Backups {
         self.clear_leftovers()?;
         let id = BackupId::new();
         let staged = Scratch::new(settings.folder.join(format!("{PARTIAL}{id}")))?;
-        let work = Scratch::new(settings.work_folder.join(id.to_string()))?;
+        let work = Scratch::new(settings.work_folder.join(format!("{COPY}{id}")))?;
         let mode = new.media.unwrap_or(settings.media);
         let copied = match &self.settings().database.url {
             DatabaseUrl::Sqlite(path) => self.copy_sqlite(path, &staged.0, &work.0, mode).await,

@@ -61,7 +61,7 @@ pub struct Drill {
 }
 
 /// What the names of folders begin with that drills work in.
-pub(super) const DRILL: &str = "drill-";
+pub(super) const DRILL: &str = "petspark-drill-";
 /// And of those that are to stay.
 const KEPT: &str = "kept-drill-";
 

@@ -32,7 +32,7 @@ use crate::private;
 use crate::text::hex;
 
 /// The folder that they are in.
-const FOLDER: &str = "media";
+pub(super) const FOLDER: &str = "media";
 /// With more than so many missing something else is wrong than a few lost files.
 const MAX_LACKING: usize = 1000;
 /// Pieces of an object that are held while they wait to be written.

@@ -13,6 +13,7 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::config::DatabaseUrl;
 use crate::error::chain;
+use crate::private;
 
 /// What is known of the backups of one place.
 #[derive(Default)]
@@ -114,6 +115,11 @@ impl Backups {
 /// [`BackupError::Fault`] if it can't be written.
 pub fn write_metrics(path: &Path, text: &str) -> Result<(), BackupError> {
     use std::os::unix::fs::PermissionsExt as _;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        // The exporter's, or a typing error: one of ours is where nobody looks.
+        fs::metadata(folder).map_err(|error| BackupError::io(private::told(folder, &error)))?;
+    }
     write_whole(path, text.as_bytes())?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(BackupError::io)
 }

@@ -12,6 +12,9 @@ use crate::clock::{DAY, Timestamp};
 use crate::id::BackupId;
 use crate::private;
 
+/// What the names of folders begin with that a backup is made in.
+pub(super) const COPY: &str = "petspark-copy-";
+
 /// A folder that is gone with whoever works in it, unless it was renamed.
 pub(super) struct Scratch(pub(super) PathBuf, #[expect(dead_code, reason = "the lock ends with it")] Option<File>);
 
@@ -56,11 +59,13 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
 }
 
 impl Backups {
-    /// Removes what processes left that were killed, of whichever database: a folder may be that of several.
+    /// Removes what processes left that were killed, of whichever database: a folder may be that of several, and may
+    /// hold what isn't ours, even the backups.
     pub(super) fn clear_leftovers(&self) -> Result<(), BackupError> {
         let (settings, now) = (&self.settings().backup, self.clock().now());
         for name in folder_names(&settings.work_folder)? {
-            if name.starts_with(DRILL) || name.parse::<BackupId>().is_ok() {
+            let id = [COPY, DRILL].iter().find_map(|beginning| name.strip_prefix(beginning));
+            if id.is_some_and(|id| id.parse::<BackupId>().is_ok()) {
                 drop(Scratch::left(settings.work_folder.join(name), now));
             }
         }

@@ -2,7 +2,8 @@
 
 mod external;
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::{self, Path, PathBuf};
 use std::time::Duration;
 
 use super::keys::RecipientKey;
@@ -84,6 +85,22 @@ impl BackupSettings {
     #[must_use]
     pub fn in_folder(data_dir: &Path) -> Self {
         Self::read(&mut Loader::empty(), data_dir, None)
+    }
+
+    /// What can't be used together, and why.
+    pub(crate) fn problem(&self, uploads: &Path) -> Option<(&'static str, &'static str)> {
+        let place = |path: &Path| fs::canonicalize(path).or_else(|_| path::absolute(path)).ok();
+        if place(&self.folder) == place(&self.work_folder) {
+            return Some((
+                "backup.work_folder",
+                "is the folder of backups; what lies there for a while isn't encrypted",
+            ));
+        }
+        // Pruning removes the files there that no backup has.
+        if place(&self.folder.join(super::media::FOLDER)) == place(uploads) {
+            return Some(("backup.folder", "has the uploads in its folder media; backups need a folder of their own"));
+        }
+        None
     }
 
     pub(crate) fn read(from: &mut Loader, data_dir: &Path, uploads: Option<&S3Settings>) -> Self {

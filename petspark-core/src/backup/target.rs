@@ -227,6 +227,15 @@ async fn read_object(store: &ObjectStore, key: &ObjectKey, most: u64) -> Result<
 }
 
 fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, BackupError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(found) if !found.is_file() => {
+            // Opening a pipe would wait for whoever writes to it.
+            return Err(Fault::unavailable(format!("{} is not a file", path.display())).into());
+        }
+        Ok(_) => {}
+        Err(error) => return Err(BackupError::io(error)),
+    }
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(BackupError::io)?,

@@ -8,7 +8,7 @@ use config::{Config, File, FileFormat};
 
 use super::Environment;
 use super::problem::{Problem, Problems};
-use super::sources::{Origin, Sources};
+use super::sources::{Origin, Sources, read_text};
 use super::value::Value;
 use crate::secret::Secret;
 
@@ -297,7 +297,7 @@ impl Loader {
         if direct.is_some() {
             self.note(name, origin.clone(), format!("{name} and {file_name} are both set; keep one"));
         }
-        match std::fs::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) if !text.trim().is_empty() => Some((text.trim_end_matches(['\r', '\n']).to_owned(), origin)),
             Ok(_) => {
                 self.note(name, origin, "the file is empty".to_owned());

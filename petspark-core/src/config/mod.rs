@@ -215,6 +215,9 @@ impl Settings {
         if let Some((key, problem)) = self.mail.problem(self.environment, self.public_web_url.as_ref()) {
             problems.problem(key, problem);
         }
+        if let Some((key, problem)) = self.backup.problem(&self.objects.folder) {
+            problems.problem(key, problem);
+        }
         if self.auth.session_cache_ttl > seconds(60) {
             problems.problem("auth.session_cache_ttl", "must be at most 1m");
         }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use super::problem::Problems;
 
@@ -39,7 +41,7 @@ impl Sources {
                 Err(_) => drop(sources.unreadable.insert(name)),
             }
         }
-        sources.dotenv = match std::fs::read_to_string(".env") {
+        sources.dotenv = match read_text(Path::new(".env")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             read => Some(read.map_err(|error| error.to_string())),
         };
@@ -49,7 +51,7 @@ impl Sources {
         }
         let named = sources.environment.get("PETSPARK_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         if let Some(path) = config.or(named) {
-            match std::fs::read_to_string(&path) {
+            match read_text(&path) {
                 Ok(text) => sources.file = Some((path, text)),
                 Err(error) => {
                     return Err(Problems::one(
@@ -62,6 +64,18 @@ impl Sources {
         }
         Ok(sources)
     }
+}
+
+/// More than any settings, in bytes; a device gives for ever.
+const MOST: u64 = 1 << 20;
+
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MOST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MOST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than a megabyte"));
+    }
+    Ok(text)
 }
 
 /// Where a value came from.

@@ -124,7 +124,14 @@ async fn open_sqlite(path: &Path, settings: &DatabaseSettings) -> Result<SqliteP
         .max_lifetime(None)
         .connect_with(writer_options)
         .await
-        .map_err(|error| failed(NoRoom::told(error).map_or_else(|error| chain(&error), |no_room| chain(&no_room))))?;
+        .map_err(|error| match NoRoom::told(error) {
+            Ok(no_room) => failed(chain(&no_room)),
+            // It was there to be opened all the time, and locked.
+            Err(sqlx::Error::PoolTimedOut) => failed(
+                "another process holds it, such as a copy or a restoring; try again when that is over".to_owned(),
+            ),
+            Err(error) => failed(chain(&error)),
+        })?;
     let limits =
         Limits { acquire: settings.acquire_timeout, statement: settings.statement_timeout, idle: None, lifetime: None };
     let readers = Readers::new(options.read_only(true), settings.max_connections, limits);
@@ -202,7 +209,11 @@ pub(super) fn lock_file(database: &Path, extension: &str) -> std::io::Result<(Fi
         _ => Path::new("."),
     };
     private::create_folder(folder)?;
-    let path = beside(database, extension);
+    // Whoever comes by a link waits for those who don't.
+    let is_link = std::fs::symlink_metadata(database).is_ok_and(|found| found.is_symlink());
+    // One that leads nowhere yet has no other name.
+    let file = std::fs::canonicalize(database).ok().filter(|_| is_link).unwrap_or_else(|| database.to_owned());
+    let path = beside(&file, extension);
     let file = private::open(&path, OpenOptions::new().create(true).read(true).write(true).truncate(false))?;
     Ok((file, path))
 }

@@ -119,7 +119,7 @@ async fn sqlite_schema(connection: &mut SqliteConnection) -> Result<Vec<String>,
 async fn postgres_tables(connection: &mut PgConnection) -> Result<Vec<TableContents>, Fault> {
     let names: Vec<String> = query_scalar(
         "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace \
-         ORDER BY relname::text COLLATE \"C\"",
+         AND oid NOT IN (SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e') ORDER BY relname::text COLLATE \"C\"",
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -162,7 +162,8 @@ async fn postgres_schema(connection: &mut PgConnection) -> Result<Vec<String>, F
          UNION ALL SELECT 'trigger ' || pg_get_triggerdef(g.oid) FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid \
          WHERE NOT g.tgisinternal AND c.relnamespace = current_schema()::regnamespace \
          UNION ALL SELECT 'function ' || pg_get_functiondef(oid) FROM pg_proc \
-         WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'",
+         WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f' AND oid NOT IN \
+             (SELECT objid FROM pg_depend WHERE classid = 'pg_proc'::regclass AND deptype = 'e')",
     )
     .fetch_all(connection)
     .await?;

@@ -50,7 +50,8 @@ const APPLICATION: &str = "petspark-backup";
 /// How rows become text, and no limits, as far as this release knows them: who holds a lock is idle for as long as
 /// a backup takes, and would lose it unnoticed. One who waits for a lock gives up in the end.
 const SESSION: &str = "SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; \
-     SET bytea_output = 'hex'; SET extra_float_digits = 3; SET statement_timeout = 0; \
+     SET bytea_output = 'hex'; SET extra_float_digits = 3; \
+     SET standard_conforming_strings = on; SET quote_all_identifiers = off; SET statement_timeout = 0; \
      SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = 0; \
      SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')";
 /// "bckp" in ASCII: the first half of the advisory lock's key, the second is the schema.

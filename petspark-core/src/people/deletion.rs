@@ -124,7 +124,7 @@ impl People {
     /// # Errors
     /// [`AuthError::UserNotFound`] unless they are deleted and not yet erased;
     /// [`AuthError::Forbidden`] unless an administrator asks.
-    pub async fn restore(&self, caller: &Caller, user: UserId) -> Result<User, AuthError> {
+    pub async fn restore(&self, caller: &Caller, user: UserId, why: Option<&str>) -> Result<User, AuthError> {
         caller.require(Permission::ManageStaff)?;
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
@@ -133,7 +133,8 @@ impl People {
         let restored = store::restore(&mut tx, user, now).await?.ok_or(AuthError::UserNotFound)?;
         pets::store::restore_pets_of(&mut tx, user, deleted_at).await?;
         billing::follow_account(&mut tx, user, now).await?;
-        audit::record(&mut tx, now, caller, Event::new(Action::UserRestored).on(Subject::User(user))).await?;
+        let event = Event::new(Action::UserRestored).on(Subject::User(user)).because(why);
+        audit::record(&mut tx, now, caller, event).await?;
         tx.commit().await?;
         Ok(restored)
     }

@@ -77,7 +77,7 @@ on_both! {
         assert!(matches!(auth.refresh(key.token.expose(), Origin::default()).await, Err(AuthError::RefreshInvalid)));
         assert!(matches!(auth.create_api_key(&caller, &wanted("child", &[Permission::ReadPets])).await, Err(AuthError::Forbidden)));
         assert!(matches!(auth.list_api_keys(&caller, true, &PageRequest::default()).await, Err(AuthError::Forbidden)));
-        assert!(matches!(auth.revoke_api_key(&caller, key.key.id).await, Err(AuthError::Forbidden)));
+        assert!(matches!(auth.revoke_api_key(&caller, key.key.id, None).await, Err(AuthError::Forbidden)));
     }
 
     async fn only_administrators_make_keys_and_only_soon_after_signing_in(app: TestApp) {
@@ -94,7 +94,7 @@ on_both! {
         let made = auth.create_api_key(&admin, &new).await.unwrap();
         assert_eq!(made.key.created_by, format!("user:{}", ada.id));
         app.clock.advance(HOUR);
-        assert!(auth.revoke_api_key(&admin, made.key.id).await.unwrap(), "to take power away must be easy");
+        assert!(auth.revoke_api_key(&admin, made.key.id, None).await.unwrap(), "to take power away must be easy");
     }
 
     async fn what_can_not_be_a_key_is_refused_field_by_field(app: TestApp) {
@@ -112,8 +112,8 @@ on_both! {
         let first = auth.create_api_key(&operator(), &new).await.unwrap();
         assert!(matches!(auth.create_api_key(&operator(), &new).await, Err(AuthError::ApiKeyNameTaken)));
         assert_eq!(auth.get_api_key(&operator(), " billing ").await.unwrap().id, first.key.id);
-        assert!(auth.revoke_api_key(&operator(), first.key.id).await.unwrap());
-        assert!(!auth.revoke_api_key(&operator(), first.key.id).await.unwrap());
+        assert!(auth.revoke_api_key(&operator(), first.key.id, None).await.unwrap());
+        assert!(!auth.revoke_api_key(&operator(), first.key.id, None).await.unwrap());
         assert!(matches!(auth.get_api_key(&operator(), "billing").await, Err(AuthError::ApiKeyNotFound)));
         let second = auth.create_api_key(&operator(), &new).await.unwrap();
         assert_eq!(auth.get_api_key(&operator(), "billing").await.unwrap().id, second.key.id);
@@ -142,7 +142,7 @@ on_both! {
         assert!(!counts(&app, &first).await && counts(&app, &second).await);
         let third = auth.rotate_api_key(&operator(), first.key.id, Duration::ZERO).await.unwrap();
         assert!(!counts(&app, &second).await, "no overlap was asked for");
-        assert!(auth.revoke_api_key(&operator(), first.key.id).await.unwrap());
+        assert!(auth.revoke_api_key(&operator(), first.key.id, None).await.unwrap());
         assert!(!counts(&app, &third).await);
         assert!(matches!(auth.rotate_api_key(&operator(), first.key.id, HOUR).await, Err(AuthError::ApiKeyNotFound)));
     }
@@ -164,7 +164,7 @@ on_both! {
         let another = app.another().await;
         assert!(counts(&app, &made).await);
         assert!(another.auth().authenticate(made.token.expose()).await.is_ok());
-        another.auth().revoke_api_key(&operator(), made.key.id).await.unwrap();
+        another.auth().revoke_api_key(&operator(), made.key.id, None).await.unwrap();
         assert!(another.auth().authenticate(made.token.expose()).await.is_err(), "at once on the same server");
         let began = std::time::Instant::now();
         while counts(&app, &made).await {

@@ -112,7 +112,7 @@ async fn happens(app: &TestApp, users: &[TestUser], n: usize) {
             drop(app.petspark.auth().change_user(&operator(), user.id, &standing(to), false).await);
         }
         13 if pick.is_multiple_of(3) => drop(people.delete(&operator(), user.id, When::Later, None, false).await),
-        13 | 14 => drop(people.restore(&operator(), user.id).await),
+        13 | 14 => drop(people.restore(&operator(), user.id, None).await),
         _ => {
             let job = NewJob::new("test.hopeless", serde_json::Value::Null);
             let job: JobId = app.petspark.jobs().enqueue(job).await.unwrap();

@@ -308,7 +308,7 @@ on_both! {
         assert!(matches!(holder, TokenHolder::ApiKey(key) if key.name == "clinic"));
         let session = auth.holder_of_token(&operator(), refresh).await.unwrap();
         assert_eq!(session, auth.holder_of_token(&operator(), ada.signed_in.tokens.access.expose()).await.unwrap());
-        auth.revoke_api_key(&operator(), key.key.id).await.unwrap();
+        auth.revoke_api_key(&operator(), key.key.id, None).await.unwrap();
         auth.logout(Some(refresh), None, petspark_core::Origin::default()).await.unwrap();
         assert_eq!(report(refresh).await, (TokenKind::Refresh, false, None));
         assert_eq!(report(api_key).await, (TokenKind::ApiKey, false, Some("clinic".to_owned())));

@@ -219,9 +219,9 @@ on_both! {
         people.delete_own(&ada.caller, password()).await.unwrap();
         let known = people.find(&operator(), "ADA@example.org").await.unwrap();
         assert_eq!(known.deleted_at, Some(app.clock.now()));
-        assert!(matches!(people.restore(&ada.caller, ada.id).await, Err(AuthError::Forbidden)));
-        people.restore(&operator(), ada.id).await.unwrap();
-        assert!(matches!(people.restore(&operator(), ada.id).await, Err(AuthError::UserNotFound)));
+        assert!(matches!(people.restore(&ada.caller, ada.id, None).await, Err(AuthError::Forbidden)));
+        people.restore(&operator(), ada.id, None).await.unwrap();
+        assert!(matches!(people.restore(&operator(), ada.id, None).await, Err(AuthError::UserNotFound)));
         let session = app.petspark.auth().login("ada@example.org", password(), Client::default()).await.unwrap();
         let caller = app.petspark.auth().authenticate(session.tokens.access.expose()).await.unwrap();
         assert_eq!(pets.get(&caller, rex.id).await.unwrap().name, "Rex");

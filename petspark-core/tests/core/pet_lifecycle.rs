@@ -98,7 +98,7 @@ on_both! {
         assert!(matches!(pets.restore(&operator(), id).await, Err(PetError::NotFound)), "they would be nobody's");
         app.clock.advance(60 * DAY);
         app.run_jobs().await;
-        people.restore(&operator(), ada.id).await.unwrap();
+        people.restore(&operator(), ada.id, None).await.unwrap();
         let login = app.petspark.auth().login("ada@example.org", Password::new(TestApp::PASSWORD), Default::default());
         assert!(login.await.is_ok());
         assert_eq!(pets.get(&operator(), id).await.unwrap().name, "Rex");

@@ -86,15 +86,15 @@ on_both! {
         let bob = app.register("bob").await;
         let auth = app.petspark.auth();
         let second = app.sign_in("ada").await.signed_in;
-        assert!(matches!(auth.end_sessions(&bob.caller, ada.id).await, Err(AuthError::Forbidden)));
-        assert_eq!(auth.end_sessions(&operator(), ada.id).await.unwrap(), 2);
+        assert!(matches!(auth.end_sessions(&bob.caller, ada.id, None).await, Err(AuthError::Forbidden)));
+        assert_eq!(auth.end_sessions(&operator(), ada.id, None).await.unwrap(), 2);
         for tokens in [&ada.signed_in.tokens, &second.tokens] {
             assert!(auth.authenticate(tokens.access.expose()).await.is_err());
             assert!(auth.refresh(tokens.refresh.expose(), Origin::default()).await.is_err());
         }
         assert!(auth.authenticate(bob.signed_in.tokens.access.expose()).await.is_ok());
         assert!(app.sign_in("ada").await.signed_in.user.status == UserStatus::Active);
-        assert!(matches!(auth.end_sessions(&operator(), UserId::new()).await, Err(AuthError::UserNotFound)));
+        assert!(matches!(auth.end_sessions(&operator(), UserId::new(), None).await, Err(AuthError::UserNotFound)));
     }
 
     async fn what_somebody_is_already_is_no_change(app: TestApp) {
@@ -175,7 +175,7 @@ on_both! {
         let service = auth.authenticate(key.token.expose()).await.unwrap();
         for staff in [root, ada] {
             assert!(matches!(auth.change_user(&service, staff, &suspended(), false).await, Err(AuthError::Forbidden)));
-            assert!(matches!(auth.end_sessions(&service, staff).await, Err(AuthError::Forbidden)));
+            assert!(matches!(auth.end_sessions(&service, staff, None).await, Err(AuthError::Forbidden)));
         }
         let promotion = UserChange { role: Some(Role::Admin), ..UserChange::default() };
         assert!(matches!(auth.change_user(&service, eve.id, &promotion, false).await, Err(AuthError::Forbidden)));

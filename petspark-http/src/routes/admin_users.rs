@@ -90,6 +90,6 @@ pub(super) async fn end_sessions(
     SignedNow(caller): SignedNow,
     Path(id): Path<String>,
 ) -> Result<Data<Ended>, ApiError> {
-    let ended = app.petspark().auth().end_sessions(&caller, user_id(&id)?).await?;
+    let ended = app.petspark().auth().end_sessions(&caller, user_id(&id)?, None).await?;
     Ok(Data { data: Ended::of(ended) })
 }

@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command};
 use petspark_core::backup::{BackupMedia, Backups, Manifest, NewBackup};
+use petspark_core::config::Environment;
 use petspark_core::{BackupId, Clock, Timestamp};
 use serde::Serialize;
 
@@ -86,6 +87,12 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
     let outcome = Outcome::record("petspark.backup.create/v1", &made, FIELDS)
         .note("It is not proven yet: `backup verify` restores it into a scratch database.")
         .besides(told);
+    let outcome = match (core.environment, made.encrypted) {
+        (Environment::Production, false) => {
+            outcome.note("It is not encrypted: with backup.recipients, only who has their key could read it.")
+        }
+        _ => outcome,
+    };
     Ok(match &made.media_problem {
         None => outcome,
         Some(problem) => outcome.exit(Exit::Unreachable).note(format!(

@@ -1,12 +1,12 @@
 //! `backup prune` and `backup pin`.
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 use petspark_core::BackupId;
 use petspark_core::backup::{Kept, Pruned};
 use serde::Serialize;
 
 use super::{backups, backups_and_database, chosen, close, dry_run, id};
-use crate::commands::args::flag;
+use crate::commands::args::{flag, why, why_given};
 use crate::context::Context;
 use crate::outcome::{Column, Outcome};
 use crate::plugin::Failure;
@@ -15,14 +15,14 @@ pub(super) fn command() -> Command {
     Command::new("prune")
         .about("Remove backups that no rule keeps; never the newest, nor the newest proven or full one")
         .arg(flag("yes", "Don't ask"))
-        .arg(Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log"))
+        .arg(why())
         .arg(dry_run())
 }
 
 pub(super) fn pin_command() -> Command {
     Command::new("pin")
         .about("Keep a backup whatever the rules of pruning say")
-        .arg(id())
+        .arg(id().required(true).help("Which backup; `latest` is the newest"))
         .arg(flag("remove", "Leave it to the rules again"))
 }
 
@@ -46,8 +46,7 @@ pub(super) async fn run(cx: &Context, args: &ArgMatches) -> Result<Outcome, Fail
             plan.removed, plan.media_files
         );
         cx.confirm(&what, "--yes", args.get_flag("yes"))?;
-        let reason = args.get_one::<String>("reason").map(String::as_str);
-        Ok(backups.prune(&cx.caller(), false, reason).await?)
+        Ok(backups.prune(&cx.caller(), false, why_given(args)).await?)
     };
     let pruned = pruned.await;
     close(database).await;

@@ -14,7 +14,7 @@ use petspark_core::Timestamp;
 use petspark_core::database::{MigrationState, State};
 use serde::Serialize;
 
-use crate::commands::args::{duration, flag};
+use crate::commands::args::{duration, flag, why};
 use crate::context::{Context, Missing};
 use crate::outcome::{Column, Outcome};
 use crate::plugin::{Failure, Plugin, required};
@@ -43,7 +43,7 @@ impl Plugin for Migrate {
                     .arg(flag("dry-run", "Only print the SQL that would be run"))
                     .arg(flag("backup-first", "Back the database up first; without a good backup nothing is applied"))
                     .arg(flag("allow-out-of-order", "Also apply what is older than something that was applied"))
-                    .arg(reason())
+                    .arg(why())
                     .arg(lock_timeout()),
             )
             .subcommand(
@@ -55,7 +55,7 @@ impl Plugin for Migrate {
                     .about("Write all migrations down as applied, in a database that has their schema but no history")
                     .arg(flag("dry-run", "Only say which would be written down"))
                     .arg(flag("yes", "Don't ask"))
-                    .arg(reason())
+                    .arg(why())
                     .arg(lock_timeout()),
             )
             .subcommand(
@@ -101,10 +101,6 @@ impl Plugin for Migrate {
             outcome
         })
     }
-}
-
-fn reason() -> Arg {
-    Arg::new("reason").long("reason").value_name("TEXT").help("Why, for the audit log")
 }
 
 fn lock_timeout() -> Arg {

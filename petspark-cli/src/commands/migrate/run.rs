@@ -132,9 +132,13 @@ fn way_back(cx: &Context, backup: &Manifest) -> String {
     let Ok(settings) = cx.settings() else { return format!("backup {id} is of before") };
     let folder = settings.core.backup.folder.join(id.to_string());
     let name = name_of(&settings.core.database.url);
+    let key = match (&backup.encryption, &settings.core.backup.identity_file) {
+        (Some(_), None) => " --identity-file KEY",
+        _ => "",
+    };
     format!(
         "backup {id} is of before, in {}; the way back, with the server stopped, is `{tool} backup restore {id} --in-place \
-         --confirm {name} --reason migration`, and then the release of before",
+         --confirm {name} --reason migration{key}`, and then the release of before",
         folder.display()
     )
 }

@@ -12,7 +12,7 @@ use petspark_core::{Failure as _, Kind, Timestamp, UserId};
 use serde::Serialize;
 
 use super::{flag, selector};
-use crate::commands::args::{reason, reason_given};
+use crate::commands::args::{reason, reason_given, why, why_given};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -43,7 +43,7 @@ pub(super) fn commands() -> [Command; 3] {
             .arg(flag("ignore-missing", "Succeed if there is no such user"))
             .arg(flag("yes", "Don't ask, unless with --hard"))
             .arg(flag("dry-run", "Only say what would change")),
-        Command::new("restore").about("Take the deletion of a user back").arg(selector()),
+        Command::new("restore").about("Take the deletion of a user back").arg(selector()).arg(why()),
         Command::new("export")
             .about("Write everything that is kept about a user, as one JSON document")
             .arg(selector())
@@ -145,7 +145,7 @@ pub(super) async fn restore(cx: &Context, args: &ArgMatches) -> Result<Outcome, 
     let (caller, people) = (cx.caller(), cx.petspark().await?.people());
     let known = people.find(&caller, required::<String>(args, "user")?).await?;
     let is_deleted = known.deleted_at.is_some();
-    let user = if is_deleted { people.restore(&caller, known.user.id).await? } else { known.user };
+    let user = if is_deleted { people.restore(&caller, known.user.id, why_given(args)).await? } else { known.user };
     let restored = Restored { changed: is_deleted, id: user.id, email: user.email };
     let outcome = Outcome::record(
         "petspark.user.restore/v1",

@@ -57,6 +57,7 @@ pub(super) fn commands() -> [Command; 5] {
         Command::new("logout")
             .about("End all sessions of a user")
             .arg(selector())
+            .arg(args::why())
             .arg(flag("yes", "Don't ask"))
             .arg(dry_run),
     ]
@@ -195,7 +196,7 @@ pub(super) async fn logout(cx: &Context, args: &ArgMatches) -> Result<Outcome, F
         planned
     } else {
         cx.confirm(&format!("This ends {planned} sessions of {}.", user.email), "--yes", args.get_flag("yes"))?;
-        auth.end_sessions(&caller, user.id).await?
+        auth.end_sessions(&caller, user.id, args::why_given(args)).await?
     };
     let done = LoggedOut { dry_run, id: user.id, email: user.email, sessions_ended };
     let outcome = Outcome::record(

@@ -19,7 +19,8 @@ impl Auth {
         rules.extend(by_worth(row.as_ref().zip(worth), now));
         let accepted = worth.is_some_and(Worth::is_renewed);
         let (header, claims) = (Map::new(), Map::new());
-        Ok(TokenReport { kind: TokenKind::Refresh, accepted, api_key: None, header, claims, rules })
+        let holder = row.map(|row| (presented.session, row.user_id));
+        Ok(TokenReport { kind: TokenKind::Refresh, accepted, api_key: None, holder, header, claims, rules })
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::schema::require_unused;
 use super::{Done, Place, Restoring};
+use crate::backup::create::told;
 use crate::backup::manifest::Manifest;
 use crate::backup::{BackupError, BackupMedia, Backups, NewBackup};
 use crate::config::DatabaseUrl;
@@ -48,7 +49,8 @@ impl Backups {
         let safety_backup = self.safety_backup(job.manifest, safety.filter(|_| is_there)).await?;
         // Where a link leads: SQLite has its side files there.
         let file = if is_there { fs::canonicalize(path).map_err(BackupError::io)? } else { path.to_owned() };
-        let (filled, aside) = self.fill_file(&file, job).await?.replace(&file)?;
+        let replaced = async { self.fill_file(&file, job).await?.replace(&file) };
+        let (filled, aside) = self.or_let_go(safety_backup, job, replaced.await).await?;
         drop(closed);
         let set_aside = aside.map(|aside| aside.display().to_string());
         Ok(Done { place: Place::File(path.to_owned()), filled, safety_backup, set_aside })
@@ -73,7 +75,24 @@ impl Backups {
             replacing::put_back(url, &half.schema, aside).await?;
         }
         let safety_backup = self.safety_backup(job.manifest, safety).await?;
-        self.replace_schema(url, job, safety_backup).await
+        let replaced = self.replace_schema(url, job, safety_backup).await;
+        self.or_let_go(safety_backup, job, replaced).await
+    }
+
+    /// Where nothing was replaced, the safety backup is one as any other: trying again makes another.
+    async fn or_let_go<T>(
+        &self,
+        safety: Option<BackupId>,
+        job: &Restoring<'_>,
+        replaced: Result<T, BackupError>,
+    ) -> Result<T, BackupError> {
+        if let (Err(_), Some(id)) = (&replaced, safety) {
+            match self.set_pinned(job.caller, id, false).await {
+                Ok(()) => tracing::warn!(backup = %id, "nothing was replaced; the safety backup isn't pinned any more"),
+                Err(error) => tracing::warn!(backup = %id, reason = told(&error), "the safety backup stays pinned"),
+            }
+        }
+        replaced
     }
 
     /// A backup of what is there, if there is a turn for one.

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use petspark_core::Secret;
 use petspark_core::auth::KeyStep;
-use petspark_core::backup::{BackupError, Checked, Finding, Manifest, Status};
+use petspark_core::backup::{BackupError, Checked, Finding, Manifest, NewBackup, Status};
+use petspark_core::config::{DatabaseSettings, DatabaseUrl};
+use petspark_core::database::Database;
 use petspark_core::media::objects::ObjectStore;
 use petspark_core::testing::{Engine, TestApp, TestS3, on_both};
 use serde_json::json;
 
 use super::lab::{Lab, bad, operator, reseal, tamper};
+use crate::sql::execute;
 
 pub(super) fn find<'a>(checked: &'a Checked, id: &str) -> &'a Finding {
     checked.findings.iter().find(|finding| finding.id == id).unwrap()
@@ -160,11 +163,66 @@ async fn a_drill_that_is_kept_stays_and_what_a_killed_one_left_goes() {
     assert!(lab.backups.verify(&operator(), None, false, &[], true).await.unwrap().ok);
     let work = &lab.settings.backup.work_folder;
     let kept = fs::read_dir(work).unwrap().next().unwrap().unwrap().path();
-    let dead = work.join("drill-01980000-0000-7000-8000-000000000000");
+    let dead = work.join("petspark-drill-01980000-0000-7000-8000-000000000000");
     fs::create_dir(&dead).unwrap();
     lab.clock.advance(Duration::from_secs(3 * 86_400));
     lab.create().await;
     assert!(kept.join("drill.sqlite").exists() && !dead.exists());
+}
+
+#[tokio::test]
+async fn what_is_not_ours_in_the_work_folder_stays_even_if_it_is_the_folder_of_backups() {
+    let lab = Lab::new(TestApp::open(Engine::Sqlite).await).await;
+    let first = lab.create().await;
+    let careless = lab.another(|settings| settings.backup.work_folder = settings.backup.folder.clone());
+    for stranger in ["6f9619ff-8b86-4011-b42d-00c04fc964ff", "01980000-0000-7000-8000-000000000000", "drill-notes"] {
+        fs::create_dir(lab.folder().join(stranger)).unwrap();
+    }
+    let second = careless.create(&operator(), &NewBackup::default()).await.unwrap();
+    for id in [first.id, second.id] {
+        assert!(careless.verify(&operator(), Some(id), false, &[], false).await.unwrap().ok);
+    }
+    let names = fs::read_dir(lab.folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with("notes")).collect();
+    names.sort();
+    let mut expected = vec![
+        first.id.to_string(),
+        second.id.to_string(),
+        "01980000-0000-7000-8000-000000000000".to_owned(),
+        "6f9619ff-8b86-4011-b42d-00c04fc964ff".to_owned(),
+        "drill-notes".to_owned(),
+    ];
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn who_comes_by_a_link_takes_the_locks_of_the_file_itself() {
+    let lab = Lab::new(TestApp::open(Engine::Sqlite).await).await;
+    let DatabaseUrl::Sqlite(path) = &lab.settings.database.url else { panic!("not SQLite") };
+    let link = lab.app.folder().join("link.db");
+    std::os::unix::fs::symlink(fs::canonicalize(path).unwrap(), &link).unwrap();
+    let by_link = lab.another(|settings| settings.database.url = DatabaseUrl::Sqlite(link.clone()));
+    by_link.create(&operator(), &NewBackup::default()).await.unwrap();
+    Database::open(&DatabaseSettings { url: DatabaseUrl::Sqlite(link), ..lab.settings.database.clone() })
+        .await
+        .unwrap()
+        .close()
+        .await;
+    let names = fs::read_dir(lab.app.folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("link.db")).collect::<Vec<_>>(), ["link.db"]);
+}
+
+/// `pg_dump` leaves out what an extension brings along.
+#[tokio::test]
+async fn what_belongs_to_an_extension_is_no_part_of_a_backup() {
+    let lab = Lab::new(TestApp::open(Engine::Postgres).await).await;
+    execute(&lab.settings, "CREATE FUNCTION brought_along() RETURNS int LANGUAGE sql AS 'SELECT 1'").await;
+    execute(&lab.settings, "ALTER EXTENSION plpgsql ADD FUNCTION brought_along()").await;
+    lab.create().await;
+    let drill = lab.backups.verify(&operator(), None, false, &[], false).await.unwrap();
+    execute(&lab.settings, "ALTER EXTENSION plpgsql DROP FUNCTION brought_along()").await;
+    assert!(drill.ok, "{drill:#?}");
 }
 
 #[tokio::test]

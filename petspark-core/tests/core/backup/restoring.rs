@@ -120,6 +120,8 @@ on_both! {
             .unwrap_err();
         assert_eq!(refused.code(), "BACKUP_DAMAGED", "{refused}");
         assert_eq!(every_row(&lab.settings).await, before);
+        let listed = alone.list(&operator(), false).await.unwrap();
+        assert!(listed.len() == 2 && listed.iter().all(|backup| !backup.pinned), "trying again would add another");
     }
 
     async fn what_is_left_to_be_done_when_the_database_was_replaced_is_told(app: TestApp) {

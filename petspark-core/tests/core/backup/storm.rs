@@ -117,7 +117,7 @@ on_both! {
         let id = petspark_core::BackupId::new();
         let work = &lab.settings.backup.work_folder;
         let (partial, copy, drill) =
-            (lab.folder().join(format!(".partial-{id}")), work.join(id.to_string()), work.join(format!("drill-{id}")));
+            (lab.folder().join(format!(".partial-{id}")), work.join(format!("petspark-copy-{id}")), work.join(format!("petspark-drill-{id}")));
         for folder in [&partial, &copy, &drill] {
             fs::create_dir_all(folder).unwrap();
             fs::write(folder.join("database"), "half").unwrap();

@@ -52,7 +52,7 @@ on_both! {
         shop.catch_up().await;
         assert!(ends(&id) && ends(&ending));
         for user in [&ada, &bob] {
-            people.restore(&operator(), user.id).await.unwrap();
+            people.restore(&operator(), user.id, None).await.unwrap();
         }
         shop.catch_up().await;
         assert!(!ends(&id) && ends(&ending), "who ended it themselves finds it so");
@@ -85,7 +85,7 @@ on_both! {
         assert_eq!(shop.petspark.jobs().run_due().await.unwrap().len(), 1);
         assert!(ends(&id));
         drop(shop.stripe.take_deliveries());
-        shop.petspark.people().restore(&operator(), ada.id).await.unwrap();
+        shop.petspark.people().restore(&operator(), ada.id, None).await.unwrap();
         shop.work().await;
         assert!(!ends(&id), "it ends, although its person is back");
         assert!(!shop.petspark.billing().subscriptions(&ada.caller).await.unwrap()[0].cancel_at_period_end);
@@ -96,7 +96,7 @@ on_both! {
         let id = shop.subscribe_and_pay(&ada, &shop.premium, "pm_card_visa").await.id;
         shop.petspark.people().delete(&operator(), ada.id, When::Later, None, false).await.unwrap();
         shop.catch_up().await;
-        shop.petspark.people().restore(&operator(), ada.id).await.unwrap();
+        shop.petspark.people().restore(&operator(), ada.id, None).await.unwrap();
         // Before anybody had time to have it go on.
         let end = SubscriptionChange { cancel_at_period_end: Some(true), ..SubscriptionChange::default() };
         shop.petspark.billing().change_subscription(&ada.caller, &id, &end).await.unwrap();
@@ -112,7 +112,7 @@ on_both! {
         shop.stripe.ask("POST", &format!("/v1/subscriptions/{id}"), &[("cancel_at_period_end", "true")]);
         shop.petspark.people().delete(&operator(), ada.id, When::Later, None, false).await.unwrap();
         shop.work().await;
-        shop.petspark.people().restore(&operator(), ada.id).await.unwrap();
+        shop.petspark.people().restore(&operator(), ada.id, None).await.unwrap();
         shop.catch_up().await;
         assert_eq!(shop.stripe.object(&id).unwrap()["cancel_at_period_end"], true);
     }
