@@ -111,12 +111,12 @@ impl From<SessionInfo> for Row {
 }
 
 const COLUMNS: &[Column<Row>] = &[
-    ("ID", |row| row.id.to_string()),
-    ("LAST SEEN", |row| row.last_seen_at.to_string()),
-    ("EXPIRES", |row| row.expires_at.to_string()),
-    ("CLIENT", |row| row.client.map_or_else(String::new, |client| client.to_string())),
-    ("DEVICE", |row| row.device_name.clone().unwrap_or_default()),
-    ("IP", |row| row.ip.clone().unwrap_or_default()),
+    ("id", |row| row.id.to_string()),
+    ("last_seen_at", |row| row.last_seen_at.to_string()),
+    ("expires_at", |row| row.expires_at.to_string()),
+    ("client", |row| row.client.map_or_else(String::new, |client| client.to_string())),
+    ("device", |row| row.device_name.clone().unwrap_or_default()),
+    ("ip", |row| row.ip.clone().unwrap_or_default()),
 ];
 
 async fn list(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {

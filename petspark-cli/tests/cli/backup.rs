@@ -49,8 +49,8 @@ on_both! {
         place.run("backup check").expect(21);
         let drill = place.ok("backup verify latest --json").json();
         assert_eq!((drill["ok"].as_bool(), drill["backup_id"].as_str()), (Some(true), Some(&*id)));
-        place.ok("backup check --metrics-file figures/backup.prom");
-        let figures = place.path().join("figures/backup.prom");
+        place.ok("backup check --metrics-file backup.prom");
+        let figures = place.path().join("backup.prom");
         assert!(fs::read_to_string(&figures).unwrap().contains("petspark_backup_check_status{id=\"backup.valid\""));
         assert_eq!(fs::metadata(&figures).unwrap().permissions().mode() & 0o777, 0o644);
         let list = place.ok("backup list --json").json();
@@ -89,7 +89,7 @@ on_both! {
         let ran = place.ok(&format!("{line} --confirm {} --json", name(&place))).json();
         assert!(ran["safety_backup"].is_string() && ran["set_aside"].is_string(), "{ran}");
         assert_eq!(emails(&place), 2);
-        place.ok("backup pin");
+        place.ok("backup pin latest");
         place.ok("backup prune --yes");
     }
 

@@ -53,6 +53,7 @@ fn a_database_with_users_needs_a_yes_and_a_dry_run_does_nothing() {
 fn production_is_confirmed_by_its_name_and_yes_is_not_enough() {
     let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
     let place = Place::sqlite().with("PETSPARK_ENV", "production").with("JWT_SECRET", strong);
+    place.ok("migrate run");
     for line in ["seed --users 1", "seed --users 1 --yes", "seed --users 1 --confirm prod"] {
         place.run(line).expect(6).says("--confirm production");
     }

@@ -58,6 +58,7 @@ fn only_a_yes_is_a_yes() {
 fn production_is_typed_out() {
     let strong = "4e1f9b0c7d2a86354e1f9b0c7d2a8635ff10acde4471c2b9f0e8d7a6b5c4d3e2";
     let place = Place::sqlite().with("PETSPARK_ENV", "production").with("JWT_SECRET", strong);
+    place.ok("migrate run");
     for (answer, code) in [("y\n", 6), ("production\n", 0)] {
         at_a_terminal(&place, "seed --users 1 --pets 0", answer).expect(code);
     }

@@ -11,7 +11,7 @@ on_both! {
     async fn a_server_makes_and_proves_backups_by_itself_when_told_so(app: TestApp) {
         assert_eq!(app.petspark.backups().last_operations().await.unwrap(), LastOperations::default());
         app.register("ada").await;
-        let metrics = app.folder().join("metrics/petspark.prom");
+        let metrics = app.folder().join("petspark.prom");
         let server = app
             .another_with(|settings| {
                 settings.backup.every = Some(Duration::from_secs(3600));
