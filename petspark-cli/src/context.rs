@@ -121,7 +121,8 @@ impl Context {
     /// As [`Context::petspark`], but for a missing database.
     pub async fn petspark_or_new(&self) -> Result<&PetSpark, Failure> {
         // In production it would be made in the wrong folder sooner than in a new one.
-        let missing = if self.environment() == Environment::Production { Missing::Refuse } else { Missing::Make };
+        let is_production = self.settings()?.core.environment == Environment::Production;
+        let missing = if is_production { Missing::Refuse } else { Missing::Make };
         self.petspark.get_or_try_init(|| self.open(missing)).await
     }
 

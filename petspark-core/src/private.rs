@@ -5,6 +5,11 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Makes a folder, and those above it, that only the owner may enter; one that exists is left as it is.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();

@@ -171,15 +171,14 @@ struct Revoked {
 async fn revoke(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure> {
     let (caller, token, dry_run) = (cx.caller(), read(args)?, args.get_flag("dry-run"));
     let auth = cx.petspark().await?.auth();
-    let session = match auth.holder_of_token(&caller, token.expose()).await? {
-        TokenHolder::Session(session) => session,
+    let (session, user) = match auth.holder_of_token(&caller, token.expose()).await? {
+        TokenHolder::Session(session, user) => (session, user),
         TokenHolder::ApiKey(key) => {
             let message =
                 format!("this is the API key {}, and not of a session; `apikey revoke {}` ends it", key.name, key.name);
             return Err(Failure::new(Exit::Usage, message));
         }
     };
-    let user = auth.inspect_token(&caller, token.expose()).await?.holder.map(|(_, user)| user);
     let which = SessionSelection { id: Some(session), ..SessionSelection::default() };
     if auth.count_sessions(&caller, &which).await? == 0 {
         return Err(AuthError::SessionNotFound.into());

@@ -42,8 +42,8 @@ pub struct SessionInfo {
 /// What a token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenHolder {
-    /// Somebody's session.
-    Session(SessionId),
+    /// Somebody's session, and whose it is; of a session that is gone that may not be known.
+    Session(SessionId, Option<UserId>),
     /// Another service's key.
     ApiKey(Box<ApiKey>),
 }
@@ -146,11 +146,12 @@ impl Auth {
             return Ok(TokenHolder::ApiKey(Box::new(row.key)));
         }
         if let Some(presented) = self.0.refresh.verify(token) {
-            return Ok(TokenHolder::Session(presented.session));
+            let row = store::find_session(&self.0.db, presented.session).await?;
+            return Ok(TokenHolder::Session(presented.session, row.map(|row| row.user_id)));
         }
         let ring = self.key_ring_with_news().await?;
         let claims = self.0.access.verify_expired_too(&ring, token, self.0.clock.now());
-        claims.map(|claims| TokenHolder::Session(claims.sid)).map_err(|_| AuthError::NoToken)
+        claims.map(|claims| TokenHolder::Session(claims.sid, Some(claims.sub))).map_err(|_| AuthError::NoToken)
     }
 
     /// Commits what ended sessions or changed what they may do: this process sees it at once.

@@ -115,11 +115,9 @@ impl Backups {
 /// [`BackupError::Fault`] if it can't be written.
 pub fn write_metrics(path: &Path, text: &str) -> Result<(), BackupError> {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        // The exporter's, or a typing error: one of ours is where nobody looks.
-        fs::metadata(folder).map_err(|error| BackupError::io(private::told(folder, &error)))?;
-    }
+    // The exporter's, or a typing error: one of ours would be where nobody looks.
+    let folder = private::folder_of(path);
+    fs::metadata(folder).map_err(|error| BackupError::io(private::told(folder, &error)))?;
     write_whole(path, text.as_bytes())?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(BackupError::io)
 }

@@ -227,16 +227,12 @@ async fn read_object(store: &ObjectStore, key: &ObjectKey, most: u64) -> Result<
 }
 
 fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, BackupError> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Ok(found) if !found.is_file() => {
-            // Opening a pipe would wait for whoever writes to it.
-            return Err(Fault::unavailable(format!("{} is not a file", path.display())).into());
-        }
-        Ok(_) => {}
-        Err(error) => return Err(BackupError::io(error)),
-    }
-    let file = match File::open(path) {
+    // Opening a pipe would wait for whoever writes to it.
+    let opened = fs::metadata(path).and_then(|found| match found.is_file() {
+        true => File::open(path),
+        false => Err(private::told(path, &io::Error::other("is not a file"))),
+    });
+    let file = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(BackupError::io)?,
     };
@@ -256,7 +252,7 @@ pub(super) fn folder_names(folder: &Path) -> Result<Vec<String>, BackupError> {
 
 /// Writes a small file of which there is never a half, and replaces what is there.
 pub(super) fn write_whole(path: &Path, text: &[u8]) -> Result<(), BackupError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = private::folder_of(path);
     private::create_folder(folder).map_err(BackupError::io)?;
     let draft = folder.join(format!(".{}.tmp", uuid::Uuid::now_v7()));
     let written = private::open(&draft, OpenOptions::new().write(true).create_new(true)).and_then(|mut file| {

@@ -204,16 +204,11 @@ async fn take_turn(database: &Path, patience: Duration) -> std::io::Result<File>
 
 /// Opens `{database}.{extension}`, and makes the folder it stands in.
 pub(super) fn lock_file(database: &Path, extension: &str) -> std::io::Result<(File, PathBuf)> {
-    let folder = match database.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    private::create_folder(folder)?;
-    // Whoever comes by a link waits for those who don't.
+    private::create_folder(private::folder_of(database))?;
+    // Whoever comes by a link waits for those who don't. One that leads nowhere yet has no other name.
     let is_link = std::fs::symlink_metadata(database).is_ok_and(|found| found.is_symlink());
-    // One that leads nowhere yet has no other name.
-    let file = std::fs::canonicalize(database).ok().filter(|_| is_link).unwrap_or_else(|| database.to_owned());
-    let path = beside(&file, extension);
+    let target = if is_link { std::fs::canonicalize(database).ok() } else { None };
+    let path = beside(target.as_deref().unwrap_or(database), extension);
     let file = private::open(&path, OpenOptions::new().create(true).read(true).write(true).truncate(false))?;
     Ok((file, path))
 }

@@ -149,18 +149,19 @@ async fn postgres_tables(connection: &mut PgConnection) -> Result<Vec<TableConte
 
 async fn postgres_schema(connection: &mut PgConnection) -> Result<Vec<String>, Fault> {
     let mut facts: Vec<String> = query_scalar(
-        "SELECT 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) \
+        "WITH ours AS (SELECT oid, relname, relkind FROM pg_class WHERE relnamespace = current_schema()::regnamespace \
+             AND oid NOT IN (SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e')) \
+         SELECT 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) \
              || CASE WHEN a.attnotnull THEN ' required' ELSE '' END || ' ' || a.attidentity::text || a.attgenerated::text \
              || coalesce(' ' || pg_get_expr(d.adbin, d.adrelid), '') \
-         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
-         WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace \
+         FROM ours c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE c.relkind = 'r' \
          UNION ALL SELECT 'constraint ' || conname || ' on ' || conrelid::regclass::text || ' ' || pg_get_constraintdef(oid) \
-         FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND conrelid <> 0 AND contype <> 'n' \
-         UNION ALL SELECT 'index ' || pg_get_indexdef(c.oid) FROM pg_class c \
-         WHERE c.relkind = 'i' AND c.relnamespace = current_schema()::regnamespace \
-         UNION ALL SELECT 'trigger ' || pg_get_triggerdef(g.oid) FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid \
-         WHERE NOT g.tgisinternal AND c.relnamespace = current_schema()::regnamespace \
+         FROM pg_constraint WHERE conrelid IN (SELECT oid FROM ours) AND contype <> 'n' \
+         UNION ALL SELECT 'index ' || pg_get_indexdef(c.oid) FROM ours c JOIN pg_index i ON i.indexrelid = c.oid \
+         WHERE c.relkind = 'i' AND i.indrelid IN (SELECT oid FROM ours) \
+         UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger \
+         WHERE NOT tgisinternal AND tgrelid IN (SELECT oid FROM ours) \
          UNION ALL SELECT 'function ' || pg_get_functiondef(oid) FROM pg_proc \
          WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f' AND oid NOT IN \
              (SELECT objid FROM pg_depend WHERE classid = 'pg_proc'::regclass AND deptype = 'e')",

@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use petspark_core::database::StatementCount;
 use petspark_core::pets::{Coordinates, Near, PetFields, PetFilter, PetStatus, Sort, Species};
 use petspark_core::seed::SeedPlan;
-use petspark_core::testing::on_both;
+use petspark_core::testing::{Engine, TestApp, on_both};
 use petspark_core::{Caller, PageRequest};
 
-use crate::sql::execute;
+use crate::sql::{Direct, connect, execute};
 
 fn around_berlin(radius_km: f64) -> Option<Near> {
     Near::new(Coordinates::new(52.5, 13.4).unwrap(), radius_km)
@@ -89,4 +89,15 @@ on_both! {
         }
         assert!(counted.iter().all(|statements| *statements == 1), "{counted:?}");
     }
+}
+
+/// `.cargo/config.toml` builds it so.
+#[tokio::test]
+async fn connections_to_sqlite_share_no_page_cache_and_no_count_of_memory() {
+    let app = TestApp::open(Engine::Sqlite).await;
+    let Direct::Sqlite(mut connection) = connect(app.petspark.settings()).await else { panic!("not SQLite") };
+    let options = "SELECT compile_options FROM pragma_compile_options";
+    let options: Vec<String> = sqlx::query_scalar(options).fetch_all(&mut connection).await.unwrap();
+    assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
+    assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
 }

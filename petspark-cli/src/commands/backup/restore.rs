@@ -6,7 +6,7 @@ use petspark_core::backup::{Backups, Destination, Restore, Restored, RestoredUpl
 use petspark_core::config::{DatabaseUrl, Value as _};
 
 use super::{backups, identity, in_bucket, keys, no_backup, target, watched, which};
-use crate::commands::args::{flag, reason_given};
+use crate::commands::args::{flag, reason_given, why_given};
 use crate::context::{Context, Missing};
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -141,7 +141,7 @@ async fn media_only(cx: &Context, args: &ArgMatches) -> Result<Outcome, Failure>
     let (keys, id) = (keys(cx, args)?, required::<super::Which>(args, "id")?.0);
     let database = cx.database(Missing::Refuse).await?;
     let backups = watched(cx, Backups::open(&cx.settings()?.core, Some(database.clone()), Clock::system())?);
-    let reason = args.get_one::<String>("reason").map(String::as_str);
+    let reason = why_given(args);
     let restored = backups.restore_uploads(&cx.caller(), id, in_bucket(args), reason, &keys).await;
     database.close().await;
     let restored = restored?;

@@ -5,6 +5,7 @@ use petspark_core::Clock;
 use petspark_core::database::{Database, Difference, Finding, Gravity, Migration, MigrationError, State};
 
 use super::{COLUMNS, Step, patience};
+use crate::commands::args::why_given;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::options::Format;
@@ -53,7 +54,7 @@ pub(super) async fn baseline(cx: &Context, database: &Database, args: &ArgMatche
     }
     let what = format!("This writes {} migrations down as applied to {}.", missing.len(), database.target());
     cx.confirm(&what, "--yes", args.get_flag("yes"))?;
-    let reason = args.get_one::<String>("reason").map(String::as_str);
+    let reason = why_given(args);
     let recorded = migrations.baseline(&cx.caller(), reason, Clock::system().now(), patience(args)?).await?;
     let recorded: Vec<_> = recorded.iter().map(Step::of).collect();
     Ok(Outcome::list(schema, "recorded", &recorded, COLUMNS))

@@ -8,7 +8,7 @@ use petspark_core::{PetId, UserId};
 use serde::Serialize;
 
 use super::{id, pet_id};
-use crate::commands::args::flag;
+use crate::commands::args::{flag, why_given};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::outcome::{Column, Outcome};
@@ -88,7 +88,7 @@ pub(super) async fn intervene(cx: &Context, args: &ArgMatches, what: Interventio
 
 /// What can't be undone for long needs a reason in production.
 fn reason<'a>(cx: &Context, args: &'a ArgMatches, what: Intervention) -> Result<Option<&'a str>, Failure> {
-    let reason = args.get_one::<String>("reason").map(String::as_str);
+    let reason = why_given(args);
     let is_grave = matches!(what, Intervention::Delete | Intervention::Purge) && !args.get_flag("dry-run");
     if reason.is_none() && is_grave && cx.settings()?.core.environment == Environment::Production {
         return Err(Failure::new(Exit::Usage, "production needs --reason: why is this pet deleted?"));

@@ -10,6 +10,7 @@ use super::{Filled, Place, Restoring};
 use crate::backup::target::sync_folder;
 use crate::backup::{BackupError, Backups};
 use crate::database::{Database, beside};
+use crate::private;
 
 /// Files of SQLite's that belong to a database of the same name, and would be taken for those of the next one.
 pub(super) const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -67,8 +68,7 @@ impl Ready {
         fs::rename(&self.file, path)?;
         // It is there: whatever goes wrong from here on is no reason to say it isn't.
         let _ = fs::remove_file(with_ending(&self.file, ".lock"));
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if let Err(error) = sync_folder(folder) {
+        if let Err(error) = sync_folder(private::folder_of(path)) {
             self.filled.is_left(&format!("its folder can't be written to the disk for certain: {error}"));
         }
         Ok(self.filled)

@@ -75,8 +75,6 @@ impl Backups {
 }
 
 fn new_file(path: &Path) -> std::io::Result<File> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        private::create_folder(folder)?;
-    }
+    private::create_folder(private::folder_of(path))?;
     private::open(path, OpenOptions::new().write(true).create_new(true))
 }

@@ -217,11 +217,18 @@ async fn who_comes_by_a_link_takes_the_locks_of_the_file_itself() {
 #[tokio::test]
 async fn what_belongs_to_an_extension_is_no_part_of_a_backup() {
     let lab = Lab::new(TestApp::open(Engine::Postgres).await).await;
+    let brought = ["FUNCTION brought_along()", "TABLE brought"];
     execute(&lab.settings, "CREATE FUNCTION brought_along() RETURNS int LANGUAGE sql AS 'SELECT 1'").await;
-    execute(&lab.settings, "ALTER EXTENSION plpgsql ADD FUNCTION brought_along()").await;
+    execute(&lab.settings, "CREATE TABLE brought (id bigint PRIMARY KEY, n int CHECK (n > 0) DEFAULT 1)").await;
+    execute(&lab.settings, "CREATE INDEX brought_n_idx ON brought (n)").await;
+    for what in brought {
+        execute(&lab.settings, &format!("ALTER EXTENSION plpgsql ADD {what}")).await;
+    }
     lab.create().await;
     let drill = lab.backups.verify(&operator(), None, false, &[], false).await.unwrap();
-    execute(&lab.settings, "ALTER EXTENSION plpgsql DROP FUNCTION brought_along()").await;
+    for what in brought {
+        execute(&lab.settings, &format!("ALTER EXTENSION plpgsql DROP {what}")).await;
+    }
     assert!(drill.ok, "{drill:#?}");
 }
 
